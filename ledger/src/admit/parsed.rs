@@ -1,0 +1,137 @@
+//! Test 1: what needs no prefix. It can be made on any thread.
+
+use orebook_schema::bytes::DecodeError;
+use orebook_schema::event::Moved;
+use orebook_schema::frame::{FRAME_DOMAIN, SIGNED_BYTES};
+use orebook_schema::summary::Summary;
+use orebook_schema::{Event, Frame, Hash};
+
+use crate::sign::{verify, verify_checkpoint};
+use crate::tree::events_root;
+
+/// A frame that passed the tests that need no prefix: it can be made on any thread.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    pub(super) frame: Frame,
+    pub(super) events: Vec<Event>,
+    pub(super) summary: Summary,
+}
+
+impl Parsed {
+    /// Test 1, apart from the ledger's identity.
+    ///
+    /// # Errors
+    /// [`DecodeError`] of the first rule broken; [`DecodeError::UnknownKind`] may mean that the software is too old.
+    pub fn read(bytes: Vec<u8>) -> Result<Self, DecodeError> {
+        let frame = Frame::read(bytes)?;
+        let events = decode_body(&frame)?;
+        let header = frame.header();
+        let ok = events_root(frame.body()) == header.events_root
+            && Hash::of(&[frame.summary()]) == header.summary_hash
+            && kinds_of(&events) == header.kinds
+            && blocks_follow_shares(&events)
+            && (header.first_seq == 0) == (header.previous == Hash::ZERO);
+        if !ok {
+            return Err(DecodeError::Value("frame"));
+        }
+        let summary = Summary::read(frame.summary())?;
+        Ok(Self {
+            frame,
+            events,
+            summary,
+        })
+    }
+
+    /// The frame.
+    #[must_use]
+    pub const fn frame(&self) -> &Frame {
+        &self.frame
+    }
+
+    /// Its events.
+    #[must_use]
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// Its summary.
+    #[must_use]
+    pub const fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
+    /// Frame and events.
+    #[must_use]
+    pub fn into_frame(self) -> Frame {
+        self.frame
+    }
+
+    /// Signatures of the frame and, inside, of its checkpoints.
+    pub(super) fn signatures_hold(&self) -> bool {
+        let header = self.frame.header();
+        let signed = self
+            .frame
+            .header_bytes()
+            .get(..SIGNED_BYTES)
+            .unwrap_or_default();
+        verify(&header.key, FRAME_DOMAIN, signed, &header.signature)
+            && self.events.iter().all(|event| match event {
+                Event::Checkpoint(c) => {
+                    verify_checkpoint(&header.key, header.ledger, c.size, &c.root, &c.signature)
+                }
+                _ => true,
+            })
+    }
+}
+
+fn decode_body(frame: &Frame) -> Result<Vec<Event>, DecodeError> {
+    let header = frame.header();
+    let mut events = Vec::with_capacity(usize::try_from(header.count).unwrap_or(0));
+    let mut last_dt = 0;
+    for raw in frame.events() {
+        let raw = raw?;
+        if raw.dt < last_dt {
+            return Err(DecodeError::Order("event times"));
+        }
+        last_dt = raw.dt;
+        events.push(raw.decode()?);
+    }
+    let times_ok = header.base_time.checked_add(u64::from(last_dt)) == Some(header.last_time);
+    let count_ok = u32::try_from(events.len()) == Ok(header.count);
+    if times_ok && count_ok {
+        Ok(events)
+    } else {
+        Err(DecodeError::Value("frame count or time"))
+    }
+}
+
+/// Kinds mask of events.
+#[must_use]
+pub fn kinds_of(events: &[Event]) -> u64 {
+    events
+        .iter()
+        .fold(0, |mask, event| mask | event.kind().bit())
+}
+
+/// A block stands right after its share, a moved one after its moved share.
+fn blocks_follow_shares(events: &[Event]) -> bool {
+    let mut before: Option<&Event> = None;
+    events.iter().all(|event| {
+        let ok = match event {
+            Event::BlockFound(_) => matches!(before, Some(Event::Share(share)) if share.block),
+            Event::Moved(moved) if moved.worker == orebook_schema::event::NO_NUMBER => {
+                matches!(before, Some(Event::Moved(share)) if is_block_share(share, moved))
+            }
+            _ => true,
+        };
+        before = Some(event);
+        ok
+    })
+}
+
+fn is_block_share(share: &Moved, block: &Moved) -> bool {
+    let follows = share.stream == block.stream
+        && share.epoch == block.epoch
+        && share.seq.checked_add(1) == Some(block.seq);
+    follows && matches!(share.inner(), Ok(Event::Share(inner)) if inner.block)
+}

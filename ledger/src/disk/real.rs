@@ -1,0 +1,320 @@
+//! The disk of the machine: files below one root folder, through the standard library only.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::{Disk, DiskError, DiskFile, DiskResult};
+
+/// Bytes written at a time while zero-filling.
+const ZERO_PIECE_BYTES: u64 = 1 << 20;
+/// Mode of new files: the owner writes, the group (backup, auditors) reads.
+const FILE_MODE: u32 = 0o640;
+/// Mode of new folders.
+const FOLDER_MODE: u32 = 0o750;
+
+/// The folder a path lies in (`""` is the root) and its name there.
+#[must_use]
+pub fn split_path(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or(("", path))
+}
+
+/// Checks the path of a file: relative, `/`-separated, each part a plain name. Every [`Disk`] refuses what this
+/// refuses, so that one file has one spelling.
+///
+/// # Errors
+/// [`DiskError::Fatal`] naming `operation`: empty path or part, leading or trailing `/`, `.`, `..`, or a NUL.
+pub fn check_path(path: &str, operation: &'static str) -> DiskResult<()> {
+    let plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains('\0');
+    if path.split('/').all(plain) {
+        return Ok(());
+    }
+    Err(fatal(path, operation, "not a plain relative path"))
+}
+
+/// Checks the path of a folder: as [`check_path`], and `""` is the root.
+///
+/// # Errors
+/// [`DiskError::Fatal`], as [`check_path`].
+pub fn check_folder(path: &str, operation: &'static str) -> DiskResult<()> {
+    if path.is_empty() {
+        Ok(())
+    } else {
+        check_path(path, operation)
+    }
+}
+
+/// Checks both paths of a rename: each as [`check_path`], both in one folder.
+///
+/// # Errors
+/// [`DiskError::Fatal`], as [`check_path`], or if the folders differ.
+pub fn check_rename(from: &str, to: &str) -> DiskResult<()> {
+    check_path(from, "rename")?;
+    check_path(to, "rename")?;
+    if split_path(from).0 == split_path(to).0 {
+        return Ok(());
+    }
+    Err(fatal(from, "rename", "the new name lies in another folder"))
+}
+
+fn fatal(path: &str, operation: &'static str, cause: impl ToString) -> DiskError {
+    DiskError::Fatal {
+        path: path.to_owned(),
+        operation,
+        cause: cause.to_string(),
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
+fn full_or_fatal(path: &str, operation: &'static str, error: &io::Error) -> DiskError {
+    if is_full(error) {
+        DiskError::Full {
+            path: path.to_owned(),
+        }
+    } else {
+        fatal(path, operation, error)
+    }
+}
+
+fn missing_or_fatal(path: &str, operation: &'static str, error: &io::Error) -> DiskError {
+    if error.kind() == io::ErrorKind::NotFound {
+        DiskError::NotFound {
+            path: path.to_owned(),
+        }
+    } else {
+        fatal(path, operation, error)
+    }
+}
+
+/// An open file of a [`RealDisk`].
+#[derive(Debug)]
+pub struct RealFile {
+    file: File,
+    path: String,
+}
+
+impl RealFile {
+    fn zero_fill(&self, from: u64, to: u64) -> io::Result<()> {
+        let zeros = vec![0; usize::try_from(ZERO_PIECE_BYTES.min(to - from)).unwrap_or(0)];
+        let mut at = from;
+        while at < to {
+            let wanted = usize::try_from(to - at)
+                .unwrap_or(usize::MAX)
+                .min(zeros.len());
+            let piece = zeros.get(..wanted).unwrap_or(&zeros);
+            self.file.write_all_at(piece, at)?;
+            at += piece.len() as u64;
+        }
+        Ok(())
+    }
+}
+
+impl DiskFile for RealFile {
+    fn len(&self) -> DiskResult<u64> {
+        let metadata = self.file.metadata();
+        metadata
+            .map(|it| it.len())
+            .map_err(|error| fatal(&self.path, "len", error))
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> DiskResult<()> {
+        let short = |offset| DiskError::Short {
+            path: self.path.clone(),
+            offset,
+        };
+        let end = offset.saturating_add(buf.len() as u64);
+        // The system takes offsets as i64, and answers an empty read without looking at the length.
+        if i64::try_from(end).is_err() || (buf.is_empty() && end > self.len()?) {
+            return Err(short(offset.max(self.len()?)));
+        }
+        match self.file.read_exact_at(buf, offset) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(short(offset.max(self.len()?)))
+            }
+            Err(error) => Err(fatal(&self.path, "read_at", error)),
+        }
+    }
+
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> DiskResult<()> {
+        let written = self.file.write_all_at(bytes, offset);
+        written.map_err(|error| full_or_fatal(&self.path, "write_at", &error))
+    }
+
+    fn preallocate(&mut self, len: u64) -> DiskResult<()> {
+        let former = self.len()?;
+        if former < len
+            && let Err(error) = self.zero_fill(former, len)
+        {
+            if is_full(&error) {
+                let restored = self.file.set_len(former);
+                restored.map_err(|error| fatal(&self.path, "preallocate", error))?;
+            }
+            return Err(full_or_fatal(&self.path, "preallocate", &error));
+        }
+        // Also when nothing was missing: a former process may have filled the file and died before its sync.
+        self.file
+            .sync_data()
+            .map_err(|error| fatal(&self.path, "preallocate", error))
+    }
+
+    fn truncate(&mut self, len: u64) -> DiskResult<()> {
+        if len >= self.len()? {
+            return Ok(());
+        }
+        self.file
+            .set_len(len)
+            .map_err(|error| fatal(&self.path, "truncate", error))
+    }
+
+    fn sync(&mut self) -> DiskResult<()> {
+        self.file
+            .sync_data()
+            .map_err(|error| fatal(&self.path, "sync", error))
+    }
+}
+
+/// The files below one folder of the machine. Cheap to clone; holds nothing open.
+#[derive(Clone, Debug)]
+pub struct RealDisk {
+    root: PathBuf,
+}
+
+impl RealDisk {
+    /// A disk whose paths lie below `root`. Touches nothing: a root that does not exist is made by
+    /// [`Disk::create_dir`], with `""` or any folder below.
+    #[must_use]
+    pub fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    fn place(&self, path: &str) -> PathBuf {
+        // Joining "" would append a slash.
+        if path.is_empty() {
+            self.root.clone()
+        } else {
+            self.root.join(path)
+        }
+    }
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    // The dot refuses what is no folder, and makes "", the parent of a relative root, one that can be opened.
+    File::open(folder.join("."))?.sync_all()
+}
+
+/// Makes a folder and syncs every folder that received a name, and those of our own up to `root`: a former process may
+/// have made them and died before its sync.
+fn make_folders(root: &Path, folder: &Path) -> io::Result<()> {
+    let mut stood = folder;
+    while !stood.as_os_str().is_empty() && !stood.try_exists()? {
+        stood = stood.parent().unwrap_or(Path::new(""));
+    }
+    let highest = if root.starts_with(stood) { stood } else { root };
+    DirBuilder::new()
+        .recursive(true)
+        .mode(FOLDER_MODE)
+        .create(folder)?;
+    for parent in folder
+        .ancestors()
+        .skip(1)
+        .take_while(|it| it.starts_with(highest))
+    {
+        sync_folder(parent)?;
+    }
+    Ok(())
+}
+
+impl Disk for RealDisk {
+    type File = RealFile;
+
+    /// Durable on return: the folders that received a name are synced.
+    fn create_dir(&self, path: &str) -> DiskResult<()> {
+        check_folder(path, "create_dir")?;
+        let made = make_folders(&self.root, &self.place(path));
+        made.map_err(|error| full_or_fatal(path, "create_dir", &error))
+    }
+
+    fn create(&self, path: &str) -> DiskResult<RealFile> {
+        check_path(path, "create")?;
+        let mut options = OpenOptions::new();
+        options
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(FILE_MODE);
+        match options.open(self.place(path)) {
+            Ok(file) => Ok(RealFile {
+                file,
+                path: path.to_owned(),
+            }),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(DiskError::Exists {
+                path: path.to_owned(),
+            }),
+            Err(error) => Err(full_or_fatal(path, "create", &error)),
+        }
+    }
+
+    fn open(&self, path: &str) -> DiskResult<RealFile> {
+        check_path(path, "open")?;
+        let opened = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(self.place(path));
+        let file = opened.map_err(|error| missing_or_fatal(path, "open", &error))?;
+        Ok(RealFile {
+            file,
+            path: path.to_owned(),
+        })
+    }
+
+    /// A name that is not UTF-8 is [`DiskError::Fatal`]: it is none of ours, and nothing is passed over in silence.
+    fn list(&self, dir: &str) -> DiskResult<Vec<String>> {
+        check_folder(dir, "list")?;
+        let failed = |error| fatal(dir, "list", error);
+        let entries = match fs::read_dir(self.place(dir)) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(failed(error)),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(failed)?;
+            if entry.file_type().map_err(failed)?.is_dir() {
+                continue;
+            }
+            let name = entry.file_name().into_string();
+            names.push(name.map_err(|name| fatal(dir, "list", format!("{name:?} is not UTF-8")))?);
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> DiskResult<()> {
+        check_rename(from, to)?;
+        let failed = |error| missing_or_fatal(from, "rename", &error);
+        let old = self.place(from);
+        if fs::symlink_metadata(&old).map_err(failed)?.is_dir() {
+            return Err(fatal(from, "rename", "is a folder"));
+        }
+        fs::rename(old, self.place(to)).map_err(failed)
+    }
+
+    fn remove(&self, path: &str) -> DiskResult<()> {
+        check_path(path, "remove")?;
+        let removed = fs::remove_file(self.place(path));
+        removed.map_err(|error| missing_or_fatal(path, "remove", &error))
+    }
+
+    fn sync_dir(&self, dir: &str) -> DiskResult<()> {
+        check_folder(dir, "sync_dir")?;
+        sync_folder(&self.place(dir)).map_err(|error| fatal(dir, "sync_dir", error))
+    }
+}

@@ -1,0 +1,311 @@
+//! The publisher: sends a spool's frames until they are final, whatever the log loses, and moves to a new stream when the
+//! ledger closed the old one. It reads its own stream back through a [`Reader`]; acknowledgements decide nothing.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use orebook_schema::{Frame, Hash, StreamId};
+
+use crate::admit::{AdmitError, Cause};
+use crate::disk::Disk;
+use crate::log::{Log, LogError};
+use crate::reader::Reader;
+use crate::spool::{FrameReader, Renumbered, Spool, SpoolError};
+
+/// Frames that may be on their way at once.
+pub const IN_FLIGHT_MAX: usize = 32;
+/// Frames that are held in memory at once, at most 100 KiB each; further ones wait in the spool.
+const WINDOW_MAX: usize = 1_024;
+/// Without progress for so long, everything that was not admitted is sent again.
+pub const RETRY_MS: u64 = 1_000;
+
+/// Why a publisher cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// The spool.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// The index of what was admitted.
+    #[error(transparent)]
+    Admit(#[from] AdmitError),
+    /// The producer's key is not in force, or may not say this: nothing more is accepted. Frames stay in the spool.
+    #[error(
+        "the ledger refuses this producer's frames: its key is not in force, or its role may not say this"
+    )]
+    Refused,
+}
+
+/// Times of a tick, milliseconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clock {
+    /// Now.
+    pub now: u64,
+    /// Events at or after this time stay in the spool although they are final; `u64::MAX` keeps none.
+    pub keep_from: u64,
+}
+
+impl Clock {
+    /// Keeps nothing that is final.
+    #[must_use]
+    pub const fn at(now: u64) -> Self {
+        Self {
+            now,
+            keep_from: u64::MAX,
+        }
+    }
+}
+
+/// What a tick did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Published {
+    /// Frames sent.
+    pub sent: usize,
+    /// The stream was closed and its events moved: live sessions and jobs have new numbers.
+    pub moved: Option<Renumbered>,
+}
+
+/// Sends frames until they are final.
+#[derive(Debug)]
+pub struct Publisher<D: Disk> {
+    /// Frames that are not final yet, in the spool's order.
+    window: VecDeque<Frame>,
+    /// Gives the frames after the window.
+    rest: Option<FrameReader<D>>,
+    /// How many at the front of the window were sent since the last retry.
+    sent: usize,
+    /// How many of them stood in the ledger's head at the last look.
+    standing: usize,
+    progress_at: u64,
+    refused: bool,
+    /// Below which sequence number each held stream is final.
+    settled: BTreeMap<StreamId, u64>,
+}
+
+impl<D: Disk + Clone> Default for Publisher<D> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<D: Disk + Clone> Publisher<D> {
+    /// With nothing sent yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            window: VecDeque::new(),
+            rest: None,
+            sent: 0,
+            standing: 0,
+            progress_at: 0,
+            refused: false,
+            settled: BTreeMap::new(),
+        }
+    }
+
+    /// Whether every frame that was cut is final, as of the last tick.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.window.is_empty()
+    }
+
+    /// Whether every frame that was cut stands in the ledger, final or not, as of the last tick.
+    #[must_use]
+    pub fn all_stand(&self) -> bool {
+        self.standing == self.window.len()
+    }
+
+    /// One turn: looks what stands, sends what does not, trims what is final and older than `keep_from_ms` (see
+    /// [`Spool::trim`]). `new_stream` is used if the stream was closed.
+    ///
+    /// # Errors
+    /// [`PublishError`]. A log that fails is no error: what was not admitted is sent again.
+    pub fn tick(
+        &mut self,
+        spool: &mut Spool<D>,
+        reader: &mut Reader<D>,
+        log: &mut impl Log,
+        clock: Clock,
+        new_stream: StreamId,
+    ) -> Result<Published, PublishError> {
+        let now = clock.now;
+        self.fill(spool)?;
+        self.drop_final(spool, reader, clock.keep_from)?;
+        self.fill(spool)?;
+        let standing = self.count_standing(reader)?;
+        if standing != self.standing {
+            self.progress_at = now;
+            self.sent = self.sent.max(standing);
+        }
+        self.standing = standing;
+        let lost = self.heed_notices(reader);
+        if self.refused {
+            return Err(PublishError::Refused);
+        }
+        let mut published = Published::default();
+        if lost || is_closed(spool, reader) {
+            published.moved = Some(self.move_stream(spool, now, new_stream)?);
+            self.fill(spool)?;
+        }
+        if RETRY_MS <= now.saturating_sub(self.progress_at) {
+            self.sent = self.standing;
+            self.progress_at = now;
+        }
+        published.sent = self.send(reader, log, now);
+        Ok(published)
+    }
+
+    /// Reads frames into the window, but for those that were moved.
+    fn fill(&mut self, spool: &Spool<D>) -> Result<(), PublishError> {
+        let held = spool.streams();
+        let Some(oldest) = held.first() else {
+            return Ok(());
+        };
+        let rest = match &mut self.rest {
+            Some(rest) => rest,
+            none => none.insert(spool.frames_from(oldest.stream, 0)?),
+        };
+        while self.window.len() < WINDOW_MAX {
+            let Some(frame) = rest.next_frame(spool)? else {
+                break;
+            };
+            let header = frame.header();
+            let moved = held
+                .iter()
+                .find(|one| one.stream == header.stream)
+                .and_then(|one| one.moved_from);
+            if moved.is_none_or(|from| header.next_seq() <= from) {
+                self.window.push_back(frame);
+            }
+        }
+        Ok(())
+    }
+
+    fn drop_final(
+        &mut self,
+        spool: &mut Spool<D>,
+        reader: &Reader<D>,
+        keep_from: u64,
+    ) -> Result<(), PublishError> {
+        let mut settled: BTreeMap<StreamId, u64> = BTreeMap::new();
+        while let Some(front) = self.window.front() {
+            let header = front.header();
+            if !reader.stands(
+                reader.settled(),
+                header.stream,
+                header.first_seq,
+                front.header_hash(),
+            )? {
+                break;
+            }
+            settled.insert(header.stream, header.next_seq());
+            self.window.pop_front();
+            self.sent = self.sent.saturating_sub(1);
+            self.standing = self.standing.saturating_sub(1);
+        }
+        self.settled.append(&mut settled);
+        spool.trim(&self.settled, keep_from)?;
+        let held = spool.streams();
+        self.settled
+            .retain(|stream, _| held.iter().any(|one| one.stream == *stream));
+        Ok(())
+    }
+
+    fn count_standing(&self, reader: &Reader<D>) -> Result<usize, PublishError> {
+        let mut standing = 0;
+        for frame in &self.window {
+            let header = frame.header();
+            if !reader.stands(
+                reader.head(),
+                header.stream,
+                header.first_seq,
+                frame.header_hash(),
+            )? {
+                break;
+            }
+            standing += 1;
+        }
+        Ok(standing)
+    }
+
+    /// Whether a frame of ours that does not stand was refused for good.
+    fn heed_notices(&mut self, reader: &mut Reader<D>) -> bool {
+        let mut lost = false;
+        let missing: BTreeSet<Hash> = self
+            .window
+            .iter()
+            .skip(self.standing)
+            .map(Frame::header_hash)
+            .collect();
+        for notice in reader.take_notices(|notice| missing.contains(&notice.header_hash)) {
+            match notice.cause {
+                Cause::Refused => self.refused = true,
+                Cause::Fork | Cause::Closed | Cause::StaleEpoch | Cause::Inconsistent => {
+                    lost = true
+                }
+                // Malformed cannot be ours but by damage on the way; after a gap, or too early, sending again helps.
+                Cause::Malformed | Cause::Duplicate | Cause::Gap | Cause::Early => {}
+            }
+        }
+        lost
+    }
+
+    /// Everything that is not final is moved, also what stands provisionally: the log may still lose that, and what is
+    /// admitted in the end is not counted again.
+    fn move_stream(
+        &mut self,
+        spool: &mut Spool<D>,
+        now: u64,
+        new_stream: StreamId,
+    ) -> Result<Renumbered, PublishError> {
+        let Some(old) = spool.stream() else {
+            return Ok(Renumbered::default());
+        };
+        spool.cut()?;
+        self.fill(spool)?;
+        let waiting = self
+            .window
+            .iter()
+            .find(|frame| frame.header().stream == old);
+        let from = waiting.map_or_else(|| spool.next_seq(), |frame| frame.header().first_seq);
+        let renumbered = spool.move_stream(now, old, from, new_stream)?;
+        self.window.retain(|frame| frame.header().stream != old);
+        self.sent = 0;
+        self.standing = 0;
+        self.progress_at = now;
+        Ok(renumbered)
+    }
+
+    fn send(&mut self, reader: &Reader<D>, log: &mut impl Log, now: u64) -> usize {
+        let Some(incarnation) = reader.incarnation() else {
+            return 0;
+        };
+        let until = self.window.len().min(self.standing + IN_FLIGHT_MAX);
+        let mut count = 0;
+        while self.sent < until {
+            let Some(frame) = self.window.get(self.sent) else {
+                break;
+            };
+            match log.send(incarnation, now, frame.bytes()) {
+                // After an unavailable log nobody knows whether it is there; the ledger will tell.
+                Ok(()) | Err(LogError::Unavailable(_)) => {}
+                Err(
+                    LogError::Full
+                    | LogError::Gone(_)
+                    | LogError::Exists(_)
+                    | LogError::OutOfRange { .. },
+                ) => break,
+            }
+            self.sent += 1;
+            count += 1;
+        }
+        count
+    }
+}
+
+fn is_closed<D: Disk + Clone>(spool: &Spool<D>, reader: &Reader<D>) -> bool {
+    spool.stream().is_some_and(|stream| {
+        reader
+            .head()
+            .stream(stream)
+            .is_some_and(|stream| stream.closed)
+    })
+}

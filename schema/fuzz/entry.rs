@@ -1,0 +1,64 @@
+//! Where fuzzing enters: any bytes may come, nothing may panic, and what decodes has one spelling.
+//! Used by the targets beside it and, on stored inputs, by `schema/tests/fuzz.rs`.
+
+use orebook_schema::event::RawEvent;
+use orebook_schema::summary::Summary;
+use orebook_schema::{Event, Frame};
+
+/// One canonical event. Says whether the bytes are one.
+pub(crate) fn fuzz_event(data: &[u8]) -> bool {
+    let Ok(raw) = RawEvent::one(data) else {
+        return false;
+    };
+    let Ok(event) = raw.decode() else {
+        return false;
+    };
+    assert!(event.to_bytes(raw.dt) == data, "an event has one spelling");
+    assert!(event.is_legal(), "what a reader accepts is legal");
+    if let Event::Moved(moved) = &event {
+        assert!(moved.inner().is_ok(), "a moved event has an inner one");
+        assert!(fuzz_event(&moved.event), "the inner event is canonical");
+    }
+    true
+}
+
+/// One frame. Says whether header, summary and every event decode.
+pub(crate) fn fuzz_frame(data: &[u8]) -> bool {
+    let Ok(frame) = Frame::read(data.to_vec()) else {
+        return false;
+    };
+    assert!(frame.bytes() == data, "a frame keeps its bytes");
+    let header = frame.header().to_bytes();
+    assert!(frame.header_bytes() == header, "a header has one spelling");
+    let again = Frame::join(frame.header(), frame.summary(), frame.body());
+    assert!(again.as_ref() == Ok(&frame), "pieces join to the frame");
+    let mut length = 0;
+    let mut events_decode = true;
+    for raw in frame.events() {
+        let Ok(raw) = raw else {
+            return false;
+        };
+        length += raw.bytes.len();
+        events_decode &= fuzz_event(raw.bytes);
+    }
+    assert!(length == frame.body().len(), "events fill the body");
+    assert!(frame.decode().is_ok() == events_decode, "all or nothing");
+    fuzz_summary(frame.summary()) && events_decode
+}
+
+/// One summary. Says whether the bytes are one.
+pub(crate) fn fuzz_summary(data: &[u8]) -> bool {
+    let Ok(summary) = Summary::read(data) else {
+        return false;
+    };
+    assert!(summary.to_bytes() == data, "a summary has one spelling");
+    let pots = &summary.pots;
+    assert!(pots.is_sorted_by(|a, b| a.pot < b.pot), "pots ascend");
+    for pot in pots {
+        let rows = &pot.rows;
+        assert!(!rows.is_empty(), "a pot has rows");
+        assert!(rows.is_sorted_by(|a, b| a.worker < b.worker), "rows ascend");
+        assert!(rows.iter().all(|row| 1 <= row.count), "a row has shares");
+    }
+    true
+}

@@ -1,0 +1,413 @@
+#!/usr/bin/env python3
+"""Writes the golden files beside it, and EXAMPLE.md, from the tables of LEDGER-FORMAT.md.
+
+    python3 make.py           write them
+    python3 make.py --check   compare only; status 1 if a file differs
+
+Python's standard library only. The field tables below are typed from the page, never from the Rust encoder."""
+import pathlib
+import sys
+
+import ed25519
+from assembler import (at, bytes16, bytes8, event, example_block, golden_page, hash32, joined, leaf, raw, root, sha256,
+                       u128, u16, u32, u64, u8, varint)
+
+MAX16, MAX32, MAX64, MAX128 = (2**bits - 1 for bits in (16, 32, 64, 128))
+WORK_MAX = 2**63 - 1
+
+
+def run(start, count):
+    """`count` bytes that count up from `start`."""
+    return bytes((start + n) % 256 for n in range(count))
+
+
+LEDGER = bytes.fromhex("0190a6b05c0070008000000000000001")
+STREAMS = {name: bytes.fromhex(f"0190a6b05c0070008000000000000{number}") for name, number in
+           (("desk", "0d1"), ("archiver", "0a1"), ("gateway", "061"))}
+SEEDS = {name: bytes([number]) * 32 for name, number in
+         (("desk", 1), ("gateway", 2), ("archiver", 3), ("settler", 4), ("paymaster", 5), ("anna", 17), ("ben", 18))}
+KEYS = {name: ed25519.public(seed) for name, seed in SEEDS.items()}
+ROLES = {"desk": 1, "gateway": 2, "archiver": 3, "settler": 4, "paymaster": 5}
+START = 1_750_000_000_000
+KINDS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 18, 19, 20, 21]
+
+
+# --- section 5 ---------------------------------------------------------------------------------------
+
+def entries(name, listed):
+    pairs = b"".join(bytes(pair) for pair in listed)
+    return [u8("n", len(listed)), raw(name, pairs, "(kind, version) ascending", f"{len(listed)} x 2 bytes")]
+
+
+def policy(pots, depths, threshold, network_fees):
+    fields = [u8("n", len(pots), f"{len(pots)} pots")]
+    for pot, scheme, n_ppm, fee, bonus, stale, keep in pots:
+        scheme_name = ["pplns", "solo", "prop", "pps", "fpps"][scheme - 1]
+        fields += [u16("pot", pot), u8("scheme", scheme, scheme_name), u64("n_ppm", n_ppm), u32("fee_ppm", fee),
+                   u32("bonus_ppm", bonus), u32("stale_ppm", stale), u8("keep_tx_fees", keep)]
+    immature, confirmed, orphan = depths
+    return fields + [u32("immature_depth", immature), u32("confirmed_depth", confirmed), u32("orphan_depth", orphan),
+                     u128("threshold", threshold), u8("network_fees", network_fees, ["pool", "miner"][network_fees])]
+
+
+def genesis(ledger, coin, coin_name, algorithm, decimals, chain, segments, digest_answers, approvers, approvals,
+            producers, schema_set, rules):
+    algorithm_name = ["sha256d", "scrypt", "scrypt2", "ethash", "etchash"][algorithm - 1]
+    fields = [raw("ledger", ledger, "uuid"), u32("coin", coin), bytes8("coin_name", coin_name.encode(), repr(coin_name)),
+              u8("algorithm", algorithm, algorithm_name), u8("decimals", decimals), hash32("chain", chain, "header order"),
+              u32("segment_positions", segments[0]), u64("segment_bytes", segments[1]),
+              u8("digest_answers", digest_answers), u8("n", len(approvers), f"{len(approvers)} approvers")]
+    fields += [raw("approver", key, "Ed25519 key") for key in approvers]
+    fields += [u8("n", len(approvals), f"{len(approvals)} approvals")]
+    for what, needed in approvals:
+        fields += [u8("what", what, ["key", "policy"][what - 1]), u8("needed", needed)]
+    fields += [u8("n", len(producers), f"{len(producers)} producers")]
+    for key, role in producers:
+        fields += [raw("producer", key, "Ed25519 key"), u8("role", role, list(ROLES)[role - 1])]
+    return fields + entries("schema_set", schema_set) + rules
+
+
+POLICY_TYPICAL = policy(
+    [(0, 1, 2_000_000, 10_000, 0, 500_000, 0), (1, 2, 1, 5_000, 0, 0, 1)], (2, 100, 12), 100_000, 0)
+POLICY_LEAST = policy([(0, 1, 1, 0, 0, 0, 0)], (1, 2, 1), 0, 0)
+POLICY_MOST = policy(
+    [(65_520 + n, 1 + n % 5, MAX64 - n, 1_000_000, 1_000_000, 1_000_000, n % 2) for n in range(16)],
+    (MAX32 - 1, MAX32, MAX32), MAX128, 1)
+GENESIS_TYPICAL = genesis(
+    LEDGER, 1, "regtest", 1, 8, bytes.fromhex("06226e46111a0b59caaf126043eb5bbf28c34f3a5e332a1fc7b2b73cf188910f"),
+    (4_096, 16_777_216), 1, sorted([KEYS["anna"], KEYS["ben"]]), [(1, 1), (2, 2)],
+    sorted((KEYS[name], role) for name, role in ROLES.items()), [(kind, 0) for kind in KINDS], POLICY_TYPICAL)
+GENESIS_LEAST = genesis(
+    bytes(16), 0, "a", 5, 0, bytes(32), (1, 65_536), 1, [bytes(32)], [], [(bytes(32), 1)], [(0, 0)], POLICY_LEAST)
+GENESIS_MOST = genesis(
+    b"\xff" * 16, MAX32, "abcdefghijkl-019", 4, 18, b"\xff" * 32, (1_048_576, 2**32), 2,
+    [bytes([n]) + b"\xff" * 31 for n in range(16)], [(1, 16), (2, 1)],
+    [(bytes([n]) + bytes(31), 1 + n % 5) for n in range(64)], [(n, 255 - n) for n in range(64)], POLICY_MOST)
+
+
+# --- section 3 ---------------------------------------------------------------------------------------
+
+def schema_set(number, listed):
+    return [u32("number", number), *entries("entries", listed)]
+
+
+def key_change(key, role, action, expects):
+    return [raw("key", key, "Ed25519 key"), u8("role", role, list(ROLES)[role - 1]),
+            u8("action", action, ["in force", "revoked"][action - 1]), at("expects", *expects)]
+
+
+def policy_change(expects, rules):
+    return [at("expects", *expects), *rules]
+
+
+def thing_digest(kind, fields):
+    return sha256(b"orebook/thing/0\n", LEDGER, bytes([kind, 0]), joined(fields))
+
+
+def approval(thing, approver):
+    signature = ed25519.sign(SEEDS[approver], b"orebook/approval/0\n" + LEDGER + thing)
+    return [hash32("thing", thing, "digest"), raw("approver", KEYS[approver], f"Ed25519 key of {approver}"),
+            raw("signature", signature, "over the approval domain, ledger and thing")]
+
+
+def checkpoint(size, tree_root, signature=None):
+    message = b"orebook/checkpoint/0\n" + LEDGER + size.to_bytes(8, "little") + tree_root
+    signature = signature or ed25519.sign(SEEDS["archiver"], message)
+    return [u64("size", size), hash32("root", tree_root), raw("signature", signature, "archiver's")]
+
+
+def note(code, text):
+    meaning = ["torn tail cut", "stream moved", "incarnation opened", "repaired"][code - 1]
+    return [u8("code", code, f"{code}, {meaning}"), bytes16("text", text.encode(), ascii(text[:24]))]
+
+
+def part(whole, index, of, data):
+    return [hash32("whole", whole), u16("index", index), u16("of", of), bytes16("bytes", data)]
+
+
+def moved(stream, epoch, seq, base_time, worker, job, inner):
+    return [raw("stream", stream, "uuid"), u32("epoch", epoch), u64("seq", seq), u64("base_time", base_time),
+            u32("worker", worker), u32("job", job), *inner]
+
+
+def account(kind, data):
+    shown = ["output script", "EVM address", "registered name"][kind - 1]
+    return [u8("account kind", kind, f"{kind}, {shown}"), bytes8("account", data)]
+
+
+def worker(number, pot, extranonce1, extranonce2_size, mask, paid, name):
+    return [u32("number", number), u16("pot", pot), bytes8("extranonce1", extranonce1),
+            u8("extranonce2_size", extranonce2_size), u32("version_mask", mask, f"{mask:#010x}"), *account(*paid),
+            bytes8("name", name.encode(), repr(name))]
+
+
+def difficulty(number, work):
+    return [u32("worker", number), u64("work", work)]
+
+
+def job(number, cited, height, network_work, reward, fees, version, prev, nbits, time, flags, coinbase1, coinbase2,
+        branches):
+    return [u32("number", number), at("policy", *cited), u64("height", height), u128("network_work", network_work),
+            u128("reward", reward), u128("fees", fees), u32("version", version, f"{version:#010x}"),
+            hash32("prev", prev, "header order"), u32("nbits", nbits, f"{nbits:#010x}"), u32("time", time),
+            u8("flags", flags, ["not clean", "clean"][flags]), bytes16("coinbase1", coinbase1),
+            bytes16("coinbase2", coinbase2), u8("n", len(branches), f"{len(branches)} branches"),
+            *[hash32("branch", branch) for branch in branches]]
+
+
+def share(number, job_number, work, flags, nonce, ntime, version, extranonce2):
+    shown = ["none", "block candidate", "stale", "block candidate, stale"][flags]
+    rest = [raw("extranonce2", extranonce2, "the rest")] if extranonce2 else []
+    return [u32("worker", number), u32("job", job_number), u64("work", work), u16("flags", flags, shown),
+            u32("nonce", nonce, f"{nonce:#010x}"), u32("ntime", ntime), u32("version", version, f"{version:#010x}"), *rest]
+
+
+def block_found(block, height, txid, header):
+    return [hash32("hash", block, "header order"), u64("height", height), hash32("coinbase_txid", txid),
+            bytes8("header", header)]
+
+
+def block_status(block, expects, state, height, value, fees):
+    return [hash32("hash", block, "header order"), at("expects", *expects),
+            u8("state", state, ["seen", "immature", "confirmed", "orphaned"][state - 1]), u64("height", height),
+            u128("value", value), u128("fees", fees)]
+
+
+# The genesis block of Bitcoin's main chain.
+BLOCK = bytes.fromhex(
+    "01000000" + "00" * 32 + "3ba3edfd7a7b12b27ac72c3e67768f617fc81bc3888a51323a9fb8aa4b1e5e4a29ab5f49ffff001d1dac2b7c")
+BLOCK_HASH = sha256(sha256(BLOCK))
+SHARE = share(7, 3, 12_884_902, 0, 0xdeadbeef, 1_750_000_123, 0x20000000, run(0xa0, 4))
+MANY_FLAGS = share(MAX32 - 1, MAX32 - 1, WORK_MAX, 3, MAX32, MAX32, MAX32, b"\xff" * 8)
+THING = key_change(run(0x40, 32), 2, 1, (0, 0))
+EVENTS = {
+    (1, "genesis"): [("typical", 0, GENESIS_TYPICAL), ("least", 0, GENESIS_LEAST), ("most", MAX32, GENESIS_MOST)],
+    (2, "schema_set"): [
+        ("typical", 10, schema_set(1, [(kind, 0) for kind in KINDS] + [(22, 0)])),
+        ("least", 0, schema_set(0, [(0, 0)])),
+        ("most", MAX32, schema_set(MAX32, [(n // 2, 254 + n % 2) for n in range(64)]))],
+    (3, "key_change"): [
+        ("in force, new key", 0, THING),
+        ("revoked", 60_000, key_change(KEYS["gateway"], 2, 2, (1_234_567, 89))),
+        ("most", MAX32, key_change(b"\xff" * 32, 5, 2, (MAX64, MAX16)))],
+    (4, "policy"): [
+        ("typical", 0, policy_change((0, 0), POLICY_TYPICAL)), ("least", 0, policy_change((0, 1), POLICY_LEAST)),
+        ("most", MAX32, policy_change((MAX64, MAX16), POLICY_MOST))],
+    (5, "approval"): [("of the new key of key_change.hex", 5, approval(thing_digest(3, THING), "anna"))],
+    (6, "checkpoint"): [
+        ("typical", 0, checkpoint(65_536, run(0x80, 32))), ("least", 0, checkpoint(1, bytes(32), bytes(64))),
+        ("most", MAX32, checkpoint(MAX64, b"\xff" * 32, b"\xff" * 64))],
+    (7, "heartbeat"): [("least", 0, []), ("most", MAX32, [])],
+    (8, "recovery_note"): [
+        ("torn tail", 0, note(1, "cut 17 bytes at 4,096")), ("moved, no text", 1, note(2, "")),
+        ("incarnation, UTF-8", 2, note(3, "über Größe ⛏ 𝄞")), ("repaired, 512 bytes", MAX32, note(4, "é" * 256))],
+    (9, "part"): [
+        ("only one", 0, part(sha256(b"\x2a"), 0, 1, b"\x2a")),
+        ("last of the most", MAX32, part(run(1, 32), MAX16 - 1, MAX16, run(0, 300)))],
+    (10, "moved"): [
+        ("share", 40, moved(STREAMS["gateway"], 3, 1_000, START, 0, 1, event(19, "share", 999, SHARE))),
+        ("block", 41, moved(STREAMS["gateway"], 3, 1_001, START, MAX32, MAX32,
+                            event(20, "block_found", 999, block_found(BLOCK_HASH, 0, run(5, 32), BLOCK)))),
+        ("most", MAX32, moved(b"\xff" * 16, MAX32, MAX64, MAX64 - MAX32, MAX32 - 1, MAX32 - 1,
+                              event(19, "share", MAX32, MANY_FLAGS)))],
+    (16, "worker"): [
+        ("script", 0, worker(0, 0, run(0xb0, 4), 8, 0x1fffe000, (1, b"\x00\x14" + run(0x10, 20)), "rig-1")),
+        ("evm", 1, worker(1, 1, b"", 0, 0, (2, run(0xe0, 20)), "A.b_c-9")),
+        ("registered name", 2, worker(2, 2, run(1, 8), 4, 1, (3, b"anna_k-7"), "x")),
+        ("longest script", MAX32, worker(MAX32, MAX16, b"\xff" * 8, 8, MAX32, (1, run(0, 64)), "W" * 64)),
+        ("longest name, shortest script", 3, worker(3, 0, b"", 1, 0, (3, b"z" * 32), "0")),
+        ("shortest script", 4, worker(4, 0, b"", 1, 0, (1, b"\x51"), "0"))],
+    (17, "difficulty"): [
+        ("0.003 in units of 2^-32", 0, difficulty(0, 12_884_902)), ("least", 0, difficulty(0, 1)),
+        ("most", MAX32, difficulty(MAX32, WORK_MAX))],
+    (18, "job"): [
+        ("typical", 100, job(0, (12, 1), 840_001, 362_016_345_678_901, 325_000_000, 12_500_000, 0x20000000,
+                             run(0x30, 32), 0x17034219, 1_750_000_100, 1, run(0, 45), run(0x60, 33),
+                             [run(0x40, 32), run(0x90, 32)])),
+        ("least", 0, job(0, (0, 0), 0, 1, 0, 0, 0, bytes(32), 0, 0, 0, b"", b"", [])),
+        ("most branches", MAX32, job(MAX32, (MAX64, MAX16), MAX64, MAX128, MAX128, MAX128, MAX32, b"\xff" * 32, MAX32,
+                                     MAX32, 1, b"\xff", b"\xff", [run(n, 32) for n in range(16)]))],
+    (19, "share"): [
+        ("typical", 250, SHARE), ("38 bytes", 0, share(0, 0, 1, 0, 0, 0, 0, b"")),
+        ("block candidate", 1, share(1, 2, 3, 1, 4, 5, 6, b"\x07")), ("stale", 2, share(1, 2, 3, 2, 4, 5, 6, run(7, 7))),
+        ("46 bytes", MAX32, MANY_FLAGS)],
+    (20, "block_found"): [
+        ("bitcoin's genesis", 0, block_found(BLOCK_HASH, 0, run(5, 32), BLOCK)),
+        ("no header", MAX32, block_found(b"\xff" * 32, MAX64, bytes(32), b""))],
+    (21, "block_status"): [
+        ("seen", 0, block_status(BLOCK_HASH, (0, 0), 1, 840_001, 325_000_000, 12_500_000)),
+        ("immature", 1, block_status(BLOCK_HASH, (17, 2), 2, 840_001, 325_000_000, 0)),
+        ("confirmed, most", MAX32, block_status(b"\xff" * 32, (MAX64, MAX16), 3, MAX64, MAX128, MAX128)),
+        ("orphaned, least", 0, block_status(bytes(32), (0, 1), 4, 0, 0, 0))],
+}
+
+
+# --- sections 2, 4 and 8 -----------------------------------------------------------------------------
+
+def header(stream, signer, epoch, first_seq, base_time, previous, events, summary):
+    """`events` are lists of fields, each a whole event."""
+    bodies = [joined(fields) for fields in events]
+    kinds = 0
+    for body in bodies:
+        kinds |= 1 << body[0]
+    last_time = base_time + int.from_bytes(bodies[-1][4:8], "little")
+    fields = [raw("magic", b"OREF", "OREF"), u32("version", 0), raw("ledger", LEDGER, "uuid"),
+              raw("stream", STREAMS[stream], f"uuid, the {stream}'s"), u32("coin", 1), u32("epoch", epoch),
+              u64("first_seq", first_seq), u32("count", len(bodies)), u32("body_len", sum(map(len, bodies))),
+              u64("base_time", base_time), u64("last_time", last_time), hash32("previous", previous),
+              hash32("events_root", root([leaf(body) for body in bodies])),
+              hash32("summary_hash", sha256(joined(summary))),
+              u64("kinds", kinds, " + ".join(f"2^{bit}" for bit in range(64) if kinds >> bit & 1)), u32("schema_set", 0),
+              u32("summary_len", len(joined(summary))), raw("key", KEYS[signer], f"Ed25519 key of the {signer}")]
+    signed = joined(fields)
+    assert len(signed) == 224
+    signature = ed25519.sign(SEEDS[signer], b"orebook/frame/0\n" + signed)
+    return [*fields, raw("signature", signature, f"the {signer}'s, over the frame domain and the 224 bytes before")]
+
+
+def leaf_entry(position, ledger_time, head):
+    return [u64("position", position), u64("ledger time", ledger_time), raw("header", head)]
+
+
+def summary(pots):
+    """`pots`: (pot, effort, rows) with rows of (worker, count, credit), all absolute and ascending."""
+    fields, last_pot = [varint("pots", len(pots))], 0
+    for pot, effort, rows in pots:
+        fields += [varint("pot", pot - last_pot, f"{pot:,}, by difference"), varint("effort", effort),
+                   varint("rows", len(rows))]
+        last_pot, last_worker = pot, 0
+        for number, count, credit in rows:
+            fields += [varint("worker", number - last_worker, f"{number:,}, by difference"), varint("count", count),
+                       varint("credit", credit)]
+            last_worker = number
+    return fields
+
+
+def incarnation(number, next_position, tree_root):
+    return [raw("magic", b"OREI", "OREI"), u32("version", 0), raw("ledger", LEDGER, "uuid"), u32("incarnation", number),
+            u64("next position", next_position), hash32("root", tree_root)]
+
+
+# A ledger of three frames. Append times are 5, 3 and 50 ms after the last times: those are the ledger times.
+EMPTY = summary([])
+GENESIS_BODY = [event(1, "genesis", 0, GENESIS_TYPICAL)]
+GENESIS_HEADER = header("desk", "desk", 0, 0, START, bytes(32), GENESIS_BODY, EMPTY)
+GENESIS_LEAF = leaf_entry(0, START + 5, joined(GENESIS_HEADER))
+CHECKPOINT_BODY = [event(6, "checkpoint", 0, checkpoint(1, root([leaf(joined(GENESIS_LEAF))])))]
+CHECKPOINT_HEADER = header("archiver", "archiver", 0, 0, START + 1_000, bytes(32), CHECKPOINT_BODY, EMPTY)
+CHECKPOINT_LEAF = leaf_entry(1, START + 1_003, joined(CHECKPOINT_HEADER))
+NETWORK_WORK = 2**32
+EXAMPLE_SHARE = share(0, 0, 12_884_902, 0, 0x9962e301, 1_750_000_002, 0x20000000, run(1, 4))
+SHARES = [(12_884_902, 12_884_902), (12_884_903, 12_884_903 * 500_000 // 10**6)]
+FRAME_SUMMARY = summary([(0, sum(credit * 10**12 // NETWORK_WORK for _, credit in SHARES),
+                          [(0, 2, sum(credit for _, credit in SHARES))])])
+FRAME_BODY = [
+    event(16, "worker", 0, worker(0, 0, run(0xb0, 4), 4, 0, (3, b"anna"), "rig-1")),
+    event(18, "job", 0, job(0, (0, 0), 102, NETWORK_WORK, 5_000_000_000, 0, 0x20000000, run(0x30, 32), 0x207fffff,
+                            1_750_000_002, 1, run(0, 8), run(0x60, 4), [])),
+    event(19, "share", 250, EXAMPLE_SHARE),
+    event(19, "share", 900, share(0, 0, 12_884_903, 2, 0x9962e302, 1_750_000_002, 0x20000000, run(5, 4))),
+]
+FRAME_HEADER = header("gateway", "gateway", 0, 0, START + 2_000, bytes(32), FRAME_BODY, FRAME_SUMMARY)
+FRAME_LEAF = leaf_entry(2, START + 2_950, joined(FRAME_HEADER))
+FRAME = FRAME_HEADER + FRAME_SUMMARY + [field for fields in FRAME_BODY for field in fields]
+LEAVES = [leaf(joined(entry)) for entry in (GENESIS_LEAF, CHECKPOINT_LEAF, FRAME_LEAF)]
+
+EDGE_HEADER = [
+    raw("magic", b"OREF", "OREF"), u32("version", 0), raw("ledger", b"\xff" * 16), raw("stream", bytes(16)),
+    u32("coin", MAX32), u32("epoch", MAX32), u64("first_seq", MAX64 - 1_000), u32("count", 1_000),
+    u32("body_len", 49_152), u64("base_time", MAX64), u64("last_time", MAX64), hash32("previous", b"\xff" * 32),
+    hash32("events_root", bytes(32)), hash32("summary_hash", run(0, 32)), u64("kinds", MAX64),
+    u32("schema_set", MAX32), u32("summary_len", 49_152), raw("key", run(0x20, 32)), raw("signature", run(0x40, 64))]
+
+OTHERS = {
+    "header": ("A frame's header, 288 bytes (section 2)", [
+        ("the gateway's frame of frame.hex", FRAME_HEADER), ("edges, signed by nobody", EDGE_HEADER)]),
+    "frame": ("Frames: header, summary, body (section 2). The three are positions 0 to 2 of one ledger", [
+        ("genesis", GENESIS_HEADER + EMPTY + GENESIS_BODY[0]),
+        ("checkpoint", CHECKPOINT_HEADER + EMPTY + CHECKPOINT_BODY[0]), ("gateway", FRAME)]),
+    "leaf_entry": ("Leaf entries, 304 bytes (section 2)", [
+        ("genesis", GENESIS_LEAF), ("checkpoint", CHECKPOINT_LEAF), ("gateway", FRAME_LEAF)]),
+    "tree": ("The ledger's tree over the frames of frame.hex (sections 1 and 2)", [
+        ("header hash of the gateway's frame", [hash32("header hash", sha256(joined(FRAME_HEADER)))]),
+        *[(f"leaf hash {n}", [hash32("leaf hash", one)]) for n, one in enumerate(LEAVES)],
+        *[(f"root of size {size}", [hash32("root", root(LEAVES[:size]))]) for size in range(4)]]),
+    "summary": ("Summaries (section 4)", [
+        ("no shares", EMPTY), ("the gateway's frame of frame.hex", FRAME_SUMMARY),
+        ("two pots", summary([(1, 0, [(0, 1, 0)]), (300, 127, [(0, 128, 16_384), (127, 1, 2**64), (255, 2, 1)])])),
+        ("most", summary([(0, MAX128, [(0, MAX32, MAX128)]), (MAX16, MAX128, [(MAX32, 1, MAX128)])]))]),
+    "incarnation": ("The record that opens a log (section 8)", [
+        ("first", incarnation(0, 0, root([]))), ("after the frames of frame.hex", incarnation(1, 3, root(LEAVES))),
+        ("most", incarnation(MAX32, MAX64, b"\xff" * 32))]),
+}
+
+EXAMPLE = """# Worked example
+
+Written by `make.py` from LEDGER-FORMAT.md; a test compares it with the golden files. Left the offset, then the bytes, then
+field, type and meaning. Keys come from seeds of 32 equal bytes: desk 01, gateway 02, archiver 03, settler 04, paymaster 05.
+
+## One share
+
+Worker 0, job 0, found 250 ms after its frame's base_time. Its difficulty is 0.003: round(0.003 * 2^32) = 12,884,902.
+
+{share}
+
+## One summary
+
+Two shares of worker 0 in pot 0: one of 12,884,902, and a stale one of 12,884,903 under a policy that pays stale shares
+500,000 ppm: floor(6,442,451.5). The credit is 19,327,353. The network work of the job is 2^32, so the effort is
+floor(12,884,902 * 10^12 / 2^32) + floor(6,442,451 * 10^12 / 2^32) = 3,000,000,026 + 1,500,000,013.
+
+{summary}
+
+## One frame
+
+The gateway's first frame, position 2 of the ledger in `frame.hex`: it announces a worker and a job, then come the two
+shares. The job cites the policy of genesis, which is final: the checkpoint in position 1 covers it.
+
+{frame}
+
+## Its hashes
+
+- header hash = SHA-256 of bytes 0 to 287: `{header_hash}`
+- leaves of the events, SHA-256(0x00, event): {event_leaves}
+- events root = node(node(first, second), node(third, fourth)): `{events_root}`
+- leaf hash = SHA-256(0x00, position 2, ledger time 1,750,000,002,950, header): `{leaf_hash}`
+- root of the ledger's tree of size 3 = node(node(leaf 0, leaf 1), leaf 2): `{root}`
+"""
+
+
+def example():
+    bodies = [joined(fields) for fields in FRAME_BODY]
+    return EXAMPLE.format(
+        share=example_block(event(19, "share", 250, EXAMPLE_SHARE)), summary=example_block(FRAME_SUMMARY),
+        frame=example_block(FRAME), header_hash=sha256(joined(FRAME_HEADER)).hex(),
+        event_leaves=", ".join(f"`{leaf(body).hex()}`" for body in bodies),
+        events_root=root([leaf(body) for body in bodies]).hex(), leaf_hash=LEAVES[2].hex(), root=root(LEAVES).hex())
+
+
+def pages():
+    for (kind, name), cases in EVENTS.items():
+        whole = [(case, event(kind, name, dt, fields)) for case, dt, fields in cases]
+        yield f"{name}.hex", golden_page(f"Events of kind {kind}, {name} (section 3)", whole)
+    for name, (title, cases) in OTHERS.items():
+        yield f"{name}.hex", golden_page(title, cases)
+    yield "EXAMPLE.md", example()
+
+
+def main():
+    folder = pathlib.Path(__file__).resolve().parent
+    check = sys.argv[1:] == ["--check"]
+    differ = []
+    for name, text in pages():
+        path = folder / name
+        if not check:
+            path.write_text(text, encoding="utf-8")
+        elif not path.is_file() or path.read_text(encoding="utf-8") != text:
+            differ.append(name)
+    if differ:
+        sys.exit(f"not as make.py writes them: {', '.join(differ)}")
+
+
+if __name__ == "__main__":
+    main()

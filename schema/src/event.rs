@@ -1,0 +1,664 @@
+//! Events (section 3): one fact each, `kind ‖ version ‖ length ‖ dt ‖ fields`.
+
+use crate::EVENT_BYTES_MAX;
+use crate::bytes::{DecodeError, Decoded, Reader, Write};
+use crate::genesis::Genesis;
+use crate::names::{Key, StreamId};
+use crate::policy::Policy;
+use crate::role::Role;
+use crate::units::{At, Hash};
+use crate::work::{
+    BlockFound, BlockStatus, Difficulty, Job, Share, Worker, read_block_found, read_block_status,
+    read_job, read_share, read_work, read_worker, write_block_found, write_block_status, write_job,
+    write_share, write_worker,
+};
+
+/// Bytes of an event's head: kind, version, length, dt.
+pub const EVENT_HEAD_BYTES: usize = 8;
+/// Bytes of a moved event before the inner one: head, stream, epoch, seq, base time, worker, job.
+const MOVED_HEAD_BYTES: usize = EVENT_HEAD_BYTES + 16 + 4 + 8 + 8 + 4 + 4;
+/// Number in `moved` for "refers to none".
+pub const NO_NUMBER: u32 = u32::MAX;
+
+macro_rules! kinds {
+    ($($number:literal $name:ident $shown:literal),* $(,)?) => {
+        /// What an event says. Numbers are for ever and below 64.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum Kind {
+            $(#[doc = $shown] $name = $number),*
+        }
+
+        impl Kind {
+            /// Every kind, by number.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// Name as shown.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$name => $shown),* }
+            }
+
+            /// Kind of a byte.
+            #[must_use]
+            pub const fn from_byte(byte: u8) -> Option<Self> {
+                match byte { $($number => Some(Self::$name),)* _ => None }
+            }
+        }
+    };
+}
+
+kinds! {
+    1 Genesis "genesis",
+    2 SchemaSet "schema_set",
+    3 KeyChange "key_change",
+    4 Policy "policy",
+    5 Approval "approval",
+    6 Checkpoint "checkpoint",
+    7 Heartbeat "heartbeat",
+    8 RecoveryNote "recovery_note",
+    9 Part "part",
+    10 Moved "moved",
+    16 Worker "worker",
+    17 Difficulty "difficulty",
+    18 Job "job",
+    19 Share "share",
+    20 BlockFound "block_found",
+    21 BlockStatus "block_status",
+}
+
+impl Kind {
+    /// Bit of this kind in a kinds mask.
+    #[must_use]
+    pub const fn bit(self) -> u64 {
+        1 << (self as u8)
+    }
+
+    /// The schema entries that this software knows: every kind at version 0.
+    #[must_use]
+    pub fn known() -> Vec<SchemaEntry> {
+        Self::ALL
+            .iter()
+            .map(|kind| SchemaEntry {
+                kind: *kind as u8,
+                version: 0,
+            })
+            .collect()
+    }
+
+    /// Whether a frame with this kind is cut at once: a block, a checkpoint or a deciding event.
+    #[must_use]
+    pub const fn is_urgent(self) -> bool {
+        matches!(
+            self,
+            Self::Genesis
+                | Self::SchemaSet
+                | Self::KeyChange
+                | Self::Policy
+                | Self::Approval
+                | Self::Checkpoint
+                | Self::BlockFound
+                | Self::BlockStatus
+        )
+    }
+}
+
+/// A kind and version that a schema set allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SchemaEntry {
+    /// Kind byte; may be one this software does not know.
+    pub kind: u8,
+    /// Version byte.
+    pub version: u8,
+}
+
+/// A further schema set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SchemaSet {
+    /// Its number.
+    pub number: u32,
+    /// Its entries, ascending.
+    pub entries: Vec<SchemaEntry>,
+}
+
+/// What happens to a producer's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum KeyAction {
+    /// It may say what its role says.
+    InForce = 1,
+    /// It may say nothing any more.
+    Revoked = 2,
+}
+
+/// A producer's key comes or goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyChange {
+    /// The key.
+    pub key: Key,
+    /// Its role.
+    pub role: Role,
+    /// In force, or revoked.
+    pub action: KeyAction,
+    /// The key's last obeyed change.
+    pub expects: At,
+}
+
+/// A further policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyChange {
+    /// The last obeyed policy.
+    pub expects: At,
+    /// The new one.
+    pub policy: Policy,
+}
+
+/// An approver approves a thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Approval {
+    /// Digest of the thing (section 6).
+    pub thing: Hash,
+    /// Approver's key.
+    pub approver: Key,
+    /// His signature over the thing.
+    pub signature: [u8; 64],
+}
+
+/// A signed tree head; what it covers is final.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Positions covered, at least 1.
+    pub size: u64,
+    /// Root of the tree of that size.
+    pub root: Hash,
+    /// Archiver's signature, so that the tree head can be lifted out.
+    pub signature: [u8; 64],
+}
+
+/// Why a recovery note was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum RecoveryCode {
+    /// A torn tail was cut at start.
+    TornTail = 1,
+    /// A stream was closed and its events moved.
+    StreamMoved = 2,
+    /// A new incarnation of the log was opened.
+    Incarnation = 3,
+    /// A segment was repaired from a peer.
+    Repaired = 4,
+}
+
+/// Something that operators and auditors should know of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecoveryNote {
+    /// Which.
+    pub code: RecoveryCode,
+    /// Text of at most 512 bytes without control characters.
+    pub text: String,
+}
+
+/// A piece of something too long for one event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// SHA-256 of all parts joined.
+    pub whole: Hash,
+    /// Which piece, from 0.
+    pub index: u16,
+    /// How many pieces.
+    pub of: u16,
+    /// 1 to 32,000 bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// An event of a closed stream, said again by its producer's new one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// The stream it was in.
+    pub stream: StreamId,
+    /// Epoch there; the coinbase tag is that one's.
+    pub epoch: u32,
+    /// Sequence number there.
+    pub seq: u64,
+    /// What the inner event's dt counts from, milliseconds since 1970.
+    pub base_time: u64,
+    /// This stream's number of the inner share's worker, [`NO_NUMBER`] for a block.
+    pub worker: u32,
+    /// This stream's number of the inner share's job, [`NO_NUMBER`] for a block.
+    pub job: u32,
+    /// The inner event's canonical bytes: a share or a block found.
+    pub event: Vec<u8>,
+}
+
+impl Moved {
+    /// The inner event.
+    ///
+    /// # Errors
+    /// [`DecodeError`]; never for a `Moved` that was decoded itself.
+    pub fn inner(&self) -> Decoded<Event> {
+        RawEvent::one(&self.event)?.decode()
+    }
+}
+
+/// A decoded event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// What the ledger is.
+    Genesis(Box<Genesis>),
+    /// Kinds that may be used from now on.
+    SchemaSet(SchemaSet),
+    /// A producer's key.
+    KeyChange(KeyChange),
+    /// Rules for jobs.
+    Policy(Box<PolicyChange>),
+    /// An approver's word.
+    Approval(Approval),
+    /// A signed tree head.
+    Checkpoint(Checkpoint),
+    /// "I am here."
+    Heartbeat,
+    /// A note about a recovery.
+    RecoveryNote(RecoveryNote),
+    /// A piece of a long body.
+    Part(Part),
+    /// An event of a closed stream.
+    Moved(Moved),
+    /// A rig's number.
+    Worker(Box<Worker>),
+    /// A rig's difficulty.
+    Difficulty(Difficulty),
+    /// Work handed to miners.
+    Job(Box<Job>),
+    /// An accepted share.
+    Share(Share),
+    /// A block of ours.
+    BlockFound(BlockFound),
+    /// What became of a block.
+    BlockStatus(BlockStatus),
+}
+
+impl Event {
+    /// Its kind.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Genesis(_) => Kind::Genesis,
+            Self::SchemaSet(_) => Kind::SchemaSet,
+            Self::KeyChange(_) => Kind::KeyChange,
+            Self::Policy(_) => Kind::Policy,
+            Self::Approval(_) => Kind::Approval,
+            Self::Checkpoint(_) => Kind::Checkpoint,
+            Self::Heartbeat => Kind::Heartbeat,
+            Self::RecoveryNote(_) => Kind::RecoveryNote,
+            Self::Part(_) => Kind::Part,
+            Self::Moved(_) => Kind::Moved,
+            Self::Worker(_) => Kind::Worker,
+            Self::Difficulty(_) => Kind::Difficulty,
+            Self::Job(_) => Kind::Job,
+            Self::Share(_) => Kind::Share,
+            Self::BlockFound(_) => Kind::BlockFound,
+            Self::BlockStatus(_) => Kind::BlockStatus,
+        }
+    }
+
+    /// Appends the canonical bytes. The event must be within the limits of section 3: a decoded one is, and
+    /// [`Event::is_legal`] tells for a built one.
+    ///
+    /// # Panics
+    /// If the event has more than [`EVENT_BYTES_MAX`] bytes.
+    pub fn write(&self, dt: u32, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.put(&[self.kind() as u8, 0, 0, 0]);
+        out.put(&dt.to_le_bytes());
+        self.write_fields(out);
+        let len = out.len() - start;
+        assert!(len <= EVENT_BYTES_MAX, "an event has at most 32,768 bytes");
+        let len = u16::try_from(len).unwrap_or(0).to_le_bytes();
+        if let Some(field) = out.get_mut(start + 2..start + 4) {
+            field.copy_from_slice(&len);
+        }
+    }
+
+    /// Canonical bytes alone.
+    #[must_use]
+    pub fn to_bytes(&self, dt: u32) -> Vec<u8> {
+        let mut out = Vec::with_capacity(64);
+        self.write(dt, &mut out);
+        out
+    }
+
+    /// Whether the event is one that a reader would accept.
+    #[must_use]
+    pub fn is_legal(&self) -> bool {
+        if !self.fits() {
+            return false;
+        }
+        let bytes = self.to_bytes(0);
+        RawEvent::one(&bytes)
+            .and_then(|raw| raw.decode())
+            .is_ok_and(|back| back == *self)
+    }
+
+    /// Whether every list and text is short enough to be written at all.
+    fn fits(&self) -> bool {
+        match self {
+            Self::Genesis(genesis) => {
+                genesis.approvers.len() <= 16
+                    && genesis.approvals.len() <= 8
+                    && genesis.producers.len() <= 64
+                    && genesis.schema_set.len() <= 64
+                    && genesis.policy.pots.len() <= 16
+            }
+            Self::SchemaSet(set) => set.entries.len() <= 64,
+            Self::Policy(change) => change.policy.pots.len() <= 16,
+            Self::RecoveryNote(note) => note.text.len() <= 512,
+            Self::Part(part) => part.bytes.len() <= 32_000,
+            Self::Moved(moved) => moved.event.len() <= EVENT_BYTES_MAX - MOVED_HEAD_BYTES,
+            Self::Job(job) => {
+                job.coinbase1.len() <= 8_192
+                    && job.coinbase2.len() <= 16_384
+                    && job.branches.len() <= 16
+            }
+            Self::BlockFound(block) => block.header.len() <= 80,
+            Self::KeyChange(_)
+            | Self::Approval(_)
+            | Self::Checkpoint(_)
+            | Self::Heartbeat
+            | Self::Worker(_)
+            | Self::Difficulty(_)
+            | Self::Share(_)
+            | Self::BlockStatus(_) => true,
+        }
+    }
+
+    fn write_fields(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Share(share) => write_share(share, out),
+            Self::Genesis(genesis) => genesis.write(out),
+            Self::SchemaSet(set) => {
+                out.put(&set.number.to_le_bytes());
+                write_entries(&set.entries, out);
+            }
+            Self::KeyChange(change) => {
+                out.put(&change.key.0);
+                out.put(&[change.role as u8, change.action as u8]);
+                out.put_at(change.expects);
+            }
+            Self::Policy(change) => {
+                out.put_at(change.expects);
+                change.policy.write(out);
+            }
+            Self::Approval(approval) => {
+                out.put(&approval.thing.0);
+                out.put(&approval.approver.0);
+                out.put(&approval.signature);
+            }
+            Self::Checkpoint(checkpoint) => {
+                out.put(&checkpoint.size.to_le_bytes());
+                out.put(&checkpoint.root.0);
+                out.put(&checkpoint.signature);
+            }
+            Self::Heartbeat => {}
+            Self::RecoveryNote(note) => {
+                out.push(note.code as u8);
+                out.put_bytes16(note.text.as_bytes());
+            }
+            Self::Part(part) => {
+                out.put(&part.whole.0);
+                out.put(&part.index.to_le_bytes());
+                out.put(&part.of.to_le_bytes());
+                out.put_bytes16(&part.bytes);
+            }
+            Self::Moved(moved) => write_moved(moved, out),
+            Self::Worker(worker) => write_worker(worker, out),
+            Self::Difficulty(difficulty) => {
+                out.put(&difficulty.worker.to_le_bytes());
+                out.put(&difficulty.work.units().to_le_bytes());
+            }
+            Self::Job(job) => write_job(job, out),
+            Self::BlockFound(block) => write_block_found(block, out),
+            Self::BlockStatus(status) => write_block_status(status, out),
+        }
+    }
+}
+
+/// One event's bytes, its head understood and its fields not yet.
+#[derive(Clone, Copy, Debug)]
+pub struct RawEvent<'a> {
+    /// Kind byte; may be unknown.
+    pub kind: u8,
+    /// Version byte.
+    pub version: u8,
+    /// Milliseconds since the frame's base time.
+    pub dt: u32,
+    /// All canonical bytes, head included.
+    pub bytes: &'a [u8],
+}
+
+impl<'a> RawEvent<'a> {
+    /// Exactly one event.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if the head is wrong or bytes follow.
+    pub fn one(bytes: &'a [u8]) -> Decoded<Self> {
+        let (event, rest) = Self::split(bytes)?;
+        if rest.is_empty() {
+            Ok(event)
+        } else {
+            Err(DecodeError::Trailing("event"))
+        }
+    }
+
+    /// The first event of a body and what follows it.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if the head is wrong or the bytes end too early.
+    #[inline]
+    pub fn split(body: &'a [u8]) -> Decoded<(Self, &'a [u8])> {
+        let (head, _) = body
+            .split_first_chunk::<EVENT_HEAD_BYTES>()
+            .ok_or(DecodeError::Short("event head"))?;
+        let [kind, version, len0, len1, dt @ ..] = *head;
+        let len = usize::from(u16::from_le_bytes([len0, len1]));
+        if !(EVENT_HEAD_BYTES..=EVENT_BYTES_MAX).contains(&len) {
+            return Err(DecodeError::Limit("event length"));
+        }
+        let (bytes, rest) = body
+            .split_at_checked(len)
+            .ok_or(DecodeError::Short("event"))?;
+        Ok((
+            Self {
+                kind,
+                version,
+                dt: u32::from_le_bytes(dt),
+                bytes,
+            },
+            rest,
+        ))
+    }
+
+    /// Bytes after the head.
+    #[must_use]
+    pub fn fields(&self) -> &'a [u8] {
+        self.bytes.get(EVENT_HEAD_BYTES..).unwrap_or_default()
+    }
+
+    /// Decodes the fields.
+    ///
+    /// # Errors
+    /// [`DecodeError::UnknownKind`] for a kind or version this software does not know; any other for bytes that are not
+    /// canonical.
+    #[inline]
+    pub fn decode(&self) -> Decoded<Event> {
+        let unknown = DecodeError::UnknownKind {
+            kind: self.kind,
+            version: self.version,
+        };
+        let kind = Kind::from_byte(self.kind).ok_or(unknown)?;
+        if self.version != 0 {
+            return Err(unknown);
+        }
+        let mut reader = Reader::new(self.fields(), kind.name());
+        let event = read_fields(kind, &mut reader)?;
+        reader.end()?;
+        Ok(event)
+    }
+}
+
+#[inline]
+fn read_fields(kind: Kind, reader: &mut Reader<'_>) -> Decoded<Event> {
+    Ok(match kind {
+        Kind::Share => Event::Share(read_share(reader)?),
+        Kind::Genesis => Event::Genesis(Box::new(Genesis::read(reader)?)),
+        Kind::SchemaSet => Event::SchemaSet(SchemaSet {
+            number: reader.u32()?,
+            entries: read_entries(reader)?,
+        }),
+        Kind::KeyChange => Event::KeyChange(read_key_change(reader)?),
+        Kind::Policy => Event::Policy(Box::new(PolicyChange {
+            expects: reader.at()?,
+            policy: Policy::read(reader)?,
+        })),
+        Kind::Approval => Event::Approval(Approval {
+            thing: reader.hash()?,
+            approver: Key(reader.array()?),
+            signature: reader.array()?,
+        }),
+        Kind::Checkpoint => {
+            let checkpoint = Checkpoint {
+                size: reader.u64()?,
+                root: reader.hash()?,
+                signature: reader.array()?,
+            };
+            if checkpoint.size == 0 {
+                return Err(DecodeError::Limit("checkpoint size"));
+            }
+            Event::Checkpoint(checkpoint)
+        }
+        Kind::Heartbeat => Event::Heartbeat,
+        Kind::RecoveryNote => Event::RecoveryNote(read_note(reader)?),
+        Kind::Part => Event::Part(read_part(reader)?),
+        Kind::Moved => Event::Moved(read_moved(reader)?),
+        Kind::Worker => Event::Worker(Box::new(read_worker(reader)?)),
+        Kind::Difficulty => Event::Difficulty(Difficulty {
+            worker: reader.u32()?,
+            work: read_work(reader)?,
+        }),
+        Kind::Job => Event::Job(Box::new(read_job(reader)?)),
+        Kind::BlockFound => Event::BlockFound(read_block_found(reader)?),
+        Kind::BlockStatus => Event::BlockStatus(read_block_status(reader)?),
+    })
+}
+
+pub(crate) fn write_entries(entries: &[SchemaEntry], out: &mut Vec<u8>) {
+    out.push(u8::try_from(entries.len()).unwrap_or(u8::MAX));
+    entries
+        .iter()
+        .for_each(|entry| out.put(&[entry.kind, entry.version]));
+}
+
+pub(crate) fn read_entries(reader: &mut Reader<'_>) -> Decoded<Vec<SchemaEntry>> {
+    let count = reader.count8(1, 64)?;
+    let entries = (0..count)
+        .map(|_| {
+            Ok(SchemaEntry {
+                kind: reader.u8()?,
+                version: reader.u8()?,
+            })
+        })
+        .collect::<Decoded<Vec<_>>>()?;
+    if entries.iter().any(|entry| 63 < entry.kind) {
+        return Err(DecodeError::Limit("schema entry's kind"));
+    }
+    if entries.is_sorted_by(|a, b| a < b) {
+        Ok(entries)
+    } else {
+        Err(DecodeError::Order("schema entries"))
+    }
+}
+
+fn read_key_change(reader: &mut Reader<'_>) -> Decoded<KeyChange> {
+    Ok(KeyChange {
+        key: Key(reader.array()?),
+        role: Role::from_byte(reader.u8()?).ok_or(DecodeError::Value("role"))?,
+        action: match reader.u8()? {
+            1 => KeyAction::InForce,
+            2 => KeyAction::Revoked,
+            _ => return Err(DecodeError::Value("key action")),
+        },
+        expects: reader.at()?,
+    })
+}
+
+fn read_note(reader: &mut Reader<'_>) -> Decoded<RecoveryNote> {
+    let code = match reader.u8()? {
+        1 => RecoveryCode::TornTail,
+        2 => RecoveryCode::StreamMoved,
+        3 => RecoveryCode::Incarnation,
+        4 => RecoveryCode::Repaired,
+        _ => return Err(DecodeError::Value("recovery code")),
+    };
+    let text = str::from_utf8(reader.bytes16(512)?).map_err(|_| DecodeError::Value("note text"))?;
+    if text.chars().any(char::is_control) {
+        return Err(DecodeError::Value("note text"));
+    }
+    Ok(RecoveryNote {
+        code,
+        text: text.to_owned(),
+    })
+}
+
+fn read_part(reader: &mut Reader<'_>) -> Decoded<Part> {
+    let part = Part {
+        whole: reader.hash()?,
+        index: reader.u16()?,
+        of: reader.u16()?,
+        bytes: reader.bytes16(32_000)?.to_vec(),
+    };
+    if part.index < part.of && !part.bytes.is_empty() {
+        Ok(part)
+    } else {
+        Err(DecodeError::Limit("part"))
+    }
+}
+
+fn write_moved(moved: &Moved, out: &mut Vec<u8>) {
+    out.put(&moved.stream.0);
+    out.put(&moved.epoch.to_le_bytes());
+    out.put(&moved.seq.to_le_bytes());
+    out.put(&moved.base_time.to_le_bytes());
+    out.put(&moved.worker.to_le_bytes());
+    out.put(&moved.job.to_le_bytes());
+    out.put(&moved.event);
+}
+
+fn read_moved(reader: &mut Reader<'_>) -> Decoded<Moved> {
+    let moved = Moved {
+        stream: StreamId(reader.array()?),
+        epoch: reader.u32()?,
+        seq: reader.u64()?,
+        base_time: reader.u64()?,
+        worker: reader.u32()?,
+        job: reader.u32()?,
+        event: reader.take_rest().to_vec(),
+    };
+    let inner = RawEvent::one(&moved.event)?;
+    let numbered = match inner.decode()? {
+        Event::Share(_) => true,
+        Event::BlockFound(_) => false,
+        _ => return Err(DecodeError::Value("moved kind")),
+    };
+    if moved.base_time.checked_add(u64::from(inner.dt)).is_none() {
+        return Err(DecodeError::Limit("moved time"));
+    }
+    let fits = if numbered {
+        moved.worker != NO_NUMBER && moved.job != NO_NUMBER
+    } else {
+        moved.worker == NO_NUMBER && moved.job == NO_NUMBER
+    };
+    if fits {
+        Ok(moved)
+    } else {
+        Err(DecodeError::Value("moved numbers"))
+    }
+}

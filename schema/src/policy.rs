@@ -1,0 +1,184 @@
+//! Policies (section 5): the rules that come with a job.
+
+use crate::bytes::{DecodeError, Decoded, Reader, Write};
+use crate::names::Pot;
+
+/// One million: the whole, in parts per million.
+pub const PPM: u32 = 1_000_000;
+
+/// How a pot's shares are paid (money rules, section 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Scheme {
+    /// Pay per last N shares.
+    Pplns = 1,
+    /// The finder takes all.
+    Solo = 2,
+    /// Proportional to the round.
+    Prop = 3,
+    /// Pay per share.
+    Pps = 4,
+    /// Pay per share with mean transaction fees.
+    Fpps = 5,
+}
+
+impl Scheme {
+    /// Lower-case name as shown.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pplns => "pplns",
+            Self::Solo => "solo",
+            Self::Prop => "prop",
+            Self::Pps => "pps",
+            Self::Fpps => "fpps",
+        }
+    }
+
+    const fn from_byte(byte: u8) -> Option<Self> {
+        Some(match byte {
+            1 => Self::Pplns,
+            2 => Self::Solo,
+            3 => Self::Prop,
+            4 => Self::Pps,
+            5 => Self::Fpps,
+            _ => return None,
+        })
+    }
+}
+
+/// Who bears the network fees of payouts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum NetworkFees {
+    /// The pool's `network_fees` book.
+    Pool = 0,
+    /// The lines of the batch.
+    Miner = 1,
+}
+
+/// One pot's rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PotRules {
+    /// Which pot.
+    pub pot: Pot,
+    /// How it is paid; for ever the same for a pot's number.
+    pub scheme: Scheme,
+    /// PPLNS window as parts per million of network work, at least 1.
+    pub n_ppm: u64,
+    /// Pool fee, parts per million.
+    pub fee_ppm: u32,
+    /// Finder's bonus, parts per million.
+    pub bonus_ppm: u32,
+    /// What a stale share is paid, parts per million of its work.
+    pub stale_ppm: u32,
+    /// Whether transaction fees go to the pool.
+    pub keep_tx_fees: bool,
+}
+
+/// A policy: scheme, window and fees for each pot, depths, thresholds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// 1 to 16 pots, ascending by number.
+    pub pots: Vec<PotRules>,
+    /// Blocks on top at which a block's postings are made, immature.
+    pub immature_depth: u32,
+    /// Blocks on top at which they become available; above `immature_depth`.
+    pub confirmed_depth: u32,
+    /// Blocks on top of another block at the same height that make ours orphaned.
+    pub orphan_depth: u32,
+    /// Payout threshold in base units.
+    pub threshold: u128,
+    /// Who bears network fees.
+    pub network_fees: NetworkFees,
+}
+
+impl Policy {
+    /// Rules of a pot.
+    #[must_use]
+    pub fn pot(&self, pot: Pot) -> Option<&PotRules> {
+        self.pots.iter().find(|rules| rules.pot == pot)
+    }
+
+    /// Whether every figure is within the limits of section 5: what [`Policy::read`] would accept.
+    #[must_use]
+    pub fn is_legal(&self) -> bool {
+        let mut bytes = Vec::new();
+        if 16 < self.pots.len() {
+            return false;
+        }
+        self.write(&mut bytes);
+        Self::read(&mut Reader::new(&bytes, "policy")).is_ok()
+    }
+
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        out.push(u8::try_from(self.pots.len()).unwrap_or(u8::MAX));
+        for pot in &self.pots {
+            out.put(&pot.pot.0.to_le_bytes());
+            out.push(pot.scheme as u8);
+            out.put(&pot.n_ppm.to_le_bytes());
+            out.put(&pot.fee_ppm.to_le_bytes());
+            out.put(&pot.bonus_ppm.to_le_bytes());
+            out.put(&pot.stale_ppm.to_le_bytes());
+            out.push(u8::from(pot.keep_tx_fees));
+        }
+        out.put(&self.immature_depth.to_le_bytes());
+        out.put(&self.confirmed_depth.to_le_bytes());
+        out.put(&self.orphan_depth.to_le_bytes());
+        out.put(&self.threshold.to_le_bytes());
+        out.push(self.network_fees as u8);
+    }
+
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Decoded<Self> {
+        let mut pots: Vec<PotRules> = Vec::new();
+        for _ in 0..reader.count8(1, 16)? {
+            let rules = read_pot(reader)?;
+            if pots.last().is_some_and(|last| rules.pot <= last.pot) {
+                return Err(DecodeError::Order("pots"));
+            }
+            pots.push(rules);
+        }
+        let policy = Self {
+            pots,
+            immature_depth: reader.u32()?,
+            confirmed_depth: reader.u32()?,
+            orphan_depth: reader.u32()?,
+            threshold: reader.u128()?,
+            network_fees: match reader.u8()? {
+                0 => NetworkFees::Pool,
+                1 => NetworkFees::Miner,
+                _ => return Err(DecodeError::Value("network_fees")),
+            },
+        };
+        let depths_ok = 1 <= policy.immature_depth
+            && policy.immature_depth < policy.confirmed_depth
+            && 1 <= policy.orphan_depth;
+        if depths_ok {
+            Ok(policy)
+        } else {
+            Err(DecodeError::Limit("depths"))
+        }
+    }
+}
+
+fn read_pot(reader: &mut Reader<'_>) -> Decoded<PotRules> {
+    let rules = PotRules {
+        pot: Pot(reader.u16()?),
+        scheme: Scheme::from_byte(reader.u8()?).ok_or(DecodeError::Value("scheme"))?,
+        n_ppm: reader.u64()?,
+        fee_ppm: reader.u32()?,
+        bonus_ppm: reader.u32()?,
+        stale_ppm: reader.u32()?,
+        keep_tx_fees: match reader.u8()? {
+            0 => false,
+            1 => true,
+            _ => return Err(DecodeError::Value("keep_tx_fees")),
+        },
+    };
+    let ppm_ok = rules.fee_ppm <= PPM && rules.bonus_ppm <= PPM && rules.stale_ppm <= PPM;
+    if ppm_ok && 1 <= rules.n_ppm {
+        Ok(rules)
+    } else {
+        Err(DecodeError::Limit("ppm"))
+    }
+}

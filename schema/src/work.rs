@@ -1,0 +1,343 @@
+//! What miners' work looks like in the ledger (section 3, kinds 16 to 21).
+
+use crate::bytes::{DecodeError, Decoded, Reader, Write};
+use crate::names::{Account, Pot, WorkerName};
+use crate::units::{At, Hash, Work};
+
+/// Up to eight bytes of an extranonce.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, PartialOrd, Ord)]
+pub struct Extranonce {
+    bytes: [u8; 8],
+    len: u8,
+}
+
+impl Extranonce {
+    /// Most bytes.
+    pub const BYTES_MAX: usize = 8;
+
+    /// The bytes, if there are at most eight.
+    #[must_use]
+    pub fn new(bytes: &[u8]) -> Option<Self> {
+        let mut all = [0; 8];
+        all.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(Self {
+            bytes: all,
+            len: u8::try_from(bytes.len()).ok()?,
+        })
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+}
+
+/// A rig is given a number, with its first accepted share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Worker {
+    /// Dense from 0 within (stream, epoch).
+    pub number: u32,
+    /// The pot its shares go to.
+    pub pot: Pot,
+    /// The session's part of the coinbase.
+    pub extranonce1: Extranonce,
+    /// Bytes the rig adds, at most 8.
+    pub extranonce2_size: u8,
+    /// Version bits the rig may roll; 0 if none.
+    pub version_mask: u32,
+    /// Who is paid.
+    pub account: Account,
+    /// The rig's name.
+    pub name: WorkerName,
+}
+
+/// A worker's difficulty, announced before the first share that uses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Difficulty {
+    /// Worker's number.
+    pub worker: u32,
+    /// What a share at this difficulty is worth.
+    pub work: Work,
+}
+
+/// Work handed to miners: everything needed to hash its shares again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// Dense from 0 within (stream, epoch).
+    pub number: u32,
+    /// The policy its shares and blocks are settled under.
+    pub policy: At,
+    /// Height of the block it would make.
+    pub height: u64,
+    /// Network work, at least 1 (money rules, section 1).
+    pub network_work: u128,
+    /// What the block would pay us, base units, fees included.
+    pub reward: u128,
+    /// Transaction fees therein, base units.
+    pub fees: u128,
+    /// Header version.
+    pub version: u32,
+    /// Previous block, header order.
+    pub prev: Hash,
+    /// Compact target of the block.
+    pub nbits: u32,
+    /// Template's current time, seconds.
+    pub time: u32,
+    /// Whether it replaces the work before it.
+    pub clean: bool,
+    /// Coinbase up to the extranonces, without witness; at most 8,192 bytes.
+    pub coinbase1: Vec<u8>,
+    /// Coinbase after the extranonces; at most 16,384 bytes.
+    pub coinbase2: Vec<u8>,
+    /// Merkle branches from the coinbase up; at most 16.
+    pub branches: Vec<Hash>,
+}
+
+/// An accepted share of a chain with an 80-byte header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// Worker's number.
+    pub worker: u32,
+    /// Job's number.
+    pub job: u32,
+    /// Work at the difficulty its job was sent with.
+    pub work: Work,
+    /// Meets its block target.
+    pub block: bool,
+    /// Arrived after its job was replaced; paid as the policy says.
+    pub stale: bool,
+    /// Header nonce.
+    pub nonce: u32,
+    /// Header time.
+    pub ntime: u32,
+    /// Header version, rolled bits included.
+    pub version: u32,
+    /// What the rig put into the coinbase.
+    pub extranonce2: Extranonce,
+}
+
+/// A share of ours met the block target; stands right after that share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockFound {
+    /// Block hash, header order.
+    pub hash: Hash,
+    /// Height.
+    pub height: u64,
+    /// Id of the coinbase transaction, header order.
+    pub coinbase_txid: Hash,
+    /// The header, at most 80 bytes.
+    pub header: Vec<u8>,
+}
+
+/// What the settler says of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum BlockState {
+    /// The chain has it.
+    Seen = 1,
+    /// Deep enough for immature postings.
+    Immature = 2,
+    /// Deep enough to be spent.
+    Confirmed = 3,
+    /// Another block stands at its height, deep enough.
+    Orphaned = 4,
+}
+
+impl BlockState {
+    /// Every state, by number.
+    pub const ALL: [Self; 4] = [Self::Seen, Self::Immature, Self::Confirmed, Self::Orphaned];
+
+    /// Lower-case name as shown.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Seen => "seen",
+            Self::Immature => "immature",
+            Self::Confirmed => "confirmed",
+            Self::Orphaned => "orphaned",
+        }
+    }
+}
+
+/// A change of a block's state, by compare and set on the block's hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockStatus {
+    /// Block hash, header order.
+    pub hash: Hash,
+    /// The block's last obeyed status, zero if none.
+    pub expects: At,
+    /// New state.
+    pub state: BlockState,
+    /// Height.
+    pub height: u64,
+    /// What the chain paid us, base units.
+    pub value: u128,
+    /// Transaction fees therein, base units.
+    pub fees: u128,
+}
+
+pub(crate) fn write_worker(worker: &Worker, out: &mut Vec<u8>) {
+    out.put(&worker.number.to_le_bytes());
+    out.put(&worker.pot.0.to_le_bytes());
+    out.put_bytes8(worker.extranonce1.bytes());
+    out.push(worker.extranonce2_size);
+    out.put(&worker.version_mask.to_le_bytes());
+    worker.account.write(out);
+    out.put_bytes8(worker.name.as_str().as_bytes());
+}
+
+pub(crate) fn read_worker(reader: &mut Reader<'_>) -> Decoded<Worker> {
+    Ok(Worker {
+        number: reader.u32()?,
+        pot: Pot(reader.u16()?),
+        extranonce1: read_extranonce(reader.bytes8(8)?)?,
+        extranonce2_size: reader.count8(0, 8)?,
+        version_mask: reader.u32()?,
+        account: Account::read(reader)?,
+        name: str::from_utf8(reader.bytes8(64)?)
+            .ok()
+            .and_then(WorkerName::parse)
+            .ok_or(DecodeError::Value("worker name"))?,
+    })
+}
+
+pub(crate) fn read_work(reader: &mut Reader<'_>) -> Decoded<Work> {
+    Work::new(reader.u64()?).ok_or(DecodeError::Limit("work"))
+}
+
+pub(crate) fn write_job(job: &Job, out: &mut Vec<u8>) {
+    out.put(&job.number.to_le_bytes());
+    out.put_at(job.policy);
+    out.put(&job.height.to_le_bytes());
+    out.put(&job.network_work.to_le_bytes());
+    out.put(&job.reward.to_le_bytes());
+    out.put(&job.fees.to_le_bytes());
+    out.put(&job.version.to_le_bytes());
+    out.put(&job.prev.0);
+    out.put(&job.nbits.to_le_bytes());
+    out.put(&job.time.to_le_bytes());
+    out.push(u8::from(job.clean));
+    out.put_bytes16(&job.coinbase1);
+    out.put_bytes16(&job.coinbase2);
+    out.push(u8::try_from(job.branches.len()).unwrap_or(u8::MAX));
+    job.branches.iter().for_each(|branch| out.put(&branch.0));
+}
+
+pub(crate) fn read_job(reader: &mut Reader<'_>) -> Decoded<Job> {
+    let job = Job {
+        number: reader.u32()?,
+        policy: reader.at()?,
+        height: reader.u64()?,
+        network_work: reader.u128()?,
+        reward: reader.u128()?,
+        fees: reader.u128()?,
+        version: reader.u32()?,
+        prev: reader.hash()?,
+        nbits: reader.u32()?,
+        time: reader.u32()?,
+        clean: match reader.u8()? {
+            0 => false,
+            1 => true,
+            _ => return Err(DecodeError::Value("job flags")),
+        },
+        coinbase1: reader.bytes16(8_192)?.to_vec(),
+        coinbase2: reader.bytes16(16_384)?.to_vec(),
+        branches: {
+            let count = reader.count8(0, 16)?;
+            (0..count).map(|_| reader.hash()).collect::<Decoded<_>>()?
+        },
+    };
+    let ok = 1 <= job.network_work && job.fees <= job.reward;
+    if ok {
+        Ok(job)
+    } else {
+        Err(DecodeError::Limit("job"))
+    }
+}
+
+#[inline]
+pub(crate) fn write_share(share: &Share, out: &mut Vec<u8>) {
+    out.put(&share.worker.to_le_bytes());
+    out.put(&share.job.to_le_bytes());
+    out.put(&share.work.units().to_le_bytes());
+    out.put(&[u8::from(share.block) | u8::from(share.stale) << 1, 0]);
+    out.put(&share.nonce.to_le_bytes());
+    out.put(&share.ntime.to_le_bytes());
+    out.put(&share.version.to_le_bytes());
+    out.put(share.extranonce2.bytes());
+}
+
+#[inline]
+pub(crate) fn read_share(reader: &mut Reader<'_>) -> Decoded<Share> {
+    let worker = reader.u32()?;
+    let job = reader.u32()?;
+    let work = read_work(reader)?;
+    let flags = reader.u16()?;
+    if 3 < flags {
+        return Err(DecodeError::Value("share flags"));
+    }
+    Ok(Share {
+        worker,
+        job,
+        work,
+        block: flags & 1 != 0,
+        stale: flags & 2 != 0,
+        nonce: reader.u32()?,
+        ntime: reader.u32()?,
+        version: reader.u32()?,
+        extranonce2: read_extranonce(reader.take_rest())?,
+    })
+}
+
+pub(crate) fn write_block_found(block: &BlockFound, out: &mut Vec<u8>) {
+    out.put(&block.hash.0);
+    out.put(&block.height.to_le_bytes());
+    out.put(&block.coinbase_txid.0);
+    out.put_bytes8(&block.header);
+}
+
+pub(crate) fn read_block_found(reader: &mut Reader<'_>) -> Decoded<BlockFound> {
+    Ok(BlockFound {
+        hash: reader.hash()?,
+        height: reader.u64()?,
+        coinbase_txid: reader.hash()?,
+        header: reader.bytes8(80)?.to_vec(),
+    })
+}
+
+pub(crate) fn write_block_status(status: &BlockStatus, out: &mut Vec<u8>) {
+    out.put(&status.hash.0);
+    out.put_at(status.expects);
+    out.push(status.state as u8);
+    out.put(&status.height.to_le_bytes());
+    out.put(&status.value.to_le_bytes());
+    out.put(&status.fees.to_le_bytes());
+}
+
+pub(crate) fn read_block_status(reader: &mut Reader<'_>) -> Decoded<BlockStatus> {
+    let hash = reader.hash()?;
+    let expects = reader.at()?;
+    let state = reader.u8()?;
+    let state = BlockState::ALL
+        .into_iter()
+        .find(|known| *known as u8 == state)
+        .ok_or(DecodeError::Value("block state"))?;
+    let status = BlockStatus {
+        hash,
+        expects,
+        state,
+        height: reader.u64()?,
+        value: reader.u128()?,
+        fees: reader.u128()?,
+    };
+    if status.fees <= status.value {
+        Ok(status)
+    } else {
+        Err(DecodeError::Limit("fees"))
+    }
+}
+
+fn read_extranonce(bytes: &[u8]) -> Decoded<Extranonce> {
+    Extranonce::new(bytes).ok_or(DecodeError::Limit("extranonce"))
+}

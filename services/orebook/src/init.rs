@@ -1,0 +1,262 @@
+//! `orebook init`: a ledger begins with its genesis and the keys of its first producers.
+
+use std::fs;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use orebook_ledger::admit::{State, Verdict};
+use orebook_ledger::build::genesis_frame;
+use orebook_ledger::disk::real::RealDisk;
+use orebook_ledger::segment::SegmentStore;
+use orebook_ledger::sign::Signer;
+use orebook_schema::genesis::{Algorithm, Approved, Genesis};
+use orebook_schema::names::{CoinName, Pot};
+use orebook_schema::policy::{NetworkFees, PotRules, Scheme};
+use orebook_schema::units::unhex;
+use orebook_schema::{Hash, Key, Kind, LedgerId, Policy, Role, StreamId};
+
+use crate::cat::Object;
+use crate::cli::{Format, InitArgs, Preset};
+use crate::{Failure, keys, print};
+
+/// Number of the PPLNS pot that `init` makes.
+const PPLNS_POT: Pot = Pot(0);
+/// Number of the solo pot that `init` makes.
+const SOLO_POT: Pot = Pot(1);
+
+struct Coin {
+    name: &'static str,
+    slip44: u32,
+    algorithm: Algorithm,
+    /// Genesis block, as shown.
+    chain: &'static str,
+    depths: (u32, u32, u32),
+    threshold: u128,
+}
+
+const fn coin(preset: Preset) -> Coin {
+    match preset {
+        Preset::Dev => Coin {
+            name: "dev",
+            slip44: 1,
+            algorithm: Algorithm::Sha256d,
+            chain: "0000000000000000000000000000000000000000000000000000000000000000",
+            depths: (1, 6, 3),
+            threshold: 1_000_000,
+        },
+        Preset::Bitcoin => Coin {
+            name: "bitcoin",
+            slip44: 0,
+            algorithm: Algorithm::Sha256d,
+            chain: "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f",
+            depths: (1, 100, 6),
+            threshold: 100_000,
+        },
+        Preset::Litecoin => Coin {
+            name: "litecoin",
+            slip44: 2,
+            algorithm: Algorithm::Scrypt,
+            chain: "12a765e31ffd4059bada1e25190f6e98c99d9714d334efa41a195a7e7e04bfe2",
+            depths: (1, 100, 12),
+            threshold: 1_000_000,
+        },
+        Preset::LitecoinRegtest => Coin {
+            name: "litecoin-regtest",
+            slip44: 1,
+            algorithm: Algorithm::Scrypt,
+            chain: "530827f38f93b43ed12af0b3ad25a288dc02ed74d6d7857862df51fc56c416f9",
+            depths: (1, 100, 3),
+            threshold: 1_000_000,
+        },
+    }
+}
+
+/// One producer's key file.
+struct Producer {
+    file: String,
+    role: Role,
+    signer: Signer,
+}
+
+pub(crate) fn run(args: &InitArgs) -> Result<(), Failure> {
+    if args.approvers < args.needed {
+        let message = format!(
+            "{} approvals are needed of {} approvers",
+            args.needed, args.approvers
+        );
+        return Err(Failure::new(message).hint("give --needed at most the number of --approvers"));
+    }
+    let keys_dir = args.data.join("keys");
+    let ledger_dir = args.data.join("ledger");
+    for dir in [&keys_dir, &ledger_dir] {
+        if dir.exists() {
+            let message = format!("{} exists already", dir.display());
+            return Err(
+                Failure::new(message).hint("a ledger is begun once; choose another --data folder")
+            );
+        }
+    }
+    make_dir(&keys_dir)?;
+    let producers = make_producers(args, &keys_dir)?;
+    let approvers = (1..=args.approvers)
+        .map(|number| Ok(keys::create(&keys_dir.join(format!("approver-{number}.key")))?.key()))
+        .collect::<Result<Vec<Key>, Failure>>()?;
+    let genesis = make_genesis(args, &producers, approvers)?;
+    let hash = write_genesis(&ledger_dir, &genesis, &producers)?;
+    report(args, &genesis, hash, &producers)
+}
+
+fn make_dir(dir: &Path) -> Result<(), Failure> {
+    fs::create_dir_all(dir).map_err(|error| Failure::new(format!("{}: {error}", dir.display())))
+}
+
+fn make_producers(args: &InitArgs, dir: &Path) -> Result<Vec<Producer>, Failure> {
+    let numbered = |role: Role, count: u8| {
+        (1..=count).map(move |n| (format!("{}-{n}.key", role.name()), role))
+    };
+    let single = [Role::Desk, Role::Settler, Role::Paymaster]
+        .map(|role| (format!("{}.key", role.name()), role));
+    let files = single
+        .into_iter()
+        .chain(numbered(Role::Gateway, args.gateways))
+        .chain(numbered(Role::Archiver, args.archivers));
+    files
+        .map(|(file, role)| {
+            let signer = keys::create(&dir.join(&file))?;
+            Ok(Producer { file, role, signer })
+        })
+        .collect()
+}
+
+fn make_genesis(
+    args: &InitArgs,
+    producers: &[Producer],
+    mut approvers: Vec<Key>,
+) -> Result<Genesis, Failure> {
+    let coin = coin(args.coin);
+    let mut random = [0; 10];
+    getrandom::fill(&mut random)
+        .map_err(|error| Failure::new(format!("no randomness: {error}")))?;
+    // Hashes are shown with their bytes reversed; the ledger has header order.
+    let mut chain = unhex(coin.chain).unwrap_or_default();
+    chain.reverse();
+    let pot = |pot, scheme, n_ppm| PotRules {
+        pot,
+        scheme,
+        n_ppm,
+        fee_ppm: args.fee_ppm,
+        bonus_ppm: 0,
+        stale_ppm: 0,
+        keep_tx_fees: false,
+    };
+    let (immature_depth, confirmed_depth, orphan_depth) = coin.depths;
+    let policy = Policy {
+        pots: vec![
+            pot(PPLNS_POT, Scheme::Pplns, args.window_ppm),
+            pot(SOLO_POT, Scheme::Solo, 1),
+        ],
+        immature_depth,
+        confirmed_depth,
+        orphan_depth,
+        threshold: coin.threshold,
+        network_fees: NetworkFees::Pool,
+    };
+    approvers.sort_unstable();
+    let mut keys: Vec<(Key, Role)> = producers
+        .iter()
+        .map(|one| (one.signer.key(), one.role))
+        .collect();
+    keys.sort_unstable();
+    let name = CoinName::parse(coin.name).ok_or_else(|| Failure::new("the coin's name"))?;
+    Ok(Genesis {
+        ledger: LedgerId::from_parts(now_ms(), random),
+        coin: coin.slip44,
+        coin_name: name,
+        algorithm: coin.algorithm,
+        decimals: 8,
+        chain: Hash(chain.try_into().unwrap_or_default()),
+        segment_positions: 65_536,
+        segment_bytes: 256 << 20,
+        digest_answers: 1,
+        approvers,
+        approvals: vec![
+            (Approved::Key, args.needed),
+            (Approved::Policy, args.needed),
+        ],
+        producers: keys,
+        schema_set: Kind::known(),
+        policy,
+    })
+}
+
+fn write_genesis(dir: &Path, genesis: &Genesis, producers: &[Producer]) -> Result<Hash, Failure> {
+    let desk = producers
+        .iter()
+        .find(|producer| producer.role == Role::Desk);
+    let desk = desk.ok_or_else(|| Failure::new("no desk key was made"))?;
+    let now = now_ms();
+    let mut random = [0; 10];
+    getrandom::fill(&mut random)
+        .map_err(|error| Failure::new(format!("no randomness: {error}")))?;
+    let stream = StreamId::from_parts(now, random);
+    let frame = genesis_frame(genesis, stream, now, &desk.signer)
+        .map_err(|error| Failure::new(format!("genesis: {error}")))?;
+    make_dir(dir)?;
+    let disk = RealDisk::new(dir.to_path_buf());
+    let (mut store, _) = SegmentStore::open(disk, "segments", genesis.ledger, 0)
+        .map_err(|error| Failure::new(error.to_string()))?;
+    let mut state = State::new(genesis.ledger);
+    let verdict = state.admit(&store, now, frame.bytes().to_vec());
+    let Ok((Verdict::Admitted(admitted), _)) = verdict else {
+        return Err(Failure::new(
+            "the genesis frame is not admitted: this is a fault of orebook",
+        ));
+    };
+    store
+        .append_frame(admitted.position, admitted.ledger_time, now, &frame)
+        .and_then(|()| store.sync())
+        .map_err(|error| Failure::new(error.to_string()))?;
+    Ok(frame.header_hash())
+}
+
+fn report(
+    args: &InitArgs,
+    genesis: &Genesis,
+    hash: Hash,
+    producers: &[Producer],
+) -> Result<(), Failure> {
+    let text = if args.format == Format::Json {
+        let mut object = Object::new();
+        object
+            .text("ledger", genesis.ledger)
+            .text("coin", genesis.coin_name.as_str())
+            .text("genesis", hash)
+            .text("data", args.data.display());
+        object.end()
+    } else {
+        let mut text = format!(
+            "ledger   {}\ncoin     {} ({})\ngenesis  {hash}\nwritten  {}\n",
+            genesis.ledger,
+            genesis.coin_name.as_str(),
+            genesis.algorithm.name(),
+            args.data.join("ledger").join("segments").display(),
+        );
+        for producer in producers {
+            text.push_str(&format!(
+                "key      {}  keys/{}\n",
+                producer.signer.key(),
+                producer.file
+            ));
+        }
+        text.push_str("Keep the approvers' keys somewhere else: who has them and the desk's key rules the pool.");
+        text
+    };
+    print(&text)
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
