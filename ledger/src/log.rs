@@ -81,88 +81,109 @@ pub const EMBEDDED_RECORDS_MAX: usize = 4_096;
 /// is not final lives in spools, which send it again after a restart. Each start is a new incarnation.
 #[derive(Debug, Default)]
 pub struct EmbeddedLog {
-    incarnation: Option<u32>,
-    /// Offset of the first record held.
-    first: u64,
+    opened: Option<(u32, LogRecord)>,
+    /// Records after the opening one that are still held, the first of them at offset `forgotten + 1`.
     records: VecDeque<LogRecord>,
+    forgotten: u64,
     last_time: u64,
 }
 
 impl EmbeddedLog {
-    /// An empty log.
+    /// A log without an incarnation.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Forgets records below `offset`, which every reader of this process has taken as final.
+    /// Forgets records below `offset`, which every reader of this process has taken as final. The opening one stays.
     pub fn forget_below(&mut self, offset: u64) {
-        while self.first < offset && 1 < self.records.len() {
+        while self.forgotten + 1 < offset && !self.records.is_empty() {
             self.records.pop_front();
-            self.first += 1;
+            self.forgotten += 1;
         }
     }
 
-    fn check(&self, incarnation: u32) -> LogResult<()> {
-        if self.incarnation == Some(incarnation) {
-            Ok(())
-        } else {
-            Err(LogError::Gone(incarnation))
+    /// Records held.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.records.len()
+    }
+
+    fn opening(&self, incarnation: u32) -> LogResult<&LogRecord> {
+        match &self.opened {
+            Some((number, record)) if *number == incarnation => Ok(record),
+            _ => Err(LogError::Gone(incarnation)),
         }
     }
 
-    fn push(&mut self, now: u64, bytes: &[u8]) {
+    fn time(&mut self, now: u64) -> u64 {
         self.last_time = self.last_time.max(now);
-        let offset = self.first + self.records.len() as u64;
-        self.records.push_back(LogRecord {
-            offset,
-            append_time: self.last_time,
-            bytes: bytes.to_vec(),
-        });
+        self.last_time
     }
 }
 
 impl Log for EmbeddedLog {
     fn newest(&self) -> LogResult<Option<u32>> {
-        Ok(self.incarnation)
+        Ok(self.opened.as_ref().map(|(number, _)| *number))
     }
 
     fn generation(&self, incarnation: u32) -> LogResult<u64> {
-        self.check(incarnation).map(|()| 0)
+        self.opening(incarnation).map(|_| 0)
     }
 
     fn read(&self, incarnation: u32, offset: u64, max: usize) -> LogResult<Vec<LogRecord>> {
-        self.check(incarnation)?;
-        let end = self.first + self.records.len() as u64;
-        let out_of_range = LogError::OutOfRange { offset, end };
-        if end < offset {
-            return Err(out_of_range);
+        let opening = self.opening(incarnation)?;
+        let end = self.forgotten + 1 + self.records.len() as u64;
+        if offset == 0 {
+            let rest = if self.forgotten == 0 {
+                max.saturating_sub(1)
+            } else {
+                0
+            };
+            return Ok(std::iter::once(opening)
+                .chain(self.records.iter().take(rest))
+                .cloned()
+                .collect());
         }
-        let skip = offset.checked_sub(self.first).ok_or(out_of_range)?;
+        let skip = offset
+            .checked_sub(self.forgotten + 1)
+            .filter(|_| offset <= end);
+        let skip = skip.ok_or(LogError::OutOfRange { offset, end })?;
         let skip = usize::try_from(skip).unwrap_or(usize::MAX);
         Ok(self.records.iter().skip(skip).take(max).cloned().collect())
     }
 
     fn send(&mut self, incarnation: u32, now: u64, bytes: &[u8]) -> LogResult<()> {
-        self.check(incarnation)?;
+        self.opening(incarnation)?;
         if EMBEDDED_RECORDS_MAX <= self.records.len() {
             return Err(LogError::Full);
         }
-        self.push(now, bytes);
+        let offset = self.forgotten + 1 + self.records.len() as u64;
+        let append_time = self.time(now);
+        self.records.push_back(LogRecord {
+            offset,
+            append_time,
+            bytes: bytes.to_vec(),
+        });
         Ok(())
     }
 
     fn open_incarnation(&mut self, now: u64, opened: &IncarnationOpened) -> LogResult<()> {
         if self
-            .incarnation
+            .newest()?
             .is_some_and(|newest| opened.incarnation <= newest)
         {
             return Err(LogError::Exists(opened.incarnation));
         }
-        self.incarnation = Some(opened.incarnation);
-        self.first = 0;
+        let append_time = self.time(now);
+        let record = LogRecord {
+            offset: 0,
+            append_time,
+            bytes: opened.to_bytes(),
+        };
+        self.opened = Some((opened.incarnation, record));
         self.records.clear();
-        self.push(now, &opened.to_bytes());
+        self.forgotten = 0;
         Ok(())
     }
 }

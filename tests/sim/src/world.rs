@@ -140,6 +140,45 @@ pub fn ledger_of(seed: u64, scenario: Scenario) -> Result<BTreeMap<String, Vec<u
     paths.map(read).collect()
 }
 
+/// A pool of two or three gateways, an archiver and two readers, none of them started.
+#[derive(Debug)]
+pub struct Pool {
+    /// What every actor knows.
+    pub common: Common,
+    /// Gateways.
+    pub gateways: Vec<Gateway>,
+    /// Readers.
+    pub projectors: Vec<Projector>,
+    /// The archiver.
+    pub keeper: Keeper,
+}
+
+/// A fresh pool, for tests that drive the actors themselves.
+#[must_use]
+pub fn pool(seed: u64) -> Pool {
+    let world = World::new(
+        seed,
+        Scenario {
+            plant: Plant::Nothing,
+            steps: 0,
+        },
+    );
+    Pool {
+        common: world.common,
+        gateways: world.gateways,
+        projectors: world.projectors,
+        keeper: world.keeper,
+    }
+}
+
+/// Positions that a reader holds as final, with the closures among them.
+///
+/// # Errors
+/// What the segments could not give.
+pub fn final_records_of(reader: &Reader<SimDisk>) -> Result<Vec<Record>, Violation> {
+    calm::final_records(reader)
+}
+
 fn key(rng: &mut Rng) -> Signer {
     let mut seed = [0; 32];
     rng.fill(&mut seed);

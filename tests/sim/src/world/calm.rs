@@ -266,7 +266,7 @@ impl World {
     }
 }
 
-fn final_records(reader: &Reader<SimDisk>) -> Result<Vec<Record>, Violation> {
+pub(super) fn final_records(reader: &Reader<SimDisk>) -> Result<Vec<Record>, Violation> {
     let size = reader.final_size();
     let mut records = Vec::new();
     for record in reader.store().records(0) {

@@ -306,6 +306,36 @@ fn a_state_of_several_records_is_read_back() {
 }
 
 #[test]
+fn a_job_that_was_void_when_announced_stays_void_over_files_and_lives() {
+    let disk = SimDisk::new(2);
+    let mut spool = begun(&disk);
+    let unknown = orebook_schema::At {
+        position: 1,
+        index: 0,
+    };
+    spool.append(&at(START_MS, announcements())).unwrap();
+    let number = spool.next_job();
+    spool
+        .append(&at(START_MS, vec![job(number, unknown, 10)]))
+        .unwrap();
+    let late = std::sync::Arc::new(crate::world::policy(1));
+    spool.learn_policy(unknown, late).unwrap();
+    let mut nonce = 0;
+    while disk.paths().len() < 2 {
+        spool.append(&shares(START_MS, nonce..nonce + 500)).unwrap();
+        nonce += 500;
+    }
+    spool.cut().unwrap();
+    let void = Event::Share(share(0, number, nonce));
+    spool.append(&[(START_MS, void)]).unwrap();
+    let (mut twin, _) = open(&disk.fork_copy()).unwrap();
+    let frame = spool.cut().unwrap().unwrap();
+    assert_eq!(twin.cut().unwrap(), Some(frame.clone()));
+    let summary = orebook_schema::summary::Summary::read(frame.summary()).unwrap();
+    assert_eq!(summary.pots[0].rows[0].credit, 0);
+}
+
+#[test]
 fn policies_beyond_the_limit_go_oldest_first_and_survive_restarts() {
     let disk = SimDisk::new(2);
     let mut spool = begun(&disk);
