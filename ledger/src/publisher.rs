@@ -141,8 +141,8 @@ impl<D: Disk + Clone> Publisher<D> {
             return Err(PublishError::Refused);
         }
         let mut published = Published::default();
-        if lost || is_closed(spool, reader) {
-            published.moved = Some(self.move_stream(spool, now, new_stream)?);
+        if spool.is_moving() || lost || is_closed(spool, reader) {
+            published.moved = self.move_stream(spool, now, new_stream)?;
             self.fill(spool)?;
         }
         if RETRY_MS <= now.saturating_sub(self.progress_at) {
@@ -249,29 +249,46 @@ impl<D: Disk + Clone> Publisher<D> {
     }
 
     /// Everything that is not final is moved, also what stands provisionally: the log may still lose that, and what is
-    /// admitted in the end is not counted again.
+    /// admitted in the end is not counted again. Without room the move goes on at a later tick: sending and trimming go on
+    /// meanwhile, and make room.
     fn move_stream(
         &mut self,
         spool: &mut Spool<D>,
         now: u64,
         new_stream: StreamId,
-    ) -> Result<Renumbered, PublishError> {
-        let Some(old) = spool.stream() else {
-            return Ok(Renumbered::default());
+    ) -> Result<Option<Renumbered>, PublishError> {
+        let moved = if spool.is_moving() {
+            let held = spool.streams();
+            let closed = held.iter().rev().find(|one| one.moved_from.is_some());
+            let Some(closed) = closed else {
+                return Ok(None);
+            };
+            spool.move_stream(now, closed.stream, u64::MAX, new_stream)
+        } else {
+            let Some(old) = spool.stream() else {
+                return Ok(None);
+            };
+            spool.cut()?;
+            self.fill(spool)?;
+            let waiting = self
+                .window
+                .iter()
+                .find(|frame| frame.header().stream == old);
+            let from = waiting.map_or_else(|| spool.next_seq(), |frame| frame.header().first_seq);
+            let moved = spool.move_stream(now, old, from, new_stream);
+            if spool.stream() != Some(old) {
+                self.window.retain(|frame| frame.header().stream != old);
+                self.sent = 0;
+                self.standing = 0;
+                self.progress_at = now;
+            }
+            moved
         };
-        spool.cut()?;
-        self.fill(spool)?;
-        let waiting = self
-            .window
-            .iter()
-            .find(|frame| frame.header().stream == old);
-        let from = waiting.map_or_else(|| spool.next_seq(), |frame| frame.header().first_seq);
-        let renumbered = spool.move_stream(now, old, from, new_stream)?;
-        self.window.retain(|frame| frame.header().stream != old);
-        self.sent = 0;
-        self.standing = 0;
-        self.progress_at = now;
-        Ok(renumbered)
+        match moved {
+            Ok(renumbered) => Ok(Some(renumbered)),
+            Err(SpoolError::Full(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn send(&mut self, reader: &Reader<D>, log: &mut impl Log, now: u64) -> usize {

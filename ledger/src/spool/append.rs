@@ -65,6 +65,14 @@ impl<D: Disk> Spool<D> {
         if self.is_moving() {
             return Err(SpoolError::Moving);
         }
+        if events.is_empty() {
+            let next_seq = self.next_seq();
+            return Ok(Appended {
+                first_seq: next_seq,
+                next_seq,
+                cut: false,
+            });
+        }
         let refused = |(index, fault): (usize, Fault)| SpoolError::Refused { index, fault };
         for (index, (_, event)) in events.iter().enumerate() {
             check_event(self.config.role, event).map_err(|fault| refused((index, fault)))?;

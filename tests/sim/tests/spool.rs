@@ -203,6 +203,9 @@ fn a_group_that_is_too_large_by_itself_is_refused_whole() {
         (spool.next_seq(), spool.pending_events(), disk.operations()),
         (next, pending, writes)
     );
+    let nothing = spool.append(&[]).unwrap();
+    assert_eq!((nothing.first_seq, nothing.next_seq), (next, next));
+    assert_eq!(disk.operations(), writes, "an empty group does nothing");
     spool.append(&shares(START_MS, 0..1_000)).unwrap();
     assert_eq!(spool.pending_events(), 1_000);
     assert!(spool.should_cut(START_MS));
