@@ -118,6 +118,19 @@ impl SimBroker {
         }
     }
 
+    /// Loses exactly what follows the first `keep` records of the newest incarnation.
+    pub fn cut_to(&self, keep: u64) {
+        let mut inner = self.lock();
+        inner.clock += 1;
+        if let Some(topic) = inner.topics.values_mut().next_back() {
+            topic.generation += 1;
+            topic
+                .records
+                .truncate(usize::try_from(keep).unwrap_or(usize::MAX));
+            inner.count("suffix_lost");
+        }
+    }
+
     /// The newest topic is deleted and made again, empty, under the same name.
     pub fn recreate(&self) {
         let mut inner = self.lock();

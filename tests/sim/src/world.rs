@@ -398,6 +398,10 @@ impl World {
             other: self.other.as_mut().map(|(broker, _)| broker),
         };
         let outcome = life.turn(&mut log, peer, self.now, &mut self.rng);
+        let interrupted = life.spool.is_moving();
+        if interrupted {
+            self.note("move interrupted");
+        }
         self.gateway_outcome(index, outcome);
     }
 

@@ -160,6 +160,7 @@ fn assert_covered(happened: &BTreeMap<String, u64>) {
         "gateway died",
         "incarnations opened again",
         "killed",
+        "move interrupted",
         "reader died",
         "started",
         "streams closed",
