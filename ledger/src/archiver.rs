@@ -228,8 +228,7 @@ impl<D: Disk + Clone> Archiver<D> {
             return self.repeat_if_unheard(now);
         };
         let since = match self.waiting {
-            Some((before, since)) if before <= due => since,
-            Some((_, since)) if due != Due::Heartbeat => since.min(now),
+            Some((before, since)) if before == due => since,
             _ => now,
         };
         self.waiting = Some((due, since));

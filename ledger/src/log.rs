@@ -57,7 +57,7 @@ pub trait Log {
     /// # Errors
     /// [`LogError::Unavailable`], [`LogError::Gone`].
     fn generation(&self, incarnation: u32) -> LogResult<u64>;
-    /// Records from `offset` on, at most `max`; empty at the end.
+    /// Records from `offset` on, at least one where there are some and at most `max`; empty at the end.
     ///
     /// # Errors
     /// [`LogError::Unavailable`], [`LogError::Gone`], [`LogError::OutOfRange`] if `offset` is past the end.
@@ -135,15 +135,7 @@ impl Log for EmbeddedLog {
         let opening = self.opening(incarnation)?;
         let end = self.forgotten + 1 + self.records.len() as u64;
         if offset == 0 {
-            let rest = if self.forgotten == 0 {
-                max.saturating_sub(1)
-            } else {
-                0
-            };
-            return Ok(std::iter::once(opening)
-                .chain(self.records.iter().take(rest))
-                .cloned()
-                .collect());
+            return Ok(vec![opening.clone()]);
         }
         let skip = offset
             .checked_sub(self.forgotten + 1)

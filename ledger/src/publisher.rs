@@ -185,7 +185,6 @@ impl<D: Disk + Clone> Publisher<D> {
         reader: &Reader<D>,
         keep_from: u64,
     ) -> Result<(), PublishError> {
-        let mut settled: BTreeMap<StreamId, u64> = BTreeMap::new();
         while let Some(front) = self.window.front() {
             let header = front.header();
             if !reader.stands(
@@ -196,12 +195,11 @@ impl<D: Disk + Clone> Publisher<D> {
             )? {
                 break;
             }
-            settled.insert(header.stream, header.next_seq());
+            self.settled.insert(header.stream, header.next_seq());
             self.window.pop_front();
             self.sent = self.sent.saturating_sub(1);
             self.standing = self.standing.saturating_sub(1);
         }
-        self.settled.append(&mut settled);
         spool.trim(&self.settled, keep_from)?;
         let held = spool.streams();
         self.settled

@@ -5,6 +5,8 @@ pub mod actors;
 
 mod calm;
 
+pub use self::calm::final_records;
+
 mod trouble;
 
 mod views;
@@ -169,14 +171,6 @@ pub fn pool(seed: u64) -> Pool {
         projectors: world.projectors,
         keeper: world.keeper,
     }
-}
-
-/// Positions that a reader holds as final, with the closures among them.
-///
-/// # Errors
-/// What the segments could not give.
-pub fn final_records_of(reader: &Reader<SimDisk>) -> Result<Vec<Record>, Violation> {
-    calm::final_records(reader)
 }
 
 fn key(rng: &mut Rng) -> Signer {
@@ -398,8 +392,7 @@ impl World {
             other: self.other.as_mut().map(|(broker, _)| broker),
         };
         let outcome = life.turn(&mut log, peer, self.now, &mut self.rng);
-        let interrupted = life.spool.is_moving();
-        if interrupted {
+        if life.spool.is_moving() {
             self.note("move interrupted");
         }
         self.gateway_outcome(index, outcome);

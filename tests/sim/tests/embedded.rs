@@ -15,7 +15,7 @@ use orebook_schema::{Hash, LedgerId};
 use orebook_sim::checks::{Miners, count_shares, exactly_once, leaves};
 use orebook_sim::rng::Rng;
 use orebook_sim::world::actors::{Outcome, read};
-use orebook_sim::world::{Pool, final_records_of, pool};
+use orebook_sim::world::{Pool, final_records, pool};
 
 /// A process with every role, from start to power cut.
 struct Process<'p> {
@@ -177,12 +177,12 @@ fn power_cuts_of_the_whole_process_lose_and_repeat_nothing() {
             );
         }
         let keeper = pool.keeper.life.as_ref().expect("it lives");
-        let records = final_records_of(keeper.reader()).expect("its own segments");
+        let records = final_records(keeper.reader()).expect("its own segments");
         let checked = exactly_once(&miners, &count_shares(&records), &BTreeSet::new());
         assert_eq!(checked, Ok(()), "seed {seed}");
         assert!(!miners.accepted.is_empty(), "seed {seed}");
         for projector in &pool.projectors {
-            let own = final_records_of(projector.life.as_ref().expect("it lives"))
+            let own = final_records(projector.life.as_ref().expect("it lives"))
                 .expect("its own segments");
             assert_eq!(
                 leaves(&own),

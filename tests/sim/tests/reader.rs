@@ -41,13 +41,17 @@ impl Bench {
                 .start(&common, bench.now, &mut bench.rng)
                 .expect("a gateway starts");
         }
-        bench
-            .pool
-            .keeper
-            .start(&common, bench.now, &mut bench.rng)
-            .expect("the archiver starts");
+        bench.start_keeper();
         bench.start_reader();
         bench
+    }
+
+    fn start_keeper(&mut self) {
+        let common = self.pool.common.clone();
+        self.pool
+            .keeper
+            .start(&common, self.now, &mut self.rng)
+            .expect("the archiver starts");
     }
 
     fn start_reader(&mut self) {
@@ -194,12 +198,7 @@ fn a_reader_takes_nothing_more_from_an_incarnation_that_lost_what_is_final() {
             }
         }
         bench.pool.keeper.disk.restart_process();
-        let common = bench.pool.common.clone();
-        bench
-            .pool
-            .keeper
-            .start(&common, bench.now, &mut bench.rng)
-            .expect("the archiver starts");
+        bench.start_keeper();
         bench.rounds(60, true, true);
         bench.agree();
         assert!(
@@ -238,12 +237,7 @@ fn an_anchor_holds_only_if_the_very_record_stands_there() {
             "seed {seed}: {refusal:?}"
         );
         bench.pool.keeper.disk.restart_process();
-        let common = bench.pool.common.clone();
-        bench
-            .pool
-            .keeper
-            .start(&common, bench.now, &mut bench.rng)
-            .expect("the archiver starts");
+        bench.start_keeper();
         bench.rounds(30, true, true);
         bench.agree();
     }

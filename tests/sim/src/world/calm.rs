@@ -266,7 +266,11 @@ impl World {
     }
 }
 
-pub(super) fn final_records(reader: &Reader<SimDisk>) -> Result<Vec<Record>, Violation> {
+/// Positions that a reader holds as final, with the closures among them.
+///
+/// # Errors
+/// What the segments could not give.
+pub fn final_records(reader: &Reader<SimDisk>) -> Result<Vec<Record>, Violation> {
     let size = reader.final_size();
     let mut records = Vec::new();
     for record in reader.store().records(0) {
