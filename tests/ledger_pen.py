@@ -136,7 +136,7 @@ LEDGER = bytes.fromhex("0190aaaa000070008000000000000001")
 DESK, GATE, GATE2, KEEPER, SETTLER, LATE = (bytes([n]) * 32 for n in range(1, 7))
 APPROVERS = sorted((bytes([n]) * 32 for n in (11, 12)), key=public)
 STRANGER = bytes([77]) * 32
-ALL_KINDS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 18, 19, 20, 21]
+ALL_KINDS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 18, 19, 20, 21, 22]
 START = 1_800_000_000_000
 SEGMENT_POSITIONS = 22
 
@@ -186,6 +186,10 @@ def found_event(dt=0):
 
 def moved_event(stream, epoch, seq, base_time, inner, worker=0xFFFFFFFF, job=0xFFFFFFFF):
     return event(10, stream + struct.pack("<IQQII", epoch, seq, base_time, worker, job) + inner)
+
+
+def recovered_event(height, expects, value, fees, dt=0):
+    return event(22, b"\x58" * 32 + le(8, height) + expects + b"\x68" * 32 + le(16, value) + le(16, fees), dt)
 
 
 def thing_of(thing):
@@ -342,7 +346,8 @@ def story(**changes):
     pen.frame("key", desk, [approval_event(thing_of(late), APPROVERS[0]), late])   # the approval comes before
     settler = Stream(4, LATE)
     pen.frame("status", settler, [event(21, b"\x55" * 32 + at(0, 0) + b"\2" + struct.pack("<Q", 700) + le(16, 2**70)
-                                        + le(16, 12))], append=pen.clock + 700_000)
+                                        + le(16, 12)), recovered_event(701, at(0, 0), 2**70, 2**70)],
+              append=pen.clock + 700_000)
     pen.frame("note", keeper, [event(8, b"\2" + long('Grüße "an" \\ alle'.encode())),
                                event(9, b"\x99" * 32 + le(2, 1) + le(2, 2) + long(b"part"))], append=0)
     pen.frame("set", desk, [event(2, le(4, 9) + entries_bytes([7, 10, 16, 18]))])

@@ -295,16 +295,17 @@ KINDS = {                                          # kind -> (name, said by, its
         "version": u32, "prev": hash32, "nbits": u32, "job_time": u32, "clean": boolean, "coinbase1": counted(2, 8_192),
         "coinbase2": counted(2, 16_384), "branches": items(hash32, 16, 0)}),
     19: ("share", ["gateway"], share),
-    20: ("block_found", ["gateway"], {
-        "hash": hash32, "height": u64, "coinbase_txid": hash32, "header": counted(1, 80)}),
+    20: ("block_found", ["gateway"], {"hash": hash32, "height": u64, "coinbase_txid": hash32, "header": counted(1, 80)}),
     21: ("block_status", ["settler"], {
         "hash": hash32, "expects": at, "state": named(("seen", "immature", "confirmed", "orphaned")), "height": u64,
-        "value": u128, "fees": u128})}
+        "value": u128, "fees": u128}),
+    22: ("block_recovered", ["settler"], {"hash": hash32, "height": u64, "expects": at, "coinbase_txid": hash32,
+                                          "value": u128, "fees": u128})}
 LIMITS_BETWEEN_FIELDS = {
     1: lambda genesis: all(needed <= len(genesis["approvers"]) for _, needed in genesis["approvals"]),
     9: lambda part: part["part_index"] < part["of"],
     18: lambda job: job["fees"] <= job["reward"],
-    21: lambda status: status["fees"] <= status["value"]}
+    21: lambda status: status["fees"] <= status["value"], 22: lambda block: block["fees"] <= block["value"]}
 
 class Event:
     """kind u8, version u8, length u16, dt u32, fields."""

@@ -240,6 +240,9 @@ class Cat(unittest.TestCase):
                 ("key", '"kind":"key_change","key":"%s","role":"settler","action":"in_force","expects":[0,0]}'
                         % public(LATE).hex()),
                 ("status", '"state":"immature","height":700,"value":"1180591620717411303424","fees":"12"}'),
+                ("status", '"kind":"block_recovered","hash":"%s","height":701,"expects":[0,0],"coinbase_txid":"%s",'
+                           '"value":"1180591620717411303424","fees":"1180591620717411303424"}'
+                           % ("58" * 32, "68" * 32)),
                 ("note", '"kind":"recovery_note","code":2,"text":"Grüße \\"an\\" \\\\ alle"}'),
                 ("note", '"kind":"part","whole":"%s","part_index":1,"of":2,"bytes":"70617274"}' % ("99" * 32)),
                 ("set", '"kind":"schema_set","number":9,"entries":[[7,0],[10,0],[16,0],[18,0]]}'),
@@ -285,6 +288,9 @@ class Faults(unittest.TestCase):
                 ("job 7 is not dense", "void job", {"events": [job_event(7, at(0, 0))]}),
                 ("cites a position", "void job", {"events": [job_event(2, at(6, 0))]}),
                 ("cites a position", "key", {"events": [event(3, bytes(32) + b"\4\1" + at(9, 0))]}),
+                ("cites a position", "status", {"events": [recovered_event(701, at(10, 0), 9, 9)]}),
+                ("over the limit that another sets", "status", {"events": [recovered_event(701, at(0, 0), 9, 10)]}),
+                ("role desk may not say block_recovered", "approval", {"events": [recovered_event(1, at(0, 0), 9, 9)]}),
                 ("role settler may not say job", "status", {"events": [job_event(0, at(0, 0))]}),
                 ("role desk may not say checkpoint", "approval", {"events": [event(6, le(8, 1) + bytes(96))]}),
                 ("signature of a frame", "beat", {"bad_signature": True}),

@@ -4,6 +4,8 @@ mod judge;
 
 mod parsed;
 
+mod snapshot;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use orebook_schema::bytes::DecodeError;
@@ -21,6 +23,7 @@ use crate::tree::{Tree, leaf_hash};
 
 use self::judge::role_says;
 pub use self::parsed::{Parsed, kinds_of};
+pub use self::snapshot::STATE_SNAPSHOT_VERSION;
 
 /// Why a frame gets no position, in the order of the tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

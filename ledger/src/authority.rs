@@ -2,6 +2,8 @@
 //!
 //! A part of admission's state, and like it a pure function of the log's prefix.
 
+pub(crate) mod snapshot;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -125,6 +127,25 @@ impl Authority {
         (self.last_policy, self.policies.get(&self.last_policy))
     }
 
+    /// Every policy that was obeyed, by its place.
+    pub fn policies(&self) -> impl Iterator<Item = (At, &ObeyedPolicy)> + '_ {
+        self.policies.iter().map(|(at, obeyed)| (*at, obeyed))
+    }
+
+    /// Every key that was ever in force, with its role, whether it is, and the place of its last obeyed change (zero if
+    /// genesis named it): what the next change must expect.
+    pub fn keys(&self) -> impl Iterator<Item = (Key, Role, bool, At)> + '_ {
+        let all = self.keys.iter();
+        all.map(|(key, state)| (*key, state.role, state.in_force, state.last))
+    }
+
+    /// Every announced schema set, by its number.
+    pub fn schema_sets(&self) -> impl Iterator<Item = (u32, &[SchemaEntry])> + '_ {
+        self.schema_sets
+            .iter()
+            .map(|(number, entries)| (*number, entries.as_slice()))
+    }
+
     /// Entries of an announced schema set.
     #[must_use]
     pub fn schema_set(&self, number: u32) -> Option<&[SchemaEntry]> {
@@ -158,7 +179,8 @@ impl Authority {
             | Event::Job(_)
             | Event::Share(_)
             | Event::BlockFound(_)
-            | Event::BlockStatus(_) => {}
+            | Event::BlockStatus(_)
+            | Event::BlockRecovered(_) => {}
         }
     }
 

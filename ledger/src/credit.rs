@@ -230,7 +230,8 @@ pub fn summarise(
             | Event::Heartbeat
             | Event::RecoveryNote(_)
             | Event::Part(_)
-            | Event::BlockStatus(_) => {}
+            | Event::BlockStatus(_)
+            | Event::BlockRecovered(_) => {}
         }
     }
     Ok(builder.finish())

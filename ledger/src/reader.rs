@@ -267,16 +267,20 @@ impl<D: Disk + Clone> Reader<D> {
     fn read(&mut self, log: &impl Log, records_max: usize) -> Result<usize, ReadError> {
         self.settle()?;
         let mut read = 0;
+        let mut was_cut = false;
         while read < records_max {
             let place = self.attach(log)?;
             let want = BATCH_RECORDS.min(records_max - read);
             let records = match log.read(place.incarnation, place.next_offset, want) {
-                Err(LogError::OutOfRange { .. }) => {
+                // A second time at once: the log has forgotten what follows the final position here.
+                Err(LogError::OutOfRange { .. }) if !was_cut => {
                     self.cut()?;
+                    was_cut = true;
                     continue;
                 }
                 other => other?,
             };
+            was_cut = false;
             if records.is_empty() {
                 self.check_end(place)?;
                 break;

@@ -26,6 +26,8 @@ mod trees;
 
 mod write;
 
+mod first;
+
 pub mod store;
 
 mod report;
@@ -34,6 +36,7 @@ pub mod verify;
 
 use orebook_schema::LedgerId;
 
+pub use first::first_frame;
 pub use flaw::Flaw;
 pub use recover::TornTail;
 pub use report::{Fault, Progress, Verified};

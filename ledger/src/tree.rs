@@ -42,6 +42,19 @@ impl Tree {
         self.size
     }
 
+    /// Roots of its complete subtrees, largest first: with the size, all that the tree is.
+    #[must_use]
+    pub fn peaks(&self) -> &[Hash] {
+        &self.peaks
+    }
+
+    /// The tree of a size and its peaks; none unless there is one peak per set bit of the size.
+    #[must_use]
+    pub fn from_peaks(size: u64, peaks: Vec<Hash>) -> Option<Self> {
+        let fits = u32::try_from(peaks.len()) == Ok(size.count_ones());
+        fits.then_some(Self { size, peaks })
+    }
+
     /// Adds a leaf by its hash.
     pub fn push(&mut self, leaf: Hash) {
         let mut hash = leaf;

@@ -5,6 +5,7 @@
 //! - `admission/kinds.rs`: role × kind, schema sets, position 0.
 //! - `admission/things.rs`: keys and policies, approvals. `admission/credits.rs`: void jobs, stale shares, summaries.
 //! - `admission/finality.rs`: checkpoints and ledger time. `admission/moves.rs`: moved events.
+//! - `admission/snapshots.rs`: the state as bytes, spoiled in every way.
 //! - `admission/interleavings.rs`: thousands of seeds of chaos; readers agree and nothing is paid twice.
 
 #![allow(
@@ -27,6 +28,8 @@ mod interleavings;
 mod kinds;
 #[path = "admission/moves.rs"]
 mod moves;
+#[path = "admission/snapshots.rs"]
+mod snapshots;
 #[path = "admission/things.rs"]
 mod things;
 #[path = "admission/world.rs"]

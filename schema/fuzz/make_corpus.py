@@ -14,7 +14,7 @@ SEED = 20_261_121
 HERE = pathlib.Path(__file__).resolve().parent
 GOLDEN = HERE.parent / "golden"
 EVENTS = ("genesis schema_set key_change policy approval checkpoint heartbeat recovery_note part moved worker difficulty "
-          "job share block_found block_status").split()
+          "job share block_found block_status block_recovered").split()
 MASK = 2**64 - 1
 
 

@@ -29,7 +29,7 @@ SEEDS = {name: bytes([number]) * 32 for name, number in
 KEYS = {name: ed25519.public(seed) for name, seed in SEEDS.items()}
 ROLES = {"desk": 1, "gateway": 2, "archiver": 3, "settler": 4, "paymaster": 5}
 START = 1_750_000_000_000
-KINDS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 18, 19, 20, 21]
+KINDS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 18, 19, 20, 21, 22]
 
 
 # --- section 5 ---------------------------------------------------------------------------------------
@@ -173,17 +173,23 @@ def block_status(block, expects, state, height, value, fees):
             u128("value", value), u128("fees", fees)]
 
 
+def block_recovered(block, height, expects, txid, value, fees):
+    return [hash32("hash", block, "header order"), u64("height", height), at("expects", *expects),
+            hash32("coinbase_txid", txid), u128("value", value), u128("fees", fees)]
+
+
 # The genesis block of Bitcoin's main chain.
 BLOCK = bytes.fromhex(
     "01000000" + "00" * 32 + "3ba3edfd7a7b12b27ac72c3e67768f617fc81bc3888a51323a9fb8aa4b1e5e4a29ab5f49ffff001d1dac2b7c")
 BLOCK_HASH = sha256(sha256(BLOCK))
 SHARE = share(7, 3, 12_884_902, 0, 0xdeadbeef, 1_750_000_123, 0x20000000, run(0xa0, 4))
 MANY_FLAGS = share(MAX32 - 1, MAX32 - 1, WORK_MAX, 3, MAX32, MAX32, MAX32, b"\xff" * 8)
+RECOVERED = block_recovered(BLOCK_HASH, 840_001, (17, 2), run(5, 32), 325_000_000, 12_500_000)
 THING = key_change(run(0x40, 32), 2, 1, (0, 0))
 EVENTS = {
     (1, "genesis"): [("typical", 0, GENESIS_TYPICAL), ("least", 0, GENESIS_LEAST), ("most", MAX32, GENESIS_MOST)],
     (2, "schema_set"): [
-        ("typical", 10, schema_set(1, [(kind, 0) for kind in KINDS] + [(22, 0)])),
+        ("typical", 10, schema_set(1, [(kind, 0) for kind in KINDS] + [(23, 0)])),
         ("least", 0, schema_set(0, [(0, 0)])),
         ("most", MAX32, schema_set(MAX32, [(n // 2, 254 + n % 2) for n in range(64)]))],
     (3, "key_change"): [
@@ -239,6 +245,9 @@ EVENTS = {
         ("immature", 1, block_status(BLOCK_HASH, (17, 2), 2, 840_001, 325_000_000, 0)),
         ("confirmed, most", MAX32, block_status(b"\xff" * 32, (MAX64, MAX16), 3, MAX64, MAX128, MAX128)),
         ("orphaned, least", 0, block_status(bytes(32), (0, 1), 4, 0, 0, 0))],
+    (22, "block_recovered"): [
+        ("typical", 40, RECOVERED), ("least", 0, block_recovered(bytes(32), 0, (0, 0), bytes(32), 0, 0)),
+        ("most", MAX32, block_recovered(b"\xff" * 32, MAX64, (MAX64, MAX16), b"\xff" * 32, MAX128, MAX128))],
 }
 
 
@@ -360,6 +369,13 @@ floor(12,884,902 * 10^12 / 2^32) + floor(6,442,451 * 10^12 / 2^32) = 3,000,000,0
 
 {summary}
 
+## One recovered block
+
+A coinbase of ours at height 840,001 that no share explains, where another one was recovered before at position 17, index 2
+(the chain dropped that one's block). It says 3.25 coins, of them 0.125 fees.
+
+{recovered}
+
 ## One frame
 
 The gateway's first frame, position 2 of the ledger in `frame.hex`: it announces a worker and a job, then come the two
@@ -381,6 +397,7 @@ def example():
     bodies = [joined(fields) for fields in FRAME_BODY]
     return EXAMPLE.format(
         share=example_block(event(19, "share", 250, EXAMPLE_SHARE)), summary=example_block(FRAME_SUMMARY),
+        recovered=example_block(event(22, "block_recovered", 40, RECOVERED)),
         frame=example_block(FRAME), header_hash=sha256(joined(FRAME_HEADER)).hex(),
         event_leaves=", ".join(f"`{leaf(body).hex()}`" for body in bodies),
         events_root=root([leaf(body) for body in bodies]).hex(), leaf_hash=LEAVES[2].hex(), root=root(LEAVES).hex())

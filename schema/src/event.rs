@@ -8,9 +8,10 @@ use crate::policy::Policy;
 use crate::role::Role;
 use crate::units::{At, Hash};
 use crate::work::{
-    BlockFound, BlockStatus, Difficulty, Job, Share, Worker, read_block_found, read_block_status,
-    read_job, read_share, read_work, read_worker, write_block_found, write_block_status, write_job,
-    write_share, write_worker,
+    BlockFound, BlockRecovered, BlockStatus, Difficulty, Job, Share, Worker, read_block_found,
+    read_block_recovered, read_block_status, read_job, read_share, read_work, read_worker,
+    write_block_found, write_block_recovered, write_block_status, write_job, write_share,
+    write_worker,
 };
 
 /// Bytes of an event's head: kind, version, length, dt.
@@ -65,6 +66,7 @@ kinds! {
     19 Share "share",
     20 BlockFound "block_found",
     21 BlockStatus "block_status",
+    22 BlockRecovered "block_recovered",
 }
 
 impl Kind {
@@ -99,6 +101,7 @@ impl Kind {
                 | Self::Checkpoint
                 | Self::BlockFound
                 | Self::BlockStatus
+                | Self::BlockRecovered
         )
     }
 }
@@ -275,6 +278,8 @@ pub enum Event {
     BlockFound(BlockFound),
     /// What became of a block.
     BlockStatus(BlockStatus),
+    /// A block of ours that no share explains.
+    BlockRecovered(BlockRecovered),
 }
 
 impl Event {
@@ -298,6 +303,7 @@ impl Event {
             Self::Share(_) => Kind::Share,
             Self::BlockFound(_) => Kind::BlockFound,
             Self::BlockStatus(_) => Kind::BlockStatus,
+            Self::BlockRecovered(_) => Kind::BlockRecovered,
         }
     }
 
@@ -367,7 +373,8 @@ impl Event {
             | Self::Worker(_)
             | Self::Difficulty(_)
             | Self::Share(_)
-            | Self::BlockStatus(_) => true,
+            | Self::BlockStatus(_)
+            | Self::BlockRecovered(_) => true,
         }
     }
 
@@ -418,6 +425,7 @@ impl Event {
             Self::Job(job) => write_job(job, out),
             Self::BlockFound(block) => write_block_found(block, out),
             Self::BlockStatus(status) => write_block_status(status, out),
+            Self::BlockRecovered(block) => write_block_recovered(block, out),
         }
     }
 }
@@ -547,6 +555,7 @@ fn read_fields(kind: Kind, reader: &mut Reader<'_>) -> Decoded<Event> {
         Kind::Job => Event::Job(Box::new(read_job(reader)?)),
         Kind::BlockFound => Event::BlockFound(read_block_found(reader)?),
         Kind::BlockStatus => Event::BlockStatus(read_block_status(reader)?),
+        Kind::BlockRecovered => Event::BlockRecovered(read_block_recovered(reader)?),
     })
 }
 

@@ -212,6 +212,12 @@ impl Frame {
         &self.bytes
     }
 
+    /// The same, without a copy.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
     /// The header's bytes.
     #[must_use]
     pub fn header_bytes(&self) -> &[u8] {

@@ -140,6 +140,22 @@ impl Account {
         }
     }
 
+    /// Canonical bytes: kind, then `bytes8` (section 3).
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(36);
+        self.write(&mut out);
+        out
+    }
+
+    /// Reads canonical bytes from the front of a reader.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if they are none.
+    pub fn from_reader(reader: &mut Reader<'_>) -> Decoded<Self> {
+        Self::read(reader)
+    }
+
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         match self {
             Self::Script(script) => {

@@ -111,6 +111,22 @@ impl Policy {
         Self::read(&mut Reader::new(&bytes, "policy")).is_ok()
     }
 
+    /// Canonical bytes (section 5).
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.write(&mut out);
+        out
+    }
+
+    /// Reads canonical bytes from the front of a reader.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if they are none.
+    pub fn from_reader(reader: &mut Reader<'_>) -> Decoded<Self> {
+        Self::read(reader)
+    }
+
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         out.push(u8::try_from(self.pots.len()).unwrap_or(u8::MAX));
         for pot in &self.pots {

@@ -76,7 +76,7 @@ impl Role {
             | Kind::Share
             | Kind::BlockFound
             | Kind::Moved => self == Self::Gateway,
-            Kind::BlockStatus => self == Self::Settler,
+            Kind::BlockStatus | Kind::BlockRecovered => self == Self::Settler,
         }
     }
 }

@@ -177,6 +177,25 @@ pub struct BlockStatus {
     pub fees: u128,
 }
 
+/// A coinbase of ours on the chain that no share explains: a found block goes to the nodes before its share is durable, and
+/// the gateway may die between the two. Compare and set on the height. All it pays goes to `reserve` until an adjustment
+/// names the finder, so it names no pot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockRecovered {
+    /// Block hash, header order.
+    pub hash: Hash,
+    /// Height, the subject.
+    pub height: u64,
+    /// The height's last obeyed recovered block, zero if none.
+    pub expects: At,
+    /// Txid of its coinbase, byte order of the digest.
+    pub coinbase_txid: Hash,
+    /// What the chain paid us, base units.
+    pub value: u128,
+    /// Transaction fees therein, base units; zero if the chain does not tell.
+    pub fees: u128,
+}
+
 pub(crate) fn write_worker(worker: &Worker, out: &mut Vec<u8>) {
     out.put(&worker.number.to_le_bytes());
     out.put(&worker.pot.0.to_le_bytes());
@@ -333,6 +352,31 @@ pub(crate) fn read_block_status(reader: &mut Reader<'_>) -> Decoded<BlockStatus>
     };
     if status.fees <= status.value {
         Ok(status)
+    } else {
+        Err(DecodeError::Limit("fees"))
+    }
+}
+
+pub(crate) fn write_block_recovered(block: &BlockRecovered, out: &mut Vec<u8>) {
+    out.put(&block.hash.0);
+    out.put(&block.height.to_le_bytes());
+    out.put_at(block.expects);
+    out.put(&block.coinbase_txid.0);
+    out.put(&block.value.to_le_bytes());
+    out.put(&block.fees.to_le_bytes());
+}
+
+pub(crate) fn read_block_recovered(reader: &mut Reader<'_>) -> Decoded<BlockRecovered> {
+    let block = BlockRecovered {
+        hash: reader.hash()?,
+        height: reader.u64()?,
+        expects: reader.at()?,
+        coinbase_txid: reader.hash()?,
+        value: reader.u128()?,
+        fees: reader.u128()?,
+    };
+    if block.fees <= block.value {
+        Ok(block)
     } else {
         Err(DecodeError::Limit("fees"))
     }

@@ -401,7 +401,13 @@ fn the_worked_example_is_the_golden_frame() {
     let text = text("EXAMPLE.md");
     let frame = Frame::read(case("frame.hex", "gateway")).unwrap();
     let share = frame.events().nth(2).unwrap().unwrap();
-    let expected = [hex(share.bytes), hex(frame.summary()), hex(frame.bytes())];
+    let recovered = case("block_recovered.hex", "typical");
+    let expected = [
+        hex(share.bytes),
+        hex(frame.summary()),
+        hex(&recovered),
+        hex(frame.bytes()),
+    ];
     assert_eq!(example_blocks(&text), expected);
     let named = [
         ("- header hash ", frame.header_hash()),

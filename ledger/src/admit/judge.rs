@@ -135,6 +135,7 @@ impl State {
             Event::KeyChange(change) => change.expects.position < next,
             Event::Policy(change) => change.expects.position < next,
             Event::BlockStatus(status) => status.expects.position < next,
+            Event::BlockRecovered(block) => block.expects.position < next,
             Event::Checkpoint(checkpoint) => checkpoint.size <= next,
             _ => true,
         }

@@ -1,9 +1,11 @@
 //! The disk of the machine: files below one root folder, through the standard library only.
 
+use std::fmt::{self, Debug};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::{Disk, DiskError, DiskFile, DiskResult};
 
@@ -93,11 +95,59 @@ fn missing_or_fatal(path: &str, operation: &'static str, error: &io::Error) -> D
     }
 }
 
+/// An operation that changes the disk, for who watches a [`RealDisk`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Operation<'a> {
+    /// Path below the disk's root.
+    pub path: &'a str,
+    /// `create`, `write_at`, `preallocate`, `truncate`, `sync`, `rename`, `remove` or `sync_dir`.
+    pub name: &'static str,
+    /// Whether it succeeded just now; else it is about to happen.
+    pub done: bool,
+}
+
+/// Is told before an operation and after its success, on the thread that does it.
+pub type Watch = Arc<dyn Fn(Operation<'_>) + Send + Sync>;
+
+#[derive(Clone, Default)]
+struct Watched(Option<Watch>);
+
+impl Debug for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() {
+            "watched"
+        } else {
+            "unwatched"
+        })
+    }
+}
+
+impl Watched {
+    /// Runs `operation` between the two calls.
+    fn run<T>(
+        &self,
+        path: &str,
+        name: &'static str,
+        operation: impl FnOnce() -> DiskResult<T>,
+    ) -> DiskResult<T> {
+        let tell = |done| {
+            if let Some(watch) = &self.0 {
+                watch(Operation { path, name, done });
+            }
+        };
+        tell(false);
+        let done = operation()?;
+        tell(true);
+        Ok(done)
+    }
+}
+
 /// An open file of a [`RealDisk`].
 #[derive(Debug)]
 pub struct RealFile {
     file: File,
     path: String,
+    watched: Watched,
 }
 
 impl RealFile {
@@ -113,6 +163,23 @@ impl RealFile {
             at += piece.len() as u64;
         }
         Ok(())
+    }
+
+    fn fill_to(&self, len: u64) -> DiskResult<()> {
+        let former = self.len()?;
+        if former < len
+            && let Err(error) = self.zero_fill(former, len)
+        {
+            if is_full(&error) {
+                let restored = self.file.set_len(former);
+                restored.map_err(|error| fatal(&self.path, "preallocate", error))?;
+            }
+            return Err(full_or_fatal(&self.path, "preallocate", &error));
+        }
+        // Also when nothing was missing: a former process may have filled the file and died before its sync.
+        self.file
+            .sync_data()
+            .map_err(|error| fatal(&self.path, "preallocate", error))
     }
 }
 
@@ -144,40 +211,32 @@ impl DiskFile for RealFile {
     }
 
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> DiskResult<()> {
-        let written = self.file.write_all_at(bytes, offset);
-        written.map_err(|error| full_or_fatal(&self.path, "write_at", &error))
+        self.watched.run(&self.path, "write_at", || {
+            let written = self.file.write_all_at(bytes, offset);
+            written.map_err(|error| full_or_fatal(&self.path, "write_at", &error))
+        })
     }
 
     fn preallocate(&mut self, len: u64) -> DiskResult<()> {
-        let former = self.len()?;
-        if former < len
-            && let Err(error) = self.zero_fill(former, len)
-        {
-            if is_full(&error) {
-                let restored = self.file.set_len(former);
-                restored.map_err(|error| fatal(&self.path, "preallocate", error))?;
-            }
-            return Err(full_or_fatal(&self.path, "preallocate", &error));
-        }
-        // Also when nothing was missing: a former process may have filled the file and died before its sync.
-        self.file
-            .sync_data()
-            .map_err(|error| fatal(&self.path, "preallocate", error))
+        self.watched
+            .run(&self.path, "preallocate", || self.fill_to(len))
     }
 
     fn truncate(&mut self, len: u64) -> DiskResult<()> {
         if len >= self.len()? {
             return Ok(());
         }
-        self.file
-            .set_len(len)
-            .map_err(|error| fatal(&self.path, "truncate", error))
+        self.watched.run(&self.path, "truncate", || {
+            let cut = self.file.set_len(len);
+            cut.map_err(|error| fatal(&self.path, "truncate", error))
+        })
     }
 
     fn sync(&mut self) -> DiskResult<()> {
-        self.file
-            .sync_data()
-            .map_err(|error| fatal(&self.path, "sync", error))
+        self.watched.run(&self.path, "sync", || {
+            let synced = self.file.sync_data();
+            synced.map_err(|error| fatal(&self.path, "sync", error))
+        })
     }
 }
 
@@ -185,6 +244,7 @@ impl DiskFile for RealFile {
 #[derive(Clone, Debug)]
 pub struct RealDisk {
     root: PathBuf,
+    watched: Watched,
 }
 
 impl RealDisk {
@@ -192,7 +252,27 @@ impl RealDisk {
     /// [`Disk::create_dir`], with `""` or any folder below.
     #[must_use]
     pub fn new(root: PathBuf) -> Self {
-        Self { root }
+        Self {
+            root,
+            watched: Watched::default(),
+        }
+    }
+
+    /// The same disk, and `watch` is told of what is done through it: crash tests end the process there.
+    #[must_use]
+    pub fn watched(self, watch: Watch) -> Self {
+        Self {
+            watched: Watched(Some(watch)),
+            ..self
+        }
+    }
+
+    fn file(&self, file: File, path: &str) -> RealFile {
+        RealFile {
+            file,
+            path: path.to_owned(),
+            watched: self.watched.clone(),
+        }
     }
 
     fn place(&self, path: &str) -> PathBuf {
@@ -250,16 +330,16 @@ impl Disk for RealDisk {
             .write(true)
             .create_new(true)
             .mode(FILE_MODE);
-        match options.open(self.place(path)) {
-            Ok(file) => Ok(RealFile {
-                file,
-                path: path.to_owned(),
-            }),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(DiskError::Exists {
-                path: path.to_owned(),
-            }),
-            Err(error) => Err(full_or_fatal(path, "create", &error)),
-        }
+        self.watched
+            .run(path, "create", || match options.open(self.place(path)) {
+                Ok(file) => Ok(self.file(file, path)),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    Err(DiskError::Exists {
+                        path: path.to_owned(),
+                    })
+                }
+                Err(error) => Err(full_or_fatal(path, "create", &error)),
+            })
     }
 
     fn open(&self, path: &str) -> DiskResult<RealFile> {
@@ -269,10 +349,7 @@ impl Disk for RealDisk {
             .write(true)
             .open(self.place(path));
         let file = opened.map_err(|error| missing_or_fatal(path, "open", &error))?;
-        Ok(RealFile {
-            file,
-            path: path.to_owned(),
-        })
+        Ok(self.file(file, path))
     }
 
     /// A name that is not UTF-8 is [`DiskError::Fatal`]: it is none of ours, and nothing is passed over in silence.
@@ -304,17 +381,59 @@ impl Disk for RealDisk {
         if fs::symlink_metadata(&old).map_err(failed)?.is_dir() {
             return Err(fatal(from, "rename", "is a folder"));
         }
-        fs::rename(old, self.place(to)).map_err(failed)
+        self.watched.run(from, "rename", || {
+            fs::rename(old, self.place(to)).map_err(failed)
+        })
     }
 
     fn remove(&self, path: &str) -> DiskResult<()> {
         check_path(path, "remove")?;
-        let removed = fs::remove_file(self.place(path));
-        removed.map_err(|error| missing_or_fatal(path, "remove", &error))
+        self.watched.run(path, "remove", || {
+            let removed = fs::remove_file(self.place(path));
+            removed.map_err(|error| missing_or_fatal(path, "remove", &error))
+        })
     }
 
     fn sync_dir(&self, dir: &str) -> DiskResult<()> {
         check_folder(dir, "sync_dir")?;
-        sync_folder(&self.place(dir)).map_err(|error| fatal(dir, "sync_dir", error))
+        self.watched.run(dir, "sync_dir", || {
+            sync_folder(&self.place(dir)).map_err(|error| fatal(dir, "sync_dir", error))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[test]
+    fn who_watches_is_told_before_and_after_and_of_no_success_that_was_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let told = seen.clone();
+        let watch: Watch = Arc::new(move |it: Operation<'_>| {
+            let line = format!("{} {} {}", it.path, it.name, it.done);
+            told.lock().unwrap().push(line);
+        });
+        let disk = RealDisk::new(dir.path().to_path_buf()).watched(watch);
+        let mut file = disk.create("a").unwrap();
+        file.write_at(0, b"x").unwrap();
+        file.sync().unwrap();
+        disk.sync_dir("").unwrap();
+        assert!(disk.create("a").is_err(), "it stands already");
+        let expected = [
+            "a create false",
+            "a create true",
+            "a write_at false",
+            "a write_at true",
+            "a sync false",
+            "a sync true",
+            " sync_dir false",
+            " sync_dir true",
+            "a create false",
+        ];
+        assert_eq!(*seen.lock().unwrap(), expected);
     }
 }

@@ -86,6 +86,28 @@ impl<D: Disk> Spool<D> {
         self.commit(events, None)
     }
 
+    /// Makes room for the largest group of shares: where the file in hand has none, its events are cut into a frame and
+    /// another file is begun. Whoever was refused with [`SpoolError::Full`] asks so whether he may go on.
+    ///
+    /// # Errors
+    /// [`SpoolError::Full`]: not yet. [`SpoolError::Moving`], [`SpoolError::NotBegun`]; [`SpoolError::Disk`],
+    /// [`SpoolError::Ended`]: the process must end.
+    pub fn find_room(&mut self, now_ms: u64) -> SpoolResult<()> {
+        self.alive()?;
+        if !self.begun {
+            return Err(SpoolError::NotBegun);
+        }
+        if self.is_moving() {
+            return Err(SpoolError::Moving);
+        }
+        let needed = record_bytes(Group::HEAD_BYTES + BODY_BYTES_MAX) + RESERVE_BYTES;
+        if self.meta.end + needed <= self.meta.len {
+            return Ok(());
+        }
+        self.cut_pending()?;
+        self.next_file(None, now_ms)
+    }
+
     /// Appends events whose kinds were checked and notes how far a move has come, in one write.
     pub(super) fn commit(
         &mut self,

@@ -7,8 +7,8 @@ use orebook_schema::{At, Event, HEADER_BYTES, Hash, Header, Kind, LedgerId, Role
 
 use crate::world::{
     ARCHIVER, Draft, GATEWAY, NONE, OTHER_GATEWAY, Pen, SETTLER, STRANGER, World, approved, at,
-    block_found, block_status, checkpoint, difficulty, hello, job, key_change, moved, nonce,
-    policy_change, pot_summary, revoke, schema_set, share, winner, worker,
+    block_found, block_recovered, block_status, checkpoint, difficulty, hello, job, key_change,
+    moved, nonce, policy_change, pot_summary, revoke, schema_set, share, winner, worker,
 };
 
 /// Where a frame stands in its stream.
@@ -417,6 +417,10 @@ fn what_refers_to_nothing_is_inconsistent() {
             gateway(&[job(1, at(u64::MAX, 0))]),
         ),
         ("a status of this position", settler(at(next, 0))),
+        (
+            "a recovered block of this position",
+            (Pen::new(SETTLER, 4), vec![block_recovered(at(next, 0))]),
+        ),
         ("a policy of this position", desk(at(next, 0))),
         (
             "a key change of this position",

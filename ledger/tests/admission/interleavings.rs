@@ -427,6 +427,15 @@ fn run(seed: u64) -> BTreeMap<String, usize> {
         let verdict = one.read(*append_time, bytes).clone();
         segments.follow(*append_time, bytes, &verdict);
         assert_eq!(one.state.root(), segments.state.root(), "seed {seed}");
+        // The reader of segments starts again from a snapshot after every record.
+        let snapshot = segments.state.to_snapshot_bytes();
+        let resumed = State::from_snapshot_bytes(&snapshot);
+        assert!(
+            resumed.as_ref() == Ok(&segments.state),
+            "seed {seed}: the snapshot is not the state: {:?}",
+            resumed.err()
+        );
+        segments.state = resumed.unwrap();
     }
     // Its history holds the whole ledger from the start, as segments do when a log is read again.
     let mut late = Reader::new(one.memory.clone());

@@ -8,12 +8,13 @@ use orebook_schema::{Event, Genesis, Hash, Kind, LedgerId, Role};
 use crate::causes::{assert_admitted, assert_cause};
 use crate::world::{
     ARCHIVER, DESK, Draft, GATEWAY, LEDGER, NONE, PAYMASTER, Pen, SETTLER, STRANGER, World,
-    all_kinds, approved, block_found, block_status, checkpoint, difficulty, genesis, hello, job,
-    moved, nonce, policy_change, pot_summary, revoke, schema_set, winner, worker,
+    all_kinds, approved, block_found, block_recovered, block_status, checkpoint, difficulty,
+    genesis, hello, job, moved, nonce, policy_change, pot_summary, revoke, schema_set, winner,
+    worker,
 };
 
 /// The last column of section 3, typed from the page: D desk, G gateway, A archiver, S settler, P paymaster.
-const SAID_BY: [(Kind, &str); 16] = [
+const SAID_BY: [(Kind, &str); 17] = [
     (Kind::Genesis, ""),
     (Kind::SchemaSet, "D"),
     (Kind::KeyChange, "D"),
@@ -30,6 +31,7 @@ const SAID_BY: [(Kind, &str); 16] = [
     (Kind::Share, "G"),
     (Kind::BlockFound, "G"),
     (Kind::BlockStatus, "S"),
+    (Kind::BlockRecovered, "S"),
 ];
 
 /// Events with one of this kind, right in themselves for the producer named.
@@ -61,6 +63,7 @@ fn example(kind: Kind, name: u8) -> Vec<Event> {
         Kind::Share => with_hello(&[nonce(1)]),
         Kind::BlockFound => with_hello(&[winner(1), block_found()]),
         Kind::BlockStatus => vec![block_status(NONE)],
+        Kind::BlockRecovered => vec![block_recovered(NONE)],
     }
 }
 

@@ -17,7 +17,7 @@ use orebook_schema::names::{CoinName, Pot, RegisteredName};
 use orebook_schema::policy::{NetworkFees, PotRules, Scheme};
 use orebook_schema::summary::{PotSummary, Row, Summary};
 use orebook_schema::work::{
-    BlockFound, BlockState, BlockStatus, Difficulty, Extranonce, Job, Share, Worker,
+    BlockFound, BlockRecovered, BlockState, BlockStatus, Difficulty, Extranonce, Job, Share, Worker,
 };
 use orebook_schema::{
     Account, At, Event, Frame, Hash, Header, Key, Kind, LedgerId, Policy, Role, StreamId, Work,
@@ -492,6 +492,17 @@ pub(crate) fn block_status(expects: At) -> Event {
         expects,
         state: BlockState::Seen,
         height: 7,
+        value: 50,
+        fees: 1,
+    })
+}
+
+pub(crate) fn block_recovered(expects: At) -> Event {
+    Event::BlockRecovered(BlockRecovered {
+        hash: Hash([9; 32]),
+        height: 8,
+        expects,
+        coinbase_txid: Hash([10; 32]),
         value: 50,
         fees: 1,
     })

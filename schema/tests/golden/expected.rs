@@ -9,7 +9,7 @@ use orebook_schema::names::{CoinName, Pot, RegisteredName, Script};
 use orebook_schema::policy::{NetworkFees, PotRules, Scheme};
 use orebook_schema::units::unhex;
 use orebook_schema::work::{
-    BlockFound, BlockState, BlockStatus, Difficulty, Extranonce, Job, Share, Worker,
+    BlockFound, BlockRecovered, BlockState, BlockStatus, Difficulty, Extranonce, Job, Share, Worker,
 };
 use orebook_schema::{
     Account, At, Event, Hash, Key, Kind, LedgerId, Policy, Role, StreamId, Work, WorkerName,
@@ -159,7 +159,7 @@ pub(crate) fn genesis_typical() -> Genesis {
             (key(ARCHIVER), Role::Archiver),
         ],
         schema_set: entries(
-            [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 18, 19, 20, 21].map(|k| (k, 0)),
+            [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 18, 19, 20, 21, 22].map(|k| (k, 0)),
         ),
         policy: policy_typical(),
     }
@@ -508,6 +508,29 @@ fn statuses() -> Vec<(u32, Event)> {
     ]
 }
 
+fn recoveries() -> Vec<(u32, Event)> {
+    let recovered = |hash, height, expects, coinbase_txid, (value, fees)| {
+        Event::BlockRecovered(BlockRecovered {
+            hash,
+            height,
+            expects,
+            coinbase_txid,
+            value,
+            fees,
+        })
+    };
+    let typical = (325_000_000, 12_500_000);
+    let most = (u128::MAX, u128::MAX);
+    vec![
+        (
+            40,
+            recovered(hash(BLOCK_HASH), 840_001, at(17, 2), run_hash(5), typical),
+        ),
+        (0, recovered(Hash::ZERO, 0, NONE, Hash::ZERO, (0, 0))),
+        (MAX, recovered(FULL, u64::MAX, AT_MAX, FULL, most)),
+    ]
+}
+
 /// The cases of a kind's page, in its order.
 pub(crate) fn events(kind: Kind) -> Vec<(u32, Event)> {
     let genesis = |genesis| Event::Genesis(Box::new(genesis));
@@ -520,7 +543,9 @@ pub(crate) fn events(kind: Kind) -> Vec<(u32, Event)> {
             (MAX, genesis(genesis_most())),
         ],
         Kind::SchemaSet => {
-            let kinds = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 18, 19, 20, 21, 22];
+            let kinds = [
+                1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 18, 19, 20, 21, 22, 23,
+            ];
             vec![
                 (10, schema_set(1, entries(kinds.map(|kind| (kind, 0))))),
                 (0, schema_set(0, entries([(0, 0)]))),
@@ -574,5 +599,6 @@ pub(crate) fn events(kind: Kind) -> Vec<(u32, Event)> {
             vec![(0, block_found()), (MAX, Event::BlockFound(bare))]
         }
         Kind::BlockStatus => statuses(),
+        Kind::BlockRecovered => recoveries(),
     }
 }

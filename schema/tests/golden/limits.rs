@@ -5,7 +5,7 @@ use orebook_schema::event::{Moved, NO_NUMBER, Part, RecoveryCode, RecoveryNote, 
 use orebook_schema::genesis::{Approved, Genesis};
 use orebook_schema::names::Pot;
 use orebook_schema::policy::PotRules;
-use orebook_schema::work::{BlockFound, BlockStatus, Job};
+use orebook_schema::work::{BlockFound, BlockRecovered, BlockStatus, Job};
 use orebook_schema::{Event, HEADER_BYTES, Hash, Header, Key, Kind, Policy, Role};
 
 use orebook_schema::event::RawEvent;
@@ -71,6 +71,14 @@ fn status(edit: impl FnOnce(&mut BlockStatus)) -> Event {
     };
     edit(&mut status);
     Event::BlockStatus(status)
+}
+
+fn recovered(edit: impl FnOnce(&mut BlockRecovered)) -> Event {
+    let Event::BlockRecovered(mut block) = first(Kind::BlockRecovered) else {
+        panic!("a recovered block");
+    };
+    edit(&mut block);
+    Event::BlockRecovered(block)
 }
 
 fn moved(case: usize, edit: impl FnOnce(&mut Moved)) -> Event {
@@ -245,6 +253,8 @@ fn small_numbers_have_their_limits() {
     assert!(!patched(Kind::Checkpoint, 0, &u64::to_le_bytes(0)));
     assert_inside("fees", &status(|status| status.fees = status.value));
     assert_outside("fees", &status(|status| status.fees = status.value + 1));
+    assert_inside("fees", &recovered(|block| block.fees = block.value));
+    assert_outside("fees", &recovered(|block| block.fees = block.value + 1));
 }
 
 #[test]
@@ -357,7 +367,7 @@ fn lists_of_genesis_have_their_limits() {
         "equal entries",
         &genesis(|genesis| genesis.schema_set[0] = genesis.schema_set[1]),
     );
-    let with_kind = |kind| genesis(|genesis| genesis.schema_set[15].kind = kind);
+    let with_kind = |kind| genesis(|genesis| genesis.schema_set.last_mut().unwrap().kind = kind);
     assert_inside("kind 63", &with_kind(63));
     assert_outside("kind 64", &with_kind(64));
 }

@@ -10,7 +10,7 @@ use orebook_schema::names::{CoinName, Pot, RegisteredName, Script};
 use orebook_schema::policy::{NetworkFees, PPM, PotRules, Scheme};
 use orebook_schema::summary::{PotSummary, Row, Summary};
 use orebook_schema::work::{
-    BlockFound, BlockState, BlockStatus, Difficulty, Extranonce, Job, Share, Worker,
+    BlockFound, BlockRecovered, BlockState, BlockStatus, Difficulty, Extranonce, Job, Share, Worker,
 };
 use orebook_schema::{
     Account, At, Event, Hash, Header, Key, Kind, LedgerId, Policy, Role, StreamId, Work, WorkerName,
@@ -279,6 +279,20 @@ fn block_status() -> impl Strategy<Value = BlockStatus> {
     )
 }
 
+fn recovered() -> impl Strategy<Value = BlockRecovered> {
+    let all = (hash(), edge_u64(), at(), hash(), two_sums());
+    all.prop_map(
+        |(hash, height, expects, coinbase_txid, (value, fees))| BlockRecovered {
+            hash,
+            height,
+            expects,
+            coinbase_txid,
+            value,
+            fees,
+        },
+    )
+}
+
 fn moved() -> impl Strategy<Value = Moved> {
     let share = (share(), 0..NO_NUMBER, 0..NO_NUMBER);
     let share = share.prop_map(|(share, worker, job)| (Event::Share(share), worker, job));
@@ -375,6 +389,7 @@ pub(crate) fn event(kind: Kind) -> BoxedStrategy<Event> {
         Kind::Share => share().prop_map(Event::Share).boxed(),
         Kind::BlockFound => block_found().prop_map(Event::BlockFound).boxed(),
         Kind::BlockStatus => block_status().prop_map(Event::BlockStatus).boxed(),
+        Kind::BlockRecovered => recovered().prop_map(Event::BlockRecovered).boxed(),
     }
 }
 

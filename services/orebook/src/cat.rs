@@ -8,7 +8,7 @@ use orebook_schema::event::{
 };
 use orebook_schema::policy::NetworkFees;
 use orebook_schema::units::hex;
-use orebook_schema::work::{BlockFound, BlockStatus, Job, Share, Worker};
+use orebook_schema::work::{BlockFound, BlockRecovered, BlockStatus, Job, Share, Worker};
 use orebook_schema::{At, Event, Genesis, Header, Policy};
 
 /// A JSON object under construction: keys in the order they are put.
@@ -133,6 +133,7 @@ fn put_event(line: &mut Object, event: &Event, counts: bool) {
         Event::Share(share) => put_share(line, share),
         Event::BlockFound(block) => put_block_found(line, block),
         Event::BlockStatus(status) => put_block_status(line, status),
+        Event::BlockRecovered(block) => put_block_recovered(line, block),
     }
 }
 
@@ -332,4 +333,13 @@ fn put_block_status(line: &mut Object, status: &BlockStatus) {
         .raw("height", status.height)
         .text("value", status.value)
         .text("fees", status.fees);
+}
+
+fn put_block_recovered(line: &mut Object, block: &BlockRecovered) {
+    line.text("hash", block.hash)
+        .raw("height", block.height)
+        .at("expects", block.expects)
+        .text("coinbase_txid", block.coinbase_txid)
+        .text("value", block.value)
+        .text("fees", block.fees);
 }

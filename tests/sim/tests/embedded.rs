@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 
 use orebook_ledger::archiver::Archiver;
 use orebook_ledger::log::{EMBEDDED_RECORDS_MAX, EmbeddedLog, Log, LogError};
+use orebook_ledger::reader::ReadError;
 use orebook_schema::frame::IncarnationOpened;
 use orebook_schema::{Hash, LedgerId};
 use orebook_sim::checks::{Miners, count_shares, exactly_once, leaves};
@@ -192,6 +193,37 @@ fn power_cuts_of_the_whole_process_lose_and_repeat_nothing() {
             );
         }
     }
+}
+
+#[test]
+fn a_reader_that_comes_after_the_log_has_forgotten_is_told_and_does_not_turn_for_ever() {
+    let seed = 11;
+    let (mut first, mut late) = (pool(seed), pool(seed));
+    let mut rng = Rng::new(seed);
+    let (mut now, mut next) = (1_700_000_000_000, 0);
+    let mut miners = Miners::default();
+    let mut process = Process {
+        pool: &mut first,
+        log: EmbeddedLog::new(),
+        now: &mut now,
+        next: &mut next,
+        miners: &mut miners,
+        rng: &mut rng,
+    };
+    process.start();
+    (0..40).for_each(|_| process.turn(true));
+    let mut log = process.log;
+    log.forget_below(5);
+    let common = late.common.clone();
+    let one = late.projectors.first_mut().expect("a projector");
+    one.start(&common).expect("a reader starts");
+    let reader = one.life.as_mut().expect("it lives");
+    let said = reader.poll(&log, 100);
+    assert!(
+        matches!(said, Err(ReadError::Log(LogError::OutOfRange { .. }))),
+        "{said:?}"
+    );
+    assert_eq!(reader.head().size(), 1, "the genesis stays");
 }
 
 fn opened(incarnation: u32) -> IncarnationOpened {

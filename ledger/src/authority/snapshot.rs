@@ -1,0 +1,164 @@
+//! Keys, policies and schema sets in a snapshot of admission's state.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use orebook_schema::bytes::{DecodeError, Decoded, Reader, Write};
+use orebook_schema::event::{RawEvent, SchemaSet};
+use orebook_schema::{Event, Key, Policy, Role};
+
+use super::{Authority, KeyState, ObeyedPolicy, Thing};
+
+impl Authority {
+    /// Policies that were obeyed, by their places.
+    pub(crate) fn obeyed(&self) -> impl Iterator<Item = &ObeyedPolicy> {
+        self.policies.values()
+    }
+
+    pub(crate) fn write_snapshot(&self, out: &mut Vec<u8>) {
+        let genesis = Event::Genesis(Box::new(self.genesis.as_ref().clone()));
+        put_event(&genesis, out);
+        put_count(self.keys.len(), out);
+        for (key, state) in &self.keys {
+            out.put(&key.0);
+            out.put(&[state.role as u8, u8::from(state.in_force)]);
+            out.put_at(state.last);
+        }
+        put_count(self.policies.len(), out);
+        for (at, obeyed) in &self.policies {
+            out.put_at(*at);
+            out.put(&obeyed.effective.to_le_bytes());
+            out.put_bytes16(&obeyed.policy.to_bytes());
+        }
+        out.put_at(self.last_policy);
+        put_count(self.schema_sets.len(), out);
+        for (number, entries) in &self.schema_sets {
+            let set = SchemaSet {
+                number: *number,
+                entries: entries.clone(),
+            };
+            put_event(&Event::SchemaSet(set), out);
+        }
+        put_count(self.waiting.len(), out);
+        for (digest, (at, thing)) in &self.waiting {
+            out.put(&digest.0);
+            out.put_at(*at);
+            put_event(&thing.to_event(), out);
+        }
+        put_count(self.approvals.len(), out);
+        for (digest, approvers) in &self.approvals {
+            out.put(&digest.0);
+            put_count(approvers.len(), out);
+            approvers.iter().for_each(|key| out.put(&key.0));
+        }
+    }
+
+    pub(crate) fn read_snapshot(reader: &mut Reader<'_>) -> Decoded<Self> {
+        let Event::Genesis(genesis) = take_event(reader)? else {
+            return Err(DecodeError::Value("snapshot's genesis"));
+        };
+        let keys = take_map(reader, |reader| {
+            let key = Key(reader.array()?);
+            let role = Role::from_byte(reader.u8()?).ok_or(DecodeError::Value("role"))?;
+            let in_force = take_bool(reader)?;
+            let last = reader.at()?;
+            Ok((
+                key,
+                KeyState {
+                    role,
+                    in_force,
+                    last,
+                },
+            ))
+        })?;
+        let policies = take_map(reader, |reader| {
+            let at = reader.at()?;
+            let effective = reader.u64()?;
+            let mut bytes = Reader::new(reader.bytes16(usize::from(u16::MAX))?, "policy");
+            let policy = Arc::new(Policy::from_reader(&mut bytes)?);
+            bytes.end()?;
+            Ok((at, ObeyedPolicy { policy, effective }))
+        })?;
+        let last_policy = reader.at()?;
+        if !policies.contains_key(&last_policy) {
+            return Err(DecodeError::Value("snapshot's newest policy"));
+        }
+        let schema_sets = take_map(reader, |reader| match take_event(reader)? {
+            Event::SchemaSet(set) => Ok((set.number, set.entries)),
+            _ => Err(DecodeError::Value("snapshot's schema set")),
+        })?;
+        let waiting = take_map(reader, |reader| {
+            let digest = reader.hash()?;
+            let at = reader.at()?;
+            let thing = match take_event(reader)? {
+                Event::KeyChange(change) => Thing::Key(change),
+                Event::Policy(change) => Thing::Policy(change),
+                _ => return Err(DecodeError::Value("snapshot's thing")),
+            };
+            Ok((digest, (at, thing)))
+        })?;
+        let approvals = take_map(reader, |reader| {
+            let digest = reader.hash()?;
+            let approvers = take_map(reader, |reader| Ok((Key(reader.array()?), ())))?;
+            let approvers: BTreeSet<Key> = approvers.into_keys().collect();
+            Ok((digest, approvers))
+        })?;
+        Ok(Self {
+            genesis: Arc::new(*genesis),
+            keys,
+            policies,
+            last_policy,
+            schema_sets,
+            waiting,
+            approvals,
+        })
+    }
+}
+
+impl Thing {
+    fn to_event(&self) -> Event {
+        match self {
+            Self::Key(change) => Event::KeyChange(*change),
+            Self::Policy(change) => Event::Policy(change.clone()),
+        }
+    }
+}
+
+fn put_event(event: &Event, out: &mut Vec<u8>) {
+    out.put_bytes16(&event.to_bytes(0));
+}
+
+fn take_event(reader: &mut Reader<'_>) -> Decoded<Event> {
+    let raw = RawEvent::one(reader.bytes16(orebook_schema::EVENT_BYTES_MAX)?)?;
+    if raw.dt == 0 {
+        raw.decode()
+    } else {
+        Err(DecodeError::Value("snapshot's event time"))
+    }
+}
+
+/// Writes the length of a list.
+pub(crate) fn put_count(count: usize, out: &mut Vec<u8>) {
+    out.put(&u64::try_from(count).unwrap_or(u64::MAX).to_le_bytes());
+}
+
+/// Reads a list of strictly ascending keys. Nothing is reserved for the count: bytes must be there for each item.
+pub(crate) fn take_map<K: Ord, V>(
+    reader: &mut Reader<'_>,
+    mut item: impl FnMut(&mut Reader<'_>) -> Decoded<(K, V)>,
+) -> Decoded<BTreeMap<K, V>> {
+    let mut map = BTreeMap::new();
+    for _ in 0..reader.u64()? {
+        let (key, value) = item(reader)?;
+        if map.last_key_value().is_some_and(|(last, _)| key <= *last) {
+            return Err(DecodeError::Order("snapshot's keys"));
+        }
+        map.insert(key, value);
+    }
+    Ok(map)
+}
+
+/// Reads a byte that is 0 or 1.
+pub(crate) fn take_bool(reader: &mut Reader<'_>) -> Decoded<bool> {
+    Ok(reader.count8(0, 1)? == 1)
+}

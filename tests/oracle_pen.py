@@ -1,0 +1,138 @@
+"""Writes small ledgers for test_oracle.py as the JSON lines of LEDGER-FORMAT.md section 9, from nothing of ours but the
+encoder and signatures of ledger_pen.py. An account is `name:ann`, said as "ann"; a hash is a letter, said as "a"."""
+import hashlib
+import json
+
+from ledger_pen import APPROVERS, public, sign
+
+LEDGER = "0190aaaa-0000-7000-8000-000000000001"
+START = 1_800_000_000_000
+STREAMS = {"desk": 1, "gate": 2, "keeper": 3, "settler": 4, "gate2": 5, "settler2": 6, "clone": 7}
+
+
+def uuid(stream):
+    return "0190bbbb-0000-7000-8000-%012x" % STREAMS[stream]
+
+
+def hash_of(letter):
+    return hashlib.sha256(letter.encode()).hexdigest()
+
+
+def pot(number, scheme="pplns", n_ppm=2_000_000, fee_ppm=10_000, bonus_ppm=0, stale_ppm=0, keep_tx_fees=False):
+    return {"pot": number, "scheme": scheme, "n_ppm": n_ppm, "fee_ppm": fee_ppm, "bonus_ppm": bonus_ppm,
+            "stale_ppm": stale_ppm, "keep_tx_fees": keep_tx_fees}
+
+
+def policy_of(*pots):
+    return {"pots": list(pots), "immature_depth": 1, "confirmed_depth": 6, "orphan_depth": 3, "threshold": "1000000",
+            "network_fees": "pool"}
+
+
+def worker(number, account, pot=1):
+    return {"kind": "worker", "number": number, "pot": pot, "extranonce1": "aabb", "extranonce2_size": 4,
+            "version_mask": 0, "account": f"name:{account}", "name": "rig"}
+
+
+def job(number=0, policy=(0, 0), network_work=10):
+    return {"kind": "job", "number": number, "policy": list(policy), "height": 700, "network_work": str(network_work),
+            "reward": "50", "fees": "7", "version": 2, "prev": "33" * 32, "nbits": 0x207FFFFF,
+            "job_time": 1_800_000_000, "clean": True, "coinbase1": "01", "coinbase2": "02", "branches": []}
+
+
+NONCES = [0]
+
+
+def restart_nonces():
+    """So that a story has the same bytes whenever it is told."""
+    NONCES[0] = 0
+
+
+def next_nonce():
+    NONCES[0] += 1
+    return NONCES[0]
+
+
+def share(worker, work, job=0, stale=False, block=False, nonce=None):
+    return {"kind": "share", "worker": worker, "job": job, "work": str(work), "block": block, "stale": stale,
+            "nonce": nonce or next_nonce(), "ntime": 8, "version": 2, "extranonce2": "0a0b"}
+
+
+def found(letter, height=700):
+    return {"kind": "block_found", "hash": hash_of(letter), "height": height, "coinbase_txid": "66" * 32,
+            "header": "77"}
+
+
+def finds(worker, work, letter, job=0, stale=False, height=700):
+    return [share(worker, work, job, stale, True), found(letter, height)]
+
+
+def status(letter, state, expects=(0, 0), value=50, fees=0, height=700):
+    return {"kind": "block_status", "hash": hash_of(letter), "expects": list(expects), "state": state, "height": height,
+            "value": str(value), "fees": str(fees)}
+
+
+def recovered(letter, expects=(0, 0), value=50, fees=0, height=701):
+    return {"kind": "block_recovered", "hash": hash_of(letter), "height": height, "expects": list(expects),
+            "coinbase_txid": "66" * 32, "value": str(value), "fees": str(fees)}
+
+
+def said_policy(expects, policy):
+    return {"kind": "policy", "expects": list(expects), "policy": policy}
+
+
+def approval(thing, number=0, forged=False):
+    signature = sign(APPROVERS[number], b"orebook/approval/0\n" + bytes.fromhex(LEDGER.replace("-", "")) + thing)
+    return {"kind": "approval", "thing": thing.hex(), "approver": public(APPROVERS[number]).hex(),
+            "signature": (signature[:63] + bytes([signature[63] ^ forged])).hex()}
+
+
+class Story:
+    """A ledger in the making. Each method appends one frame and gives its position."""
+
+    def __init__(self, *pots, needed=1):
+        self.events, self.size, self.seqs, self.epochs = [], 0, {}, {}
+        self.frame("desk", {
+            "kind": "genesis", "ledger": LEDGER, "coin": 1, "coin_name": "dev", "algorithm": "sha256d", "decimals": 8,
+            "chain": "0f" * 32, "segment_positions": 65_536, "segment_bytes": 268_435_456, "digest_answers": 1,
+            "approvers": [public(seed).hex() for seed in APPROVERS], "approvals": [[2, needed]], "producers": [],
+            "schema_set": [], "policy": policy_of(*(pots or (pot(1),)))})
+        self.checkpoint()
+
+    def frame(self, stream, *events):
+        for index, event in enumerate(events):
+            kind = event.pop("kind")
+            seq = self.seqs.get(stream, 0)
+            self.seqs[stream] = seq + 1
+            self.events.append({
+                "position": self.size, "index": index, "ledger_time": START + self.size, "stream": uuid(stream),
+                "epoch": self.epochs.get(stream, 0), "seq": seq, "time": START + self.size, "kind": kind} | event)
+        self.size += 1
+        return self.size - 1
+
+    def gate(self, *events):
+        return self.frame("gate", *events)
+
+    def settle(self, *events):
+        return self.frame("settler", *events)
+
+    def checkpoint(self, size=None):
+        return self.frame("keeper", {"kind": "checkpoint", "size": self.size if size is None else size,
+                                     "root": "13" * 32, "signature": "14" * 64})
+
+    def closure(self, stream):
+        self.events.append({"position": self.size, "closed": uuid(stream), "header_hash": "15" * 32})
+
+    def moved(self, stream, seq, event, counts=True, base_time=START, worker=None, job=None):
+        """A moved event; worker and job are the new stream's numbers."""
+        kind = event["kind"]
+        inner = {"kind": kind, "time": base_time} | {name: value for name, value in event.items() if name != "kind"}
+        return {"kind": "moved", "from": uuid(stream), "from_epoch": 0, "from_seq": seq, "base_time": base_time,
+                "worker": worker, "job": job, "counts": counts, "event": inner}
+
+    def lines(self):
+        """Everything final, by a last checkpoint."""
+        self.checkpoint()
+        return self.provisional_lines()
+
+    def provisional_lines(self):
+        return [json.dumps(event, separators=(",", ":")) for event in self.events]
