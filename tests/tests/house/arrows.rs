@@ -17,6 +17,7 @@ const ARROWS: &str = "
     replay/store:       schema ledger replay
     services/pow:       schema
     services/stratum:   schema
+    services/miner:     schema services/pow
     services/chain:     schema services/pow
     services/gateway:   schema ledger replay services/pow services/stratum services/chain
     services/archiver:  schema ledger
@@ -26,10 +27,10 @@ const ARROWS: &str = "
     services/desk:      schema ledger replay
     services/orebook:   schema ledger ledger/kafka replay replay/store services/pow services/stratum \
                         services/chain services/gateway services/archiver services/projector \
-                        services/settler services/paymaster services/desk
+                        services/settler services/paymaster services/desk services/miner
     tests/sim:          schema ledger replay
     tests:              schema ledger ledger/kafka replay replay/store services/pow services/stratum \
-                        services/chain services/gateway tests/sim
+                        services/chain services/gateway services/miner tests/sim
 ";
 
 /// What every member's tests may use besides its row.

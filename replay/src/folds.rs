@@ -1,0 +1,13 @@
+//! The folds. `money` decides; the others show, and nobody is paid by them.
+
+pub mod money;
+
+pub mod blocks;
+
+pub mod control;
+
+pub mod hashrate;
+
+pub mod rounds;
+
+pub mod workers;

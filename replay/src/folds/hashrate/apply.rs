@@ -1,0 +1,183 @@
+//! How a frame changes the rows of `hashrate`, and how old rows are given up.
+
+use std::collections::BTreeMap;
+
+use orebook_schema::units::WorkUnit;
+use orebook_schema::{Event, Kind};
+
+use super::{
+    DAYS_KEPT, Days, HOUR_MS, HOURS_KEPT, Hours, Ledger, MINUTE_MS, MINUTES_HOURS, Minutes, Who,
+    shown_time,
+};
+use crate::fold::{FinalFrame, FoldStop};
+use crate::folds::workers::registry;
+use crate::rows::{self, KeyField, Order, Row, Rows, Span, StoreFault};
+
+/// Most rows of each table given up with one frame; what is left goes with the next. Hours begin together, so this spreads
+/// the work of an hour's end over the frames after it.
+const GIVEN_UP_MAX: usize = 512;
+const HOURS_A_DAY: u64 = 24;
+
+/// Minute since 1970 → work.
+type Minutely = BTreeMap<u64, u128>;
+
+pub(super) fn apply(frame: &FinalFrame<'_>, rows: &mut dyn Rows) -> Result<(), FoldStop> {
+    let mut ledger = ledger(frame, rows)?;
+    registry::learn(frame, rows)?;
+    if frame.has(Kind::Share) || frame.has(Kind::Moved) {
+        add_shares(frame, rows)?;
+    }
+    give_up(frame, rows, &mut ledger)?;
+    Ok(())
+}
+
+/// The row of the ledger; made at genesis.
+fn ledger(frame: &FinalFrame<'_>, rows: &mut dyn Rows) -> Result<Ledger, StoreFault> {
+    if let Some(ledger) = rows::get(rows, &Ledger::key_of())? {
+        return Ok(ledger);
+    }
+    let genesis = frame.events().find_map(|(_, _, event)| match event {
+        Event::Genesis(genesis) => Some(genesis.algorithm.work_unit()),
+        _ => None,
+    });
+    let ledger = Ledger {
+        started_ms: frame.ledger_time,
+        unit: genesis.unwrap_or(WorkUnit::Sha256d),
+        minutes_from: 0,
+        hours_from: 0,
+        days_from: 0,
+    };
+    rows::put(rows, &ledger)?;
+    Ok(ledger)
+}
+
+/// Adds the frame's shares up by worker, account and pot, so that each row is written once a frame.
+fn add_shares(frame: &FinalFrame<'_>, rows: &mut dyn Rows) -> Result<(), StoreFault> {
+    let mut by_number: BTreeMap<u32, Minutely> = BTreeMap::new();
+    for entry in frame.shares().filter(|entry| !entry.share.stale) {
+        let minute = shown_time(entry.time, frame.ledger_time) / MINUTE_MS;
+        let work = u128::from(entry.share.work.units());
+        merge(
+            by_number.entry(entry.worker).or_default(),
+            &[(minute, work)],
+        );
+    }
+    let mut subjects: BTreeMap<Who, Minutely> = BTreeMap::new();
+    for (number, minutes) in by_number {
+        let Some(rig) = registry::rig(frame, rows, number)? else {
+            continue;
+        };
+        let minutes: Vec<(u64, u128)> = minutes.into_iter().collect();
+        let of_whom = [
+            Who::Pot(rig.pot),
+            Who::Account(rig.account.clone()),
+            Who::Worker(rig.account, rig.pot, rig.name),
+        ];
+        for who in of_whom {
+            merge(subjects.entry(who).or_default(), &minutes);
+        }
+    }
+    for (who, minutes) in subjects {
+        let mut minutes = minutes.into_iter().peekable();
+        while let Some(hour) = minutes.peek().map(|(minute, _)| minute / 60) {
+            let of_hour = std::iter::from_fn(|| minutes.next_if(|(minute, _)| minute / 60 == hour));
+            let of_hour = of_hour.map(|(minute, work)| (minute_of_hour(minute), work));
+            add(rows, hour, &who, of_hour.collect())?;
+        }
+    }
+    Ok(())
+}
+
+fn merge(sums: &mut Minutely, more: &[(u64, u128)]) {
+    for (minute, work) in more {
+        let sum = sums.entry(*minute).or_default();
+        *sum = sum.saturating_add(*work);
+    }
+}
+
+fn minute_of_hour(minute: u64) -> u8 {
+    u8::try_from(minute % 60).unwrap_or(0)
+}
+
+fn add(
+    rows: &mut dyn Rows,
+    hour: u64,
+    who: &Who,
+    mut added: BTreeMap<u8, u128>,
+) -> Result<(), StoreFault> {
+    if let Some(row) = rows::get::<Minutes>(rows, &Minutes::key_of(&hour, who))? {
+        for (minute, work) in row.minutes {
+            let sum = added.entry(minute).or_default();
+            *sum = sum.saturating_add(work);
+        }
+    }
+    let minutes = added.into_iter().collect();
+    let who = who.clone();
+    rows::put(rows, &Minutes { hour, who, minutes })
+}
+
+/// Gives up what is too old, a bounded piece at a time.
+fn give_up(
+    frame: &FinalFrame<'_>,
+    rows: &mut dyn Rows,
+    ledger: &mut Ledger,
+) -> Result<(), StoreFault> {
+    let hour = frame.ledger_time / HOUR_MS;
+    let before = ledger.clone();
+    let due = hour.saturating_sub(MINUTES_HOURS);
+    for old in oldest::<Minutes>(rows, &mut ledger.minutes_from, due)? {
+        rows::delete::<Minutes>(rows, &old.key())?;
+        let works = old.minutes.iter().map(|(_, work)| *work);
+        let key = Hours::key_of(&old.hour, &old.who);
+        let sum = rows::get::<Hours>(rows, &key)?.map_or(0, |hours| hours.work);
+        let hours = Hours {
+            hour: old.hour,
+            who: old.who,
+            work: works.fold(sum, u128::saturating_add),
+        };
+        rows::put(rows, &hours)?;
+    }
+    // Minutes that are left above must not come down into hours that are gone.
+    let due = hour.saturating_sub(HOURS_KEPT).min(ledger.minutes_from);
+    for old in oldest::<Hours>(rows, &mut ledger.hours_from, due)? {
+        rows::delete::<Hours>(rows, &old.key())?;
+        if matches!(old.who, Who::Worker(..)) {
+            continue;
+        }
+        let day = old.hour / HOURS_A_DAY;
+        let sum = rows::get::<Days>(rows, &Days::key_of(&day, &old.who))?;
+        let days = Days {
+            day,
+            work: sum.map_or(0, |days| days.work).saturating_add(old.work),
+            who: old.who,
+        };
+        rows::put(rows, &days)?;
+    }
+    let due = (hour / HOURS_A_DAY).saturating_sub(DAYS_KEPT);
+    let due = due.min(ledger.hours_from / HOURS_A_DAY);
+    for old in oldest::<Days>(rows, &mut ledger.days_from, due)? {
+        rows::delete::<Days>(rows, &old.key())?;
+    }
+    if before != *ledger {
+        rows::put(rows, ledger)?;
+    }
+    Ok(())
+}
+
+/// Rows from `from` on and below `due`, at most [`GIVEN_UP_MAX`]. `from` goes up to `due` with the last of them.
+fn oldest<R: Row>(rows: &dyn Rows, from: &mut u64, due: u64) -> Result<Vec<R>, StoreFault> {
+    if due <= *from {
+        return Ok(Vec::new());
+    }
+    let bytes = |bucket: u64| {
+        let mut key = Vec::new();
+        bucket.put_key(&mut key);
+        key
+    };
+    let span = Span::between(bytes(*from), bytes(due));
+    let found: Vec<R> = rows::collect(rows, &span, Order::Forward, GIVEN_UP_MAX)?;
+    if found.len() < GIVEN_UP_MAX {
+        *from = due;
+    }
+    Ok(found)
+}

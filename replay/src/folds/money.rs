@@ -1,0 +1,265 @@
+//! `money`: who is owed what, as `docs/rules.md` says. Accounts, policies as jobs cite them, blocks and their states, settlements, postings, books.
+//!
+//! No row per share: settling a block walks backwards over frame summaries ([`window`]), once, and keeps what each account
+//! gets. Its credits stand in `immature` from the first time that it is immature, in `available` from the first time that it
+//! is confirmed, and are opposed posting by posting when it is orphaned; nothing is ever changed or removed.
+//!
+//! Not here yet: PROP, PPS and FPPS pots (a ledger whose jobs cite a policy with one stops this fold, with a message),
+//! donations, payouts, adjustments.
+
+mod blocks;
+
+mod books;
+
+mod read;
+
+mod split;
+
+mod tables;
+
+mod window;
+
+use orebook_schema::names::Pot;
+use orebook_schema::policy::Scheme;
+use orebook_schema::work::{Job, Worker};
+use orebook_schema::{At, Event, Kind};
+
+use crate::fold::{Backwards, BlockEntry, FinalFrame, Fold, FoldStop};
+use crate::rows::{Order, Rows, Span, StoreFault, View, first, get, put};
+
+pub use self::books::{Balance, Book, PostingId};
+pub use self::read::{
+    Balances, Credit, account, accounts, block, blocks, book, credits, credits_of_block, is_known,
+    pool_books, postings_of, postings_of_block,
+};
+pub use self::split::{SUB_UNITS, Split, all_to_reserve, split, window_work};
+pub use self::tables::{
+    AccountRow, BlockAtRow, BlockRow, BookRow, CreditOfRow, CreditRow, Finding, HeightRow, Held,
+    JobRunRow, MovedRow, PolicyRow, PostingRow, Refusal, RefusedRow, Status, TotalsRow, WorkerRow,
+};
+
+/// Largest value of a block, base units: 2^80. A status that says more is refused, so that sub-units and their sums stay
+/// within u128 for ever.
+pub const VALUE_MAX: u128 = 1 << 80;
+
+/// Kinds that this fold applies where they stand. A frame of shares alone is looked at when a block is settled.
+const KINDS: u64 = Kind::Worker.bit()
+    | Kind::Job.bit()
+    | Kind::Moved.bit()
+    | Kind::BlockFound.bit()
+    | Kind::BlockStatus.bit()
+    | Kind::BlockRecovered.bit();
+
+/// The fold. It keeps nothing but rows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Money;
+
+impl Fold for Money {
+    fn name(&self) -> &'static str {
+        "money"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn apply(
+        &mut self,
+        frame: &FinalFrame<'_>,
+        rows: &mut dyn Rows,
+        ledger: &dyn Backwards,
+    ) -> Result<(), FoldStop> {
+        if frame.header().kinds & KINDS == 0 {
+            return Ok(());
+        }
+        note_moved(frame, rows)?;
+        for (at, _, event) in frame.events() {
+            match event {
+                Event::Worker(worker) => announce_worker(frame, at, worker, rows)?,
+                Event::Job(job) => announce_job(frame, job, rows)?,
+                Event::BlockStatus(status) => blocks::status(at, status, rows, ledger)?,
+                Event::BlockRecovered(block) => {
+                    blocks::recovered(at, frame.ledger_time, block, rows)?;
+                }
+                // Shares are found again through summaries when a block is settled; blocks and moved events come below.
+                Event::Share(_) | Event::BlockFound(_) | Event::Moved(_) => {}
+                // Admission's own: keys, policies and finality reach this fold through the terms of jobs.
+                Event::Genesis(_)
+                | Event::SchemaSet(_)
+                | Event::KeyChange(_)
+                | Event::Policy(_)
+                | Event::Approval(_)
+                | Event::Checkpoint(_)
+                | Event::Heartbeat
+                | Event::RecoveryNote(_)
+                | Event::Part(_)
+                | Event::Difficulty(_) => {}
+            }
+        }
+        if frame.has(Kind::BlockFound) || frame.has(Kind::Moved) {
+            for block in frame.blocks() {
+                found(frame, &block, rows)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn canonical(&self, table: u8, key: &[u8], value: &[u8]) -> Result<Vec<u8>, StoreFault> {
+        crate::canonical_of!(
+            table, key, value;
+            AccountRow, WorkerRow, PolicyRow, JobRunRow, MovedRow, BlockRow, BlockAtRow, HeightRow,
+            CreditRow, CreditOfRow, PostingRow, BookRow, TotalsRow, RefusedRow,
+        )
+    }
+
+    fn check(&self, rows: &dyn View) -> Result<(), StoreFault> {
+        read::assert_conserved(rows)
+    }
+}
+
+fn note_moved(frame: &FinalFrame<'_>, rows: &mut dyn Rows) -> Result<(), StoreFault> {
+    let counted: Vec<u16> = frame
+        .moved()
+        .filter(|(_, _, counts)| *counts)
+        .map(|(at, _, _)| at.index)
+        .collect();
+    if counted.is_empty() {
+        return Ok(());
+    }
+    let row = MovedRow {
+        position: frame.position,
+        counted,
+    };
+    put(rows, &row)
+}
+
+fn announce_worker(
+    frame: &FinalFrame<'_>,
+    at: At,
+    worker: &Worker,
+    rows: &mut dyn Rows,
+) -> Result<(), StoreFault> {
+    let header = frame.header();
+    let row = WorkerRow {
+        stream: header.stream,
+        epoch: header.epoch,
+        number: worker.number,
+        account: worker.account.clone(),
+        pot: worker.pot,
+    };
+    put(rows, &row)?;
+    if is_known(&*rows, &worker.account)? {
+        return Ok(());
+    }
+    let account = AccountRow {
+        account: worker.account.clone(),
+        first: at,
+    };
+    put(rows, &account)
+}
+
+/// Notes a job's policy, where it differs from that of the job before.
+fn announce_job(frame: &FinalFrame<'_>, job: &Job, rows: &mut dyn Rows) -> Result<(), FoldStop> {
+    let header = frame.header();
+    let obeyed = frame
+        .terms(job.number)
+        .and_then(|terms| terms.policy.as_ref());
+    let cited = obeyed.map(|_| job.policy);
+    if let Some(policy) = obeyed {
+        let key = PolicyRow::key_of(&job.policy);
+        if get::<PolicyRow>(&*rows, &key)?.is_none() {
+            if let Some(what) = policy.pots.iter().find_map(|pot| not_built(pot.scheme)) {
+                let position = frame.position;
+                return Err(FoldStop::Unknown { what, position });
+            }
+            let row = PolicyRow {
+                at: job.policy,
+                policy: policy.as_ref().clone(),
+            };
+            put(rows, &row)?;
+        }
+    }
+    let last = job_policy(&*rows, frame, job.number)?;
+    if last != Some(cited) {
+        let row = JobRunRow {
+            stream: header.stream,
+            epoch: header.epoch,
+            from: job.number,
+            policy: cited,
+        };
+        put(rows, &row)?;
+    }
+    Ok(())
+}
+
+const fn not_built(scheme: Scheme) -> Option<&'static str> {
+    match scheme {
+        Scheme::Pplns | Scheme::Solo => None,
+        Scheme::Prop => Some("the scheme prop"),
+        Scheme::Pps => Some("the scheme pps"),
+        Scheme::Fpps => Some("the scheme fpps"),
+    }
+}
+
+/// What is noted of a job of the frame's (stream, epoch): its policy's place, none if it is void; none at all if no job was
+/// announced before it.
+fn job_policy(
+    view: &dyn Rows,
+    frame: &FinalFrame<'_>,
+    number: u32,
+) -> Result<Option<Option<At>>, StoreFault> {
+    let header = frame.header();
+    let prefix = [header.stream.0.as_slice(), &header.epoch.to_be_bytes()].concat();
+    let after = JobRunRow::key_of(&header.stream, &header.epoch, &number.saturating_add(1));
+    let run: Option<JobRunRow> = first(view, &Span::prefix_to(&prefix, after), Order::Backward)?;
+    Ok(run.map(|run| run.policy))
+}
+
+fn found(
+    frame: &FinalFrame<'_>,
+    entry: &BlockEntry<'_>,
+    rows: &mut dyn Rows,
+) -> Result<(), StoreFault> {
+    let header = frame.header();
+    let worker = WorkerRow::key_of(&header.stream, &header.epoch, &entry.share.worker);
+    let worker: Option<WorkerRow> = get(&*rows, &worker)?;
+    let worker = worker.ok_or(StoreFault::Damaged {
+        table: <WorkerRow as crate::rows::Row>::TABLE,
+        what: "a finder is missing",
+    })?;
+    let terms = frame.terms(entry.share.job);
+    let finding = Finding {
+        share: entry.share.at,
+        account: worker.account,
+        pot: worker.pot,
+        policy: job_policy(&*rows, frame, entry.share.job)?.flatten(),
+        network_work: terms.map_or(1, |terms| terms.network_work),
+    };
+    let block = BlockRow {
+        hash: entry.found.hash,
+        at: entry.at,
+        ledger_time: frame.ledger_time,
+        height: entry.found.height,
+        coinbase_txid: entry.found.coinbase_txid,
+        finding: Some(finding),
+        status: None,
+        held: Held::Nowhere,
+        standing: Vec::new(),
+        standing_posted: 0,
+        weights: None,
+    };
+    blocks::name(block, rows)
+}
+
+/// Rules of a pot in a policy that a job cited; none if the policy does not have the pot.
+fn rules_of(
+    rows: &dyn Rows,
+    policy: Option<At>,
+    pot: Pot,
+) -> Result<Option<orebook_schema::policy::PotRules>, StoreFault> {
+    let Some(at) = policy else {
+        return Ok(None);
+    };
+    let policy = window::policy(rows, at)?;
+    Ok(policy.and_then(|policy| policy.pot(pot).copied()))
+}

@@ -1,0 +1,351 @@
+//! What becomes of blocks (money rules, section 5), by compare and set; and the postings that follow.
+
+use std::ops::ControlFlow;
+
+use orebook_schema::policy::{PotRules, Scheme};
+use orebook_schema::work::{BlockRecovered, BlockState, BlockStatus};
+use orebook_schema::{Account, At, Hash};
+
+use crate::fold::{Backwards, FoldStop};
+use crate::rows::{Order, Rows, Span, StoreFault, get, put, scan};
+
+use super::books::{Book, Entries, totals};
+use super::split::{Split, all_to_reserve, split, window_work};
+use super::tables::{
+    BlockAtRow, BlockRow, CreditOfRow, CreditRow, Finding, HeightRow, Held, Refusal, RefusedRow,
+    Status,
+};
+use super::window::weights;
+use super::{SUB_UNITS, VALUE_MAX, rules_of};
+
+/// A block is named for the first time, by a share or by the settler; a hash that is known already stays what it is.
+pub(super) fn name(block: BlockRow, rows: &mut dyn Rows) -> Result<(), StoreFault> {
+    if known(rows, block.hash)?.is_some() {
+        return refuse(rows, block.at, block.hash, Refusal::Known);
+    }
+    let index = BlockAtRow {
+        at: block.at,
+        hash: block.hash,
+        pot: block.finding.as_ref().map(|finding| finding.pot),
+    };
+    put(rows, &index)?;
+    put(rows, &block)
+}
+
+/// A coinbase of ours that no share explains. Its subject is the height.
+pub(super) fn recovered(
+    at: At,
+    ledger_time: u64,
+    event: &BlockRecovered,
+    rows: &mut dyn Rows,
+) -> Result<(), StoreFault> {
+    let height: Option<HeightRow> = get(&*rows, &HeightRow::key_of(&event.height))?;
+    if height.map_or_else(At::default, |row| row.last) != event.expects {
+        return refuse(rows, at, event.hash, Refusal::Expects);
+    }
+    let before = known(rows, event.hash)?;
+    if before.as_ref().is_some_and(|block| block.finding.is_some()) {
+        return refuse(rows, at, event.hash, Refusal::Known);
+    }
+    put(
+        rows,
+        &HeightRow {
+            height: event.height,
+            last: at,
+        },
+    )?;
+    if before.is_some() {
+        return Ok(());
+    }
+    let block = BlockRow {
+        hash: event.hash,
+        at,
+        ledger_time,
+        height: event.height,
+        coinbase_txid: event.coinbase_txid,
+        finding: None,
+        status: None,
+        held: Held::Nowhere,
+        standing: Vec::new(),
+        standing_posted: 0,
+        weights: None,
+    };
+    name(block, rows)
+}
+
+/// The settler says what became of a block. Obeyed iff it expects the block's last obeyed status.
+pub(super) fn status(
+    at: At,
+    event: &BlockStatus,
+    rows: &mut dyn Rows,
+    ledger: &dyn Backwards,
+) -> Result<(), FoldStop> {
+    let Some(block) = known(rows, event.hash)? else {
+        return Ok(refuse(rows, at, event.hash, Refusal::Unknown)?);
+    };
+    if block.status.map_or_else(At::default, |last| last.at) != event.expects {
+        return Ok(refuse(rows, at, event.hash, Refusal::Expects)?);
+    }
+    if !has_room(rows, &block, event)? {
+        return Ok(refuse(rows, at, event.hash, Refusal::Value)?);
+    }
+    let next = Status {
+        at,
+        state: event.state,
+        value: event.value,
+        fees: event.fees,
+    };
+    obey(block, next, rows, ledger)
+}
+
+fn known(rows: &dyn Rows, hash: Hash) -> Result<Option<BlockRow>, StoreFault> {
+    get(rows, &BlockRow::key_of(&hash))
+}
+
+fn refuse(rows: &mut dyn Rows, at: At, hash: Hash, why: Refusal) -> Result<(), StoreFault> {
+    put(rows, &RefusedRow { at, hash, why })
+}
+
+/// Whether everything that the status may post fits into the sums: at most the opposite of what stands, or the difference of
+/// two values and the move of the new one.
+fn has_room(rows: &dyn Rows, block: &BlockRow, event: &BlockStatus) -> Result<bool, StoreFault> {
+    if VALUE_MAX < event.value {
+        return Ok(false);
+    }
+    let old = block.status.map_or(0, |status| status.value);
+    let most = (event.value * 2 + old * 2)
+        .checked_mul(SUB_UNITS)
+        .and_then(|sub| sub.checked_add(block.standing_posted));
+    let sum = totals(rows)?.credits;
+    Ok(most.and_then(|most| sum.checked_add(most)).is_some())
+}
+
+/// Posts what follows (rules 5, readings 10 to 12): everything when the block is first immature or confirmed, the move when
+/// it is first confirmed, the difference when its value changes, the opposite when it is orphaned; nothing else.
+fn obey(
+    mut block: BlockRow,
+    next: Status,
+    rows: &mut dyn Rows,
+    ledger: &dyn Backwards,
+) -> Result<(), FoldStop> {
+    let before = block.status.filter(|_| block.held != Held::Nowhere);
+    block.status = Some(next);
+    match next.state {
+        BlockState::Orphaned => take_back(&mut block, next.at, rows)?,
+        BlockState::Seen if block.held == Held::Nowhere => {}
+        BlockState::Seen | BlockState::Immature | BlockState::Confirmed => {
+            settle(&mut block, before, next, rows, ledger)?;
+        }
+    }
+    Ok(put(rows, &block)?)
+}
+
+/// Brings the postings from the value that stands, if one does, to the new one, and to available if the block is confirmed.
+fn settle(
+    block: &mut BlockRow,
+    before: Option<Status>,
+    next: Status,
+    rows: &mut dyn Rows,
+    ledger: &dyn Backwards,
+) -> Result<(), FoldStop> {
+    if block.weights.is_none() {
+        weigh(block, rows, ledger)?;
+    }
+    let division = Division {
+        rules: rules(block, rows)?,
+        finder: block
+            .finding
+            .as_ref()
+            .map(|finding| finding.account.clone()),
+        credits: credits_of(rows, block.at)?,
+    };
+    let new = division.of(next);
+    let old = before.map(|status| division.of(status));
+    if block.held == Held::Nowhere {
+        block.held = Held::Immature;
+    }
+    let mut entries = Entries::new(rows, next.at, block.hash);
+    division.post(&mut entries, old.as_ref(), &new, block.held)?;
+    if next.state == BlockState::Confirmed && block.held == Held::Immature {
+        division.confirm(&mut entries, &new)?;
+        block.held = Held::Available;
+    }
+    let posted = entries.finish()?;
+    if 0 < posted {
+        block.standing.push(next.at);
+        block.standing_posted += posted;
+    }
+    Ok(division.keep(rows, &new)?)
+}
+
+/// Opposes every posting that stands, the last event's first.
+fn take_back(block: &mut BlockRow, at: At, rows: &mut dyn Rows) -> Result<(), StoreFault> {
+    let mut entries = Entries::new(rows, at, block.hash);
+    while let Some(event) = block.standing.pop() {
+        entries.oppose(event)?;
+    }
+    entries.finish()?;
+    block.standing_posted = 0;
+    block.held = Held::Nowhere;
+    Ok(())
+}
+
+/// Rules that the block is settled under; none if no share explains it, its job is void, or its policy lacks the pot.
+fn rules(block: &BlockRow, rows: &dyn Rows) -> Result<Option<PotRules>, StoreFault> {
+    match &block.finding {
+        Some(finding) => rules_of(rows, finding.policy, finding.pot),
+        None => Ok(None),
+    }
+}
+
+/// Finds out, once and for ever, whose the block is.
+fn weigh(
+    block: &mut BlockRow,
+    rows: &mut dyn Rows,
+    ledger: &dyn Backwards,
+) -> Result<(), FoldStop> {
+    let rules = rules(block, rows)?;
+    let found = match (&block.finding, rules) {
+        (Some(finding), Some(rules)) => weights_of(finding, &rules, rows, ledger)?,
+        _ => Vec::new(),
+    };
+    block.weights = Some(found.iter().map(|(_, weight)| *weight).sum());
+    for (account, weight) in found {
+        let index = CreditOfRow {
+            account: account.clone(),
+            block: block.at,
+        };
+        put(rows, &index)?;
+        let credit = CreditRow {
+            block: block.at,
+            account,
+            weight,
+            amount: 0,
+            bonus: 0,
+        };
+        put(rows, &credit)?;
+    }
+    Ok(())
+}
+
+/// By account, ascending. The finder is among them also where he has no weight: he may have a bonus.
+fn weights_of(
+    finding: &Finding,
+    rules: &PotRules,
+    rows: &dyn Rows,
+    ledger: &dyn Backwards,
+) -> Result<Vec<(Account, u128)>, FoldStop> {
+    let mut found = match rules.scheme {
+        Scheme::Solo => [(finding.account.clone(), 1)].into(),
+        // A policy with any other scheme stops the fold where a job first cites it.
+        Scheme::Pplns | Scheme::Prop | Scheme::Pps | Scheme::Fpps => {
+            let n = window_work(rules.n_ppm, finding.network_work);
+            weights(rows, ledger, finding.pot, finding.share, n)?
+        }
+    };
+    if 0 < rules.bonus_ppm {
+        found.entry(finding.account.clone()).or_insert(0);
+    }
+    Ok(found.into_iter().collect())
+}
+
+fn credits_of(rows: &dyn Rows, block: At) -> Result<Vec<CreditRow>, StoreFault> {
+    let mut all = Vec::new();
+    let prefix = BlockAtRow::key_of(&block);
+    scan(rows, &Span::prefix(&prefix), Order::Forward, |row| {
+        all.push(row);
+        ControlFlow::Continue(())
+    })?;
+    Ok(all)
+}
+
+/// How a block is divided: the same rules and weights for every value that it ever has.
+struct Division {
+    /// None if all is the reserve's.
+    rules: Option<PotRules>,
+    finder: Option<Account>,
+    credits: Vec<CreditRow>,
+}
+
+impl Division {
+    fn of(&self, status: Status) -> Split {
+        let Some(rules) = &self.rules else {
+            return all_to_reserve(status.value);
+        };
+        let weights: Vec<u128> = self.credits.iter().map(|credit| credit.weight).collect();
+        split(status.value, status.fees, rules, &weights)
+    }
+
+    /// The bonus in an account's part.
+    fn bonus(&self, credit: &CreditRow, split: &Split) -> u128 {
+        if self.finder.as_ref() == Some(&credit.account) {
+            split.bonus
+        } else {
+            0
+        }
+    }
+
+    /// Each account with what a split gives it, its bonus included.
+    fn parts<'d>(&'d self, split: &'d Split) -> impl Iterator<Item = (&'d Account, u128)> {
+        let parts = self.credits.iter().zip(&split.parts);
+        parts.map(|(credit, part)| (&credit.account, part + self.bonus(credit, split)))
+    }
+
+    /// Posts a split from `reward`; where an old one stands, the difference, net for each book.
+    fn post(
+        &self,
+        entries: &mut Entries<'_>,
+        old: Option<&Split>,
+        new: &Split,
+        held: Held,
+    ) -> Result<(), StoreFault> {
+        let mut change = |book: &Book, before: u128, after: u128| {
+            if before <= after {
+                entries.post(&Book::Reward, book, after - before, None)
+            } else {
+                entries.post(book, &Book::Reward, before - after, None)
+            }
+        };
+        let mut before = old.map(|old| self.parts(old));
+        for (account, part) in self.parts(new) {
+            let stood = before.as_mut().and_then(Iterator::next);
+            let book = match held {
+                Held::Available => Book::Available(account.clone()),
+                Held::Nowhere | Held::Immature => Book::Immature(account.clone()),
+            };
+            change(&book, stood.map_or(0, |(_, part)| part), part)?;
+        }
+        let before = |part: fn(&Split) -> u128| old.map_or(0, part);
+        change(&Book::Fee, before(|split| split.fee), new.fee)?;
+        change(
+            &Book::Rounding,
+            before(|split| split.rounding),
+            new.rounding,
+        )?;
+        change(&Book::Reserve, before(|split| split.reserve), new.reserve)
+    }
+
+    /// Moves what accounts have of the block from immature to available.
+    fn confirm(&self, entries: &mut Entries<'_>, split: &Split) -> Result<(), StoreFault> {
+        for (account, part) in self.parts(split) {
+            let immature = Book::Immature(account.clone());
+            entries.post(&immature, &Book::Available(account.clone()), part, None)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps what each account gets at the newest value, for those who ask.
+    fn keep(&self, rows: &mut dyn Rows, split: &Split) -> Result<(), StoreFault> {
+        for (credit, part) in self.credits.iter().zip(&split.parts) {
+            let new = CreditRow {
+                amount: *part,
+                bonus: self.bonus(credit, split),
+                ..credit.clone()
+            };
+            if new != *credit {
+                put(rows, &new)?;
+            }
+        }
+        Ok(())
+    }
+}

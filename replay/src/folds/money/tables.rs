@@ -1,0 +1,408 @@
+//! The rows of `money`.
+
+use orebook_schema::names::Pot;
+use orebook_schema::work::BlockState;
+use orebook_schema::{Account, At, Hash, Policy, StreamId};
+
+use crate::row;
+
+use super::books::{Balance, Book, PostingId};
+
+row! {
+    /// An account: it had a worker once.
+    pub struct AccountRow in table 1 {
+        key {
+            /// Who.
+            account: Account,
+        }
+        value {
+            /// Its first worker's announcement.
+            first: At,
+        }
+    }
+}
+
+row! {
+    /// An announced worker, for ever: summaries name workers by number.
+    pub struct WorkerRow in table 2 {
+        key {
+            /// Stream.
+            stream: StreamId,
+            /// Its epoch.
+            epoch: u32,
+            /// Number within both.
+            number: u32,
+        }
+        value {
+            /// Who is paid.
+            account: Account,
+            /// The pot of its shares.
+            pot: Pot,
+        }
+    }
+}
+
+row! {
+    /// A policy that a job cites: obeyed, and final before the job.
+    pub struct PolicyRow in table 3 {
+        key {
+            /// Its place.
+            at: At,
+        }
+        value {
+            /// What it says.
+            policy: Policy,
+        }
+    }
+}
+
+row! {
+    /// The policy of the jobs from a number on, within a stream's epoch, until the next such row. One row per job would be
+    /// one each half minute for ever; what a share is credited depends on the policy alone.
+    pub struct JobRunRow in table 4 {
+        key {
+            /// Stream.
+            stream: StreamId,
+            /// Its epoch.
+            epoch: u32,
+            /// First job's number.
+            from: u32,
+        }
+        value {
+            /// Place of the policy; none if the jobs are void.
+            policy: Option<At>,
+        }
+    }
+}
+
+row! {
+    /// Which moved events of a frame count; no row if none does.
+    pub struct MovedRow in table 5 {
+        key {
+            /// The frame's position.
+            position: u64,
+        }
+        value {
+            /// Their indices, ascending.
+            counted: Vec<u16>,
+        }
+    }
+}
+
+row! {
+    /// A block of ours, found or recovered.
+    pub struct BlockRow in table 6 {
+        key {
+            /// Block hash, header order.
+            hash: Hash,
+        }
+        value {
+            /// Place of the event that named it first.
+            at: At,
+            /// Ledger time there, milliseconds since 1970.
+            ledger_time: u64,
+            /// Height.
+            height: u64,
+            /// Txid of its coinbase.
+            coinbase_txid: Hash,
+            /// What the finding share says; none if the block was recovered.
+            finding: Option<Finding>,
+            /// Its last obeyed status; none if there was none.
+            status: Option<Status>,
+            /// In which of the accounts' books its credits stand, at the value of the last obeyed status.
+            held: Held,
+            /// Events whose postings stand, in order.
+            standing: Vec<At>,
+            /// Sub-units of the postings that stand.
+            standing_posted: u128,
+            /// Σ of the weights; none before the first settlement.
+            weights: Option<u128>,
+        }
+    }
+}
+
+row! {
+    /// Blocks by the place of the event that named them first.
+    pub struct BlockAtRow in table 7 {
+        key {
+            /// The place.
+            at: At,
+        }
+        value {
+            /// Which block.
+            hash: Hash,
+            /// The finding share's pot; none if the block was recovered.
+            pot: Option<Pot>,
+        }
+    }
+}
+
+row! {
+    /// The last obeyed recovered block of a height.
+    pub struct HeightRow in table 8 {
+        key {
+            /// The height.
+            height: u64,
+        }
+        value {
+            /// Its place.
+            last: At,
+        }
+    }
+}
+
+row! {
+    /// What a block's settlement gives an account: made once, kept for revaluations. It stands as the block's state says.
+    pub struct CreditRow in table 9 {
+        key {
+            /// Place of the block (see [`BlockAtRow`]).
+            block: At,
+            /// Who.
+            account: Account,
+        }
+        value {
+            /// Its work in the block's window.
+            weight: u128,
+            /// Its part of the reward, sub-units, at the block's newest value.
+            amount: u128,
+            /// The finder's bonus therein not included, sub-units.
+            bonus: u128,
+        }
+    }
+}
+
+row! {
+    /// Credits by account.
+    pub struct CreditOfRow in table 10 {
+        key {
+            /// Who.
+            account: Account,
+            /// Place of the block.
+            block: At,
+        }
+        value {}
+    }
+}
+
+row! {
+    /// A posting.
+    pub struct PostingRow in table 11 {
+        key {
+            /// The event that made it.
+            at: At,
+            /// Its number among the event's postings, from 0.
+            number: u32,
+        }
+        value {
+            /// The block it comes from.
+            block: Hash,
+            /// Book that it is taken from.
+            debit: Book,
+            /// Book that it is put into.
+            credit: Book,
+            /// Sub-units, above zero.
+            amount: u128,
+            /// The posting that this one opposes.
+            cites: Option<PostingId>,
+        }
+    }
+}
+
+row! {
+    /// A book's balance.
+    pub struct BookRow in table 12 {
+        key {
+            /// Which book.
+            book: Book,
+        }
+        value {
+            /// Taken out, sub-units.
+            debits: u128,
+            /// Put in, sub-units.
+            credits: u128,
+        }
+    }
+}
+
+row! {
+    /// Sums over all books.
+    pub struct TotalsRow in table 13 {
+        key {}
+        value {
+            /// All debits, sub-units.
+            debits: u128,
+            /// All credits, sub-units.
+            credits: u128,
+        }
+    }
+}
+
+row! {
+    /// A deciding event that was not obeyed: it changed nothing.
+    pub struct RefusedRow in table 14 {
+        key {
+            /// Its place.
+            at: At,
+        }
+        value {
+            /// The block it names.
+            hash: Hash,
+            /// Why.
+            why: Refusal,
+        }
+    }
+}
+
+impl BookRow {
+    /// The balance.
+    #[must_use]
+    pub const fn balance(&self) -> Balance {
+        Balance {
+            debits: self.debits,
+            credits: self.credits,
+        }
+    }
+}
+
+/// What the finding share says of a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Place of the share: the window ends with it.
+    pub share: At,
+    /// Who found the block.
+    pub account: Account,
+    /// The share's pot.
+    pub pot: Pot,
+    /// Policy of the share's job; none if the job is void.
+    pub policy: Option<At>,
+    /// Network work of the share's job.
+    pub network_work: u128,
+}
+
+/// In which of an account's books a block's credits stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Held {
+    /// Nothing is posted.
+    Nowhere = 0,
+    /// In `immature`.
+    Immature = 1,
+    /// In `available`.
+    Available = 2,
+}
+
+impl Held {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Nowhere, Self::Immature, Self::Available];
+}
+
+/// What an obeyed block_status says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Its place.
+    pub at: At,
+    /// The state.
+    pub state: BlockState,
+    /// What the chain paid us, base units.
+    pub value: u128,
+    /// Transaction fees therein, base units.
+    pub fees: u128,
+}
+
+/// Why a deciding event was not obeyed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Refusal {
+    /// Its subject had moved on.
+    Expects = 1,
+    /// Nobody named the block before.
+    Unknown = 2,
+    /// The block was named before.
+    Known = 3,
+    /// The value is above [`VALUE_MAX`](super::VALUE_MAX), or a sum over all books would pass 2^128.
+    Value = 4,
+}
+
+impl Refusal {
+    /// Every cause.
+    pub const ALL: [Self; 4] = [Self::Expects, Self::Unknown, Self::Known, Self::Value];
+
+    /// Lower-case name as shown.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Expects => "expects",
+            Self::Unknown => "unknown",
+            Self::Known => "known",
+            Self::Value => "value",
+        }
+    }
+}
+
+/// A field that is a list of fields.
+macro_rules! struct_field {
+    ($type:ident { $($field:ident),* }) => {
+        impl crate::rows::Field for $type {
+            fn encode<E: bincode::enc::Encoder>(
+                &self,
+                encoder: &mut E,
+            ) -> Result<(), bincode::error::EncodeError> {
+                $(crate::rows::Field::encode(&self.$field, encoder)?;)*
+                Ok(())
+            }
+
+            fn decode<D: bincode::de::Decoder>(
+                decoder: &mut D,
+            ) -> Result<Self, bincode::error::DecodeError> {
+                Ok(Self { $($field: crate::rows::Field::decode(decoder)?),* })
+            }
+
+            fn canonical(&self, out: &mut Vec<u8>) {
+                $(crate::rows::Field::canonical(&self.$field, out);)*
+            }
+        }
+    };
+}
+
+struct_field!(Finding {
+    share,
+    account,
+    pot,
+    policy,
+    network_work
+});
+struct_field!(Status {
+    at,
+    state,
+    value,
+    fees
+});
+
+/// A field that is one byte of a list of values.
+macro_rules! byte_field {
+    ($type:ident, $what:literal) => {
+        impl crate::rows::Field for $type {
+            fn encode<E: bincode::enc::Encoder>(
+                &self,
+                encoder: &mut E,
+            ) -> Result<(), bincode::error::EncodeError> {
+                crate::rows::Field::encode(&(*self as u8), encoder)
+            }
+
+            fn decode<D: bincode::de::Decoder>(
+                decoder: &mut D,
+            ) -> Result<Self, bincode::error::DecodeError> {
+                let byte: u8 = crate::rows::Field::decode(decoder)?;
+                let known = Self::ALL.into_iter().find(|value| *value as u8 == byte);
+                known.ok_or(bincode::error::DecodeError::Other($what))
+            }
+
+            fn canonical(&self, out: &mut Vec<u8>) {
+                out.push(*self as u8);
+            }
+        }
+    };
+}
+
+byte_field!(Refusal, "refusal");
+byte_field!(Held, "where credits stand");

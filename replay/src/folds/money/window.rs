@@ -1,0 +1,215 @@
+//! The PPLNS window (money rules, section 3): walking backwards over frame summaries until N is reached. Only the finding
+//! frame, frames with moved shares and the frame where the window begins are opened.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use orebook_ledger::credit::{JobTerms, credit};
+use orebook_schema::event::NO_NUMBER;
+use orebook_schema::names::Pot;
+use orebook_schema::summary::Row as SummaryRow;
+use orebook_schema::work::Share;
+use orebook_schema::{Account, At, Event, Kind, Policy, StreamId};
+
+use crate::fold::{Backwards, FoldStop, FrameSummary};
+use crate::rows::{Order, Row as _, Rows, Span, StoreFault, get, scan};
+
+use super::tables::{JobRunRow, MovedRow, PolicyRow, WorkerRow};
+
+/// Work by account, in the order of accounts.
+pub(super) type Weights = BTreeMap<Account, u128>;
+
+/// Weights of the entries of `pot` that end with the one at `last`, `n` work of them.
+pub(super) fn weights(
+    rows: &dyn Rows,
+    ledger: &dyn Backwards,
+    pot: Pot,
+    last: At,
+    n: u128,
+) -> Result<Weights, FoldStop> {
+    let mut walk = Walk {
+        rows,
+        ledger,
+        pot,
+        left: n,
+        accounts: Vec::new(),
+        numbers: BTreeMap::new(),
+        epochs: BTreeMap::new(),
+    };
+    walk.open(last.position, last.index)?;
+    let mut position = last.position;
+    while 0 < position && 0 < walk.left {
+        position -= 1;
+        walk.step(position)?;
+    }
+    let weights = walk.accounts.into_iter();
+    Ok(weights.filter(|(_, weight)| 0 < *weight).collect())
+}
+
+/// What a stream announced in an epoch, as far as weights ask.
+#[derive(Default)]
+struct Epoch {
+    /// By worker's number: index of the account, and pot.
+    workers: Vec<(usize, Pot)>,
+    /// First job's number and its terms, ascending.
+    runs: Vec<(u32, JobTerms)>,
+}
+
+struct Walk<'w> {
+    rows: &'w dyn Rows,
+    ledger: &'w dyn Backwards,
+    pot: Pot,
+    /// Work that the window still takes.
+    left: u128,
+    accounts: Vec<(Account, u128)>,
+    numbers: BTreeMap<Account, usize>,
+    epochs: BTreeMap<(StreamId, u32), Epoch>,
+}
+
+impl Walk<'_> {
+    /// Takes a whole frame by its summary, or opens it.
+    fn step(&mut self, position: u64) -> Result<(), FoldStop> {
+        let frame = self.ledger.summary(position)?;
+        if frame.has(Kind::Moved) && self.counted(position)?.is_some() {
+            return self.open(position, u16::MAX);
+        }
+        let pots = frame.summary.pots.iter();
+        let Some(pot) = pots.clone().find(|pot| pot.pot == self.pot) else {
+            return Ok(());
+        };
+        let work: u128 = pot.rows.iter().map(|row| row.credit).sum();
+        if self.left < work {
+            return self.open(position, u16::MAX);
+        }
+        self.take_rows(&frame, &pot.rows)?;
+        self.left -= work;
+        Ok(())
+    }
+
+    fn take_rows(&mut self, frame: &FrameSummary, rows: &[SummaryRow]) -> Result<(), FoldStop> {
+        let epoch = self.epoch(frame.stream, frame.epoch)?;
+        for row in rows {
+            let (account, _) = worker_of(&epoch, row.worker)?;
+            self.add(account, row.credit);
+        }
+        self.epochs.insert((frame.stream, frame.epoch), epoch);
+        Ok(())
+    }
+
+    /// Takes the entries of a frame up to an index one by one, the last first.
+    fn open(&mut self, position: u64, last_index: u16) -> Result<(), FoldStop> {
+        let stored = self.ledger.frame(position)?;
+        let header = stored.frame.header();
+        let (stream, number) = (header.stream, header.epoch);
+        let events = stored
+            .frame
+            .decode()
+            .map_err(|error| FoldStop::Unreadable(format!("position {position}: {error}")))?;
+        let counted = self.counted(position)?.unwrap_or_default();
+        let epoch = self.epoch(stream, number)?;
+        let entries: Vec<(u16, &Event)> = (0..=last_index).zip(&events).collect();
+        for (index, event) in entries.into_iter().rev() {
+            if self.left == 0 {
+                break;
+            }
+            let Some((worker, job, share)) = entry(event, counted.contains(&index)) else {
+                continue;
+            };
+            let (account, pot) = worker_of(&epoch, worker)?;
+            if pot != self.pot {
+                continue;
+            }
+            let work = credit(&share, pot, terms_of(&epoch, job)?).min(self.left);
+            self.add(account, work);
+            self.left -= work;
+        }
+        self.epochs.insert((stream, number), epoch);
+        Ok(())
+    }
+
+    fn add(&mut self, account: usize, work: u128) {
+        if let Some((_, weight)) = self.accounts.get_mut(account) {
+            *weight += work;
+        }
+    }
+
+    /// Indices of the moved events of a frame that count.
+    fn counted(&self, position: u64) -> Result<Option<Vec<u16>>, StoreFault> {
+        let row: Option<MovedRow> = get(self.rows, &MovedRow::key_of(&position))?;
+        Ok(row.map(|row| row.counted))
+    }
+
+    /// Takes an epoch out of the cache, loading it first if need be; the caller puts it back.
+    fn epoch(&mut self, stream: StreamId, number: u32) -> Result<Epoch, StoreFault> {
+        if let Some(epoch) = self.epochs.remove(&(stream, number)) {
+            return Ok(epoch);
+        }
+        let mut epoch = Epoch::default();
+        let span = Span::prefix(&[stream.0.as_slice(), &number.to_be_bytes()].concat());
+        let (numbers, accounts) = (&mut self.numbers, &mut self.accounts);
+        scan(self.rows, &span, Order::Forward, |row: WorkerRow| {
+            let index = *numbers.entry(row.account.clone()).or_insert_with(|| {
+                accounts.push((row.account.clone(), 0));
+                accounts.len() - 1
+            });
+            epoch.workers.push((index, row.pot));
+            ControlFlow::Continue(())
+        })?;
+        let mut runs: Vec<JobRunRow> = Vec::new();
+        scan(self.rows, &span, Order::Forward, |row| {
+            runs.push(row);
+            ControlFlow::Continue(())
+        })?;
+        for run in runs {
+            let policy = run.policy.map(|at| policy(self.rows, at)).transpose()?;
+            let terms = JobTerms {
+                // What a share is credited does not ask for it.
+                network_work: 1,
+                policy: policy.flatten(),
+            };
+            epoch.runs.push((run.from, terms));
+        }
+        Ok(epoch)
+    }
+}
+
+/// A policy that a job cited.
+pub(super) fn policy(rows: &dyn Rows, at: At) -> Result<Option<Arc<Policy>>, StoreFault> {
+    let row: Option<PolicyRow> = get(rows, &PolicyRow::key_of(&at))?;
+    Ok(row.map(|row| Arc::new(row.policy)))
+}
+
+/// Worker, job and share of an entry; none for events that are none.
+fn entry(event: &Event, counts: bool) -> Option<(u32, u32, Share)> {
+    match event {
+        Event::Share(share) => Some((share.worker, share.job, *share)),
+        Event::Moved(moved) if counts && moved.worker != NO_NUMBER => match moved.inner() {
+            Ok(Event::Share(share)) => Some((moved.worker, moved.job, share)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Admission lets no frame name a worker or job that was not announced: a row that is not here is a damaged store's.
+fn worker_of(epoch: &Epoch, number: u32) -> Result<(usize, Pot), StoreFault> {
+    let index = usize::try_from(number).unwrap_or(usize::MAX);
+    epoch
+        .workers
+        .get(index)
+        .copied()
+        .ok_or(StoreFault::Damaged {
+            table: WorkerRow::TABLE,
+            what: "a worker is missing",
+        })
+}
+
+fn terms_of(epoch: &Epoch, number: u32) -> Result<&JobTerms, StoreFault> {
+    let after = epoch.runs.partition_point(|(from, _)| *from <= number);
+    let run = after.checked_sub(1).and_then(|at| epoch.runs.get(at));
+    run.map(|(_, terms)| terms).ok_or(StoreFault::Damaged {
+        table: JobRunRow::TABLE,
+        what: "a job is missing",
+    })
+}

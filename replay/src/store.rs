@@ -1,0 +1,259 @@
+//! Where a fold's rows rest: rows and cursor change together or not at all.
+//!
+//! One store holds one fold. [`MemoryStore`] is for tests, audits and the demo; RocksDB's is another crate's.
+
+use std::collections::BTreeMap;
+use std::ops::{Bound, ControlFlow};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+
+use crate::rows::{MemoryRows, Order, Rows, Span, StoreFault, View, Visit};
+
+/// Changes that are committed together: (table, key) → the new value, or none to delete.
+pub type Batch = BTreeMap<Place, Option<Vec<u8>>>;
+
+/// Table and key of a row.
+pub type Place = (u8, Vec<u8>);
+
+/// Rows of one fold at rest.
+pub trait Store: Send + Sync {
+    /// A consistent view of what is committed: later commits do not change it.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    fn view(&self) -> Result<Box<dyn View + '_>, StoreFault>;
+
+    /// Makes all changes, or none; durable when it returns, as far as the store promises that.
+    ///
+    /// # Errors
+    /// [`StoreFault`]: the process ends, and goes on from the last commit at its next start.
+    fn commit(&self, batch: &Batch) -> Result<(), StoreFault>;
+}
+
+/// A store in memory.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    rows: RwLock<MemoryRows>,
+}
+
+impl MemoryStore {
+    /// An empty one.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            rows: RwLock::new(MemoryRows::new()),
+        }
+    }
+}
+
+/// Holds the lock: commits wait while a view lives, so keep it for the length of one answer.
+struct MemoryView<'a>(RwLockReadGuard<'a, MemoryRows>);
+
+impl View for MemoryView<'_> {
+    fn get(&self, table: u8, key: &[u8]) -> Result<Option<Vec<u8>>, StoreFault> {
+        self.0.get(table, key)
+    }
+
+    fn scan(
+        &self,
+        table: u8,
+        span: &Span,
+        order: Order,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), StoreFault> {
+        self.0.scan(table, span, order, visit)
+    }
+}
+
+impl Store for MemoryStore {
+    fn view(&self) -> Result<Box<dyn View + '_>, StoreFault> {
+        let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(Box::new(MemoryView(rows)))
+    }
+
+    fn commit(&self, batch: &Batch) -> Result<(), StoreFault> {
+        let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
+        for ((table, key), value) in batch {
+            match value {
+                Some(value) => rows.put(*table, key, value)?,
+                None => rows.delete(*table, key)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What was committed, with changes on top that are not yet. The engine's; a fold sees it as [`Rows`].
+#[derive(Debug, Default)]
+pub struct Pending {
+    batch: Batch,
+    bytes: usize,
+    /// What stood in `batch` before each change of the frame in hand.
+    undo: Vec<(Place, Option<Option<Vec<u8>>>)>,
+}
+
+impl Pending {
+    /// No changes.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            batch: Batch::new(),
+            bytes: 0,
+            undo: Vec::new(),
+        }
+    }
+
+    /// The changes.
+    #[must_use]
+    pub const fn batch(&self) -> &Batch {
+        &self.batch
+    }
+
+    /// Bytes of keys and values that were written, roughly; it only grows until [`Pending::clear`].
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Keeps the changes of the frame in hand. Returns the (table, key) of each, repeats included.
+    pub fn keep(&mut self) -> impl Iterator<Item = Place> + '_ {
+        self.undo.drain(..).map(|(place, _)| place)
+    }
+
+    /// Takes the changes of the frame in hand back.
+    pub fn take_back(&mut self) {
+        while let Some((place, before)) = self.undo.pop() {
+            match before {
+                Some(before) => self.batch.insert(place, before),
+                None => self.batch.remove(&place),
+            };
+        }
+    }
+
+    /// Forgets all changes: they were committed.
+    pub fn clear(&mut self) {
+        self.batch.clear();
+        self.undo.clear();
+        self.bytes = 0;
+    }
+
+    /// The rows as they would be after a commit, over what is committed.
+    pub fn over<'p>(&'p mut self, base: &'p dyn View) -> Overlay<'p> {
+        Overlay {
+            base,
+            pending: self,
+        }
+    }
+
+    fn set(&mut self, table: u8, key: &[u8], value: Option<&[u8]>) {
+        let place: Place = (table, key.to_vec());
+        self.bytes += key.len() + value.map_or(0, <[u8]>::len) + 32;
+        let before = self.batch.insert(place.clone(), value.map(<[u8]>::to_vec));
+        self.undo.push((place, before));
+    }
+}
+
+/// Pending changes over committed rows.
+pub struct Overlay<'p> {
+    base: &'p dyn View,
+    pending: &'p mut Pending,
+}
+
+impl std::fmt::Debug for Overlay<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Overlay({} changes)", self.pending.batch.len())
+    }
+}
+
+impl View for Overlay<'_> {
+    fn get(&self, table: u8, key: &[u8]) -> Result<Option<Vec<u8>>, StoreFault> {
+        match self.pending.batch.get(&(table, key.to_vec())) {
+            Some(changed) => Ok(changed.clone()),
+            None => self.base.get(table, key),
+        }
+    }
+
+    fn scan(
+        &self,
+        table: u8,
+        span: &Span,
+        order: Order,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), StoreFault> {
+        if span.is_empty() {
+            return Ok(());
+        }
+        let to = match &span.to {
+            Some(to) => Bound::Excluded((table, to.clone())),
+            None => match table.checked_add(1) {
+                Some(next) => Bound::Excluded((next, Vec::new())),
+                None => Bound::Unbounded,
+            },
+        };
+        let from = Bound::Included((table, span.from.clone()));
+        let mut forward = self.pending.batch.range((from.clone(), to.clone()));
+        let mut backward = self.pending.batch.range((from, to)).rev();
+        let changes: &mut Changes<'_> = match order {
+            Order::Forward => &mut forward,
+            Order::Backward => &mut backward,
+        };
+        merge(self.base, table, span, order, changes, visit)
+    }
+}
+
+type Changes<'c> = dyn Iterator<Item = (&'c Place, &'c Option<Vec<u8>>)> + 'c;
+
+/// Visits committed rows and changes in one order; a change hides the committed row of its key.
+fn merge(
+    base: &dyn View,
+    table: u8,
+    span: &Span,
+    order: Order,
+    changes: &mut Changes<'_>,
+    visit: &mut Visit<'_>,
+) -> Result<(), StoreFault> {
+    let mut next = changes.next();
+    let mut broke = false;
+    base.scan(table, span, order, &mut |key, value| {
+        while let Some(((_, changed), new)) = next {
+            let turn = match order {
+                Order::Forward => changed.as_slice().cmp(key),
+                Order::Backward => key.cmp(changed.as_slice()),
+            };
+            if turn.is_gt() {
+                break;
+            }
+            next = changes.next();
+            if let Some(new) = new
+                && visit(changed, new).is_break()
+            {
+                broke = true;
+                return ControlFlow::Break(());
+            }
+            if turn.is_eq() {
+                return ControlFlow::Continue(());
+            }
+        }
+        let flow = visit(key, value);
+        broke = flow.is_break();
+        flow
+    })?;
+    while let Some(((_, changed), new)) = next.filter(|_| !broke) {
+        if let Some(new) = new {
+            broke = visit(changed, new).is_break();
+        }
+        next = changes.next();
+    }
+    Ok(())
+}
+
+impl Rows for Overlay<'_> {
+    fn put(&mut self, table: u8, key: &[u8], value: &[u8]) -> Result<(), StoreFault> {
+        self.pending.set(table, key, Some(value));
+        Ok(())
+    }
+
+    fn delete(&mut self, table: u8, key: &[u8]) -> Result<(), StoreFault> {
+        self.pending.set(table, key, None);
+        Ok(())
+    }
+}

@@ -1,0 +1,239 @@
+//! The fold `control`, and the snapshot that lies beside a gateway's spool.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod pool;
+
+use std::sync::Arc;
+
+use orebook_ledger::authority::thing_digest;
+use orebook_replay::digest;
+use orebook_replay::engine::cursor;
+use orebook_replay::folds::control::{self, Control, Snapshot, SnapshotError, State};
+use orebook_replay::store::{MemoryStore, Store};
+use orebook_schema::event::{Approval, KeyAction, KeyChange, SchemaEntry, SchemaSet};
+use orebook_schema::{At, Event, Hash, Key, LedgerId, Role};
+use pool::{DESK, GATEWAY, LEDGER, Pool, SETTLER, policy, replayed, signer};
+
+fn approval(thing: &Event) -> Event {
+    let digest = thing_digest(LEDGER, thing);
+    Event::Approval(Approval {
+        thing: digest,
+        approver: signer(DESK).key(),
+        signature: signer(DESK).sign_approval(LEDGER, &digest),
+    })
+}
+
+fn key_change(key: Key, role: Role, action: KeyAction, expects: At) -> Event {
+    Event::KeyChange(KeyChange {
+        key,
+        role,
+        action,
+        expects,
+    })
+}
+
+fn fold(pool: &mut Pool) -> (Arc<MemoryStore>, State) {
+    pool.finalise();
+    let store = replayed(pool, Control);
+    let view = store.view().expect("a view");
+    let state = State::read(view.as_ref()).expect("rows");
+    drop(view);
+    (store, state.expect("genesis was applied"))
+}
+
+fn snapshot(store: &MemoryStore) -> Snapshot {
+    let view = store.view().expect("a view");
+    let cursor = cursor(view.as_ref()).expect("rows");
+    let snapshot = Snapshot::take(view.as_ref(), &cursor).expect("rows");
+    snapshot.expect("genesis was applied")
+}
+
+/// A pool where keys, a policy and a schema set changed.
+fn changed_pool() -> (Pool, At) {
+    let mut pool = Pool::new(policy(|_| {}));
+    let new = signer(77).key();
+    let comes = key_change(new, Role::Gateway, KeyAction::InForce, At::default());
+    pool.desk_says(&[approval(&comes), comes]);
+    let old = signer(GATEWAY).key();
+    let goes = key_change(old, Role::Gateway, KeyAction::Revoked, At::default());
+    pool.desk_says(&[goes.clone(), approval(&goes)]);
+    let at = pool.new_policy(policy(|rules| rules.fee_ppm = 20_000));
+    let set = SchemaSet {
+        number: 1,
+        entries: vec![SchemaEntry {
+            kind: 19,
+            version: 0,
+        }],
+    };
+    pool.desk_says(&[Event::SchemaSet(set)]);
+    (pool, at)
+}
+
+#[test]
+fn it_says_what_genesis_said_until_the_desk_says_otherwise() {
+    let mut pool = Pool::new(policy(|_| {}));
+    let (_, state) = fold(&mut pool);
+    assert_eq!(state.genesis.ledger, LEDGER);
+    assert_eq!(state.role(&signer(SETTLER).key()), Some(Role::Settler));
+    assert_eq!(state.role(&signer(77).key()), None);
+    assert_eq!(state.newest_policy, At::default());
+    assert_eq!(
+        state.policy().map(|newest| &newest.policy),
+        Some(&policy(|_| {}))
+    );
+    assert_eq!(state.schema_sets.len(), 1);
+}
+
+#[test]
+fn obeyed_changes_of_keys_policies_and_schema_sets_are_taken_and_old_ones_stay() {
+    let (mut pool, at) = changed_pool();
+    let (store, state) = fold(&mut pool);
+    assert_eq!(state.role(&signer(77).key()), Some(Role::Gateway));
+    assert_eq!(state.role(&signer(GATEWAY).key()), None);
+    let revoked = state
+        .keys
+        .iter()
+        .find(|key| key.key == signer(GATEWAY).key());
+    let revoked = revoked.expect("a revoked key stays");
+    // Its change stood at index 0, and took effect there and then.
+    assert_eq!(revoked.last.index, 0);
+    assert_eq!(state.newest_policy, at);
+    let fees: Vec<u32> = state
+        .policies
+        .iter()
+        .map(|obeyed| obeyed.policy.pots[0].fee_ppm)
+        .collect();
+    assert_eq!(fees, [0, 20_000]);
+    let sets: Vec<(u32, usize)> = state
+        .schema_sets
+        .iter()
+        .map(|set| (set.number, set.entries.len()))
+        .collect();
+    assert_eq!(sets[1], (1, 1));
+    let view = store.view().expect("a view");
+    let newest = control::policy(view.as_ref()).expect("rows");
+    assert_eq!(newest.map(|newest| newest.at), Some(at));
+}
+
+#[test]
+fn a_thing_stands_here_when_its_last_approval_is_admitted_and_not_before() {
+    let mut genesis_policy = policy(|_| {});
+    genesis_policy.threshold = 5;
+    let mut pool = Pool::new(genesis_policy);
+    // Refused for ever: it expects what is not so.
+    let wrong = At {
+        position: 1,
+        index: 0,
+    };
+    let refused = key_change(signer(77).key(), Role::Gateway, KeyAction::InForce, wrong);
+    pool.desk_says(&[refused.clone(), approval(&refused)]);
+    let waits = key_change(
+        signer(78).key(),
+        Role::Settler,
+        KeyAction::InForce,
+        At::default(),
+    );
+    pool.desk_says(std::slice::from_ref(&waits));
+    let (_, state) = fold(&mut pool);
+    assert_eq!(state.role(&signer(77).key()), None);
+    assert_eq!(state.role(&signer(78).key()), None);
+    pool.desk_says(&[approval(&waits)]);
+    let (_, state) = fold(&mut pool);
+    assert_eq!(state.role(&signer(77).key()), None);
+    assert_eq!(state.role(&signer(78).key()), Some(Role::Settler));
+}
+
+#[test]
+fn a_snapshot_is_read_back_as_it_was_with_position_root_and_digest() {
+    let (mut pool, _) = changed_pool();
+    let (store, state) = fold(&mut pool);
+    let taken = snapshot(&store);
+    assert_eq!(taken.size, pool.size());
+    assert_eq!(taken.root, pool.state.root());
+    assert_eq!(taken.state, state);
+    let view = store.view().expect("a view");
+    let digest = digest::from_scratch(&Control, view.as_ref()).expect("rows");
+    assert_eq!(taken.digest, digest);
+    let read = Snapshot::read(&taken.to_bytes(), LEDGER);
+    assert_eq!(read.as_ref(), Ok(&taken));
+    assert_eq!(
+        Snapshot::read(&taken.to_bytes(), LedgerId([8; 16])),
+        Err(SnapshotError::Ledger(LEDGER))
+    );
+}
+
+#[test]
+fn there_is_no_snapshot_before_genesis() {
+    let store = MemoryStore::new();
+    let view = store.view().expect("a view");
+    let cursor = cursor(view.as_ref()).expect("rows");
+    assert_eq!(Snapshot::take(view.as_ref(), &cursor), Ok(None));
+}
+
+#[test]
+fn a_snapshot_with_any_bit_changed_or_cut_anywhere_is_refused() {
+    let (mut pool, _) = changed_pool();
+    let (store, _) = fold(&mut pool);
+    let bytes = snapshot(&store).to_bytes();
+    for at in 0..bytes.len() {
+        let cut = Snapshot::read(&bytes[..at], LEDGER);
+        assert_eq!(cut, Err(SnapshotError::Checksum), "cut at {at}");
+        for bit in 0..8 {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1 << bit;
+            let read = Snapshot::read(&flipped, LEDGER);
+            assert_eq!(read, Err(SnapshotError::Checksum), "bit {bit} of {at}");
+        }
+    }
+}
+
+#[test]
+fn what_is_whole_and_says_something_else_than_its_digest_is_refused() {
+    let (mut pool, _) = changed_pool();
+    let (store, _) = fold(&mut pool);
+    let right = snapshot(&store);
+    // Whoever writes the file can make its checksum right; what it says is still not what the fold gave.
+    let mut another_policy = right.clone();
+    another_policy.state.policies[1].policy.pots[0].fee_ppm = 0;
+    let mut another_key = right.clone();
+    let keys = &mut another_key.state.keys;
+    let revoked = keys.iter_mut().find(|key| !key.is_in_force);
+    revoked.expect("one was revoked").is_in_force = true;
+    let mut fewer = right.clone();
+    fewer.state.schema_sets.pop();
+    let mut older = right.clone();
+    older.state.newest_policy = At::default();
+    for wrong in [another_policy, another_key, fewer, older] {
+        let read = Snapshot::read(&wrong.to_bytes(), LEDGER);
+        assert_eq!(read, Err(SnapshotError::Digest));
+    }
+    let mut unsorted = right.clone();
+    unsorted.state.keys.reverse();
+    let mut unknown = right.clone();
+    unknown.state.newest_policy.index = 9;
+    for wrong in [unsorted, unknown] {
+        let read = Snapshot::read(&wrong.to_bytes(), LEDGER);
+        assert!(matches!(read, Err(SnapshotError::Decode(_))), "{read:?}");
+    }
+    // Bytes behind the last list, and a version of tomorrow.
+    let resealed = |body: &[u8]| [body, &Hash::of(&[body]).0].concat();
+    let bytes = right.to_bytes();
+    let body = &bytes[..bytes.len() - 32];
+    let longer = resealed(&[body, &[0]].concat());
+    assert!(matches!(
+        Snapshot::read(&longer, LEDGER),
+        Err(SnapshotError::Decode(_))
+    ));
+    let mut tomorrow = body.to_vec();
+    tomorrow[8] = 200;
+    assert_eq!(
+        Snapshot::read(&resealed(&tomorrow), LEDGER),
+        Err(SnapshotError::Version(200))
+    );
+}

@@ -1,0 +1,452 @@
+//! Tables that a bookkeeper can read: shares go in, blocks are found, and every book is said to the sub-unit.
+//!
+//! One statement a line:
+//! - `policy fee=10000 bonus=0 n=1000000 stale=0 keep=no`: parts per million; the first line is genesis' policy, later ones
+//!   come into force for the jobs after them. Pot 0 is PPLNS, `@solo` is the SOLO pot.
+//! - `g1 job 100`: gateway 1 has a new job of this network work, under the newest policy; `g1 job 100 void` cites none.
+//! - `g1 frame: anna 30, ben 20 stale, anna@solo 5, carl 50 finds A`: one frame of shares, in this order.
+//! - `g1 restarts`: a new epoch.
+//! - `g1 lost: …`: a frame that never reached the ledger. `g1 moves`: its stream is given up, and the lost shares are said
+//!   again in a new one; each further `g1 moves` says them once more. `g1 moves twice`: each two times in one frame.
+//! - `A immature 50 fees=2`: the settler says so, in base units. `A confirmed 50 late`: with another `expects` than the last.
+//! - `recovered A`: the settler found a coinbase of ours.
+//! - `= anna immature 24.5`, `= fee 0.5`: after the statements above, these are all the books that are not zero, in base
+//!   units with nine decimals at most. `= nothing` if all are zero. `reward` is always minus their sum.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use orebook_replay::engine::Engine;
+use orebook_replay::folds::money::{
+    Balance, Book, BookRow, Money, PostingRow, RefusedRow, SUB_UNITS, TotalsRow, block,
+};
+use orebook_replay::rows::{Order, Row as _, Span, collect, get, scan};
+use orebook_replay::store::{Batch, MemoryStore, Store};
+use orebook_replay::{digest, engine};
+use orebook_schema::names::Pot;
+use orebook_schema::policy::PotRules;
+use orebook_schema::work::{BlockState, Share};
+use orebook_schema::{At, Event, Hash};
+
+use crate::pool::{
+    GATEWAY, PPLNS, Pen, Pool, SOLO, block_found, block_recovered, block_status, job, moved, named,
+    opened, policy, replayed, share, worker,
+};
+
+/// Runs a table. Panics at the first line that does not come true.
+#[track_caller]
+pub(crate) fn table(text: &str) -> Table {
+    let mut lines = text.lines().map(str::trim);
+    let first = lines.find(|line| !line.is_empty()).expect("a first line");
+    let rest = first
+        .strip_prefix("policy")
+        .expect("the first line is a policy");
+    let mut table = Table::new(rest);
+    let mut expected: Vec<&str> = Vec::new();
+    for line in lines.filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        match line.strip_prefix("= ") {
+            Some(book) => expected.push(book),
+            None => {
+                table.check(&std::mem::take(&mut expected));
+                table.say(line);
+            }
+        }
+    }
+    assert!(!expected.is_empty(), "a table ends with books");
+    table.check(&expected);
+    table
+}
+
+/// A lost event: its seq, itself, and what it is about.
+#[derive(Clone)]
+struct Lost {
+    seq: u64,
+    event: Event,
+    account: String,
+    pot: Pot,
+}
+
+struct Gateway {
+    pen: Pen,
+    workers: BTreeMap<(String, u16), u32>,
+    network_work: u128,
+    policy: At,
+    /// The stream that was given up, and what it lost.
+    lost: Vec<Lost>,
+    left: Option<Pen>,
+}
+
+pub(crate) struct Table {
+    pub pool: Pool,
+    gateways: BTreeMap<String, Gateway>,
+    policy: At,
+    nonce: u32,
+    blocks: BTreeMap<String, (Hash, At)>,
+    streams: u8,
+    live: (Engine, Arc<MemoryStore>),
+}
+
+fn rules_of(words: &str) -> impl Fn(&mut PotRules) + use<> {
+    let words: Vec<(String, String)> = words
+        .split_whitespace()
+        .map(|word| {
+            let (key, value) = word.split_once('=').expect("key=value");
+            (key.to_owned(), value.to_owned())
+        })
+        .collect();
+    move |rules| {
+        for (key, value) in &words {
+            let ppm = || value.parse::<u32>().expect("parts per million");
+            match key.as_str() {
+                "n" => rules.n_ppm = value.parse().expect("n"),
+                "fee" => rules.fee_ppm = ppm(),
+                "bonus" => rules.bonus_ppm = ppm(),
+                "stale" => rules.stale_ppm = ppm(),
+                "keep" => rules.keep_tx_fees = value == "yes",
+                other => panic!("a policy has no {other}"),
+            }
+        }
+    }
+}
+
+/// Sub-units of `24.5` or `-0.000000001`, as (below zero, distance from zero).
+fn amount(text: &str) -> (bool, u128) {
+    let (negative, text) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    assert!(fraction.len() <= 9, "nine decimals at most");
+    let whole: u128 = whole.parse().expect("base units");
+    let fraction: u128 = format!("{fraction:0<9}").parse().expect("sub-units");
+    (negative, whole * SUB_UNITS + fraction)
+}
+
+impl Table {
+    fn new(rules: &str) -> Self {
+        let pool = Pool::new(policy(rules_of(rules)));
+        let store = Arc::new(MemoryStore::new());
+        let live = (opened(&pool, Money, &store), store);
+        Self {
+            pool,
+            gateways: BTreeMap::new(),
+            policy: At::default(),
+            nonce: 0,
+            blocks: BTreeMap::new(),
+            streams: 0,
+            live,
+        }
+    }
+
+    #[track_caller]
+    fn say(&mut self, line: &str) {
+        let (subject, rest) = line.split_once(' ').expect("a subject and what it does");
+        match subject {
+            "policy" => self.policy = self.pool.new_policy(policy(rules_of(rest))),
+            "recovered" => self.recovered(rest),
+            _ if subject.starts_with('g') => self.gateway_says(subject, rest),
+            _ => self.status(subject, rest),
+        }
+    }
+
+    fn gateway_says(&mut self, name: &str, rest: &str) {
+        let number = name.trim_start_matches('g').parse::<u8>().expect("g1, g2");
+        let mut gateway = self.gateways.remove(name).unwrap_or_else(|| {
+            self.streams += 1;
+            Gateway {
+                pen: Pen::new(GATEWAY + number, self.streams),
+                workers: BTreeMap::new(),
+                network_work: 0,
+                policy: At::default(),
+                lost: Vec::new(),
+                left: None,
+            }
+        });
+        if let Some(shares) = rest.strip_prefix("frame:") {
+            let events = self.shares(&mut gateway, shares);
+            let events: Vec<Event> = events.into_iter().map(|lost| lost.event).collect();
+            self.pool.say(&mut gateway.pen, &events);
+        } else if let Some(shares) = rest.strip_prefix("lost:") {
+            let first = gateway.pen.next_seq + gateway.lost.len() as u64;
+            let lost = self.shares(&mut gateway, shares);
+            gateway
+                .lost
+                .extend((first..).zip(lost).map(|(seq, lost)| Lost { seq, ..lost }));
+        } else if rest == "restarts" {
+            gateway.pen.restart();
+            gateway.workers.clear();
+            let (policy, network_work) = (gateway.policy, gateway.network_work);
+            let event = job(&mut gateway.pen, policy, network_work);
+            self.pool.say(&mut gateway.pen, &[event]);
+        } else if let Some(how) = rest.strip_prefix("moves") {
+            let times = if how == " twice" { 2 } else { 1 };
+            self.moves(&mut gateway, times);
+        } else {
+            let words: Vec<&str> = rest.split_whitespace().collect();
+            assert_eq!(words.first(), Some(&"job"), "{rest}");
+            gateway.network_work = words[1].parse().expect("network work");
+            let is_void = words.get(2) == Some(&"void");
+            // Position 1 is a checkpoint, which is no policy.
+            let none = At {
+                position: 1,
+                index: 0,
+            };
+            gateway.policy = if is_void { none } else { self.policy };
+            let event = job(&mut gateway.pen, gateway.policy, gateway.network_work);
+            self.pool.say(&mut gateway.pen, &[event]);
+        }
+        self.gateways.insert(name.to_owned(), gateway);
+    }
+
+    /// Events of a frame: announcements of new workers first, then the shares.
+    fn shares(&mut self, gateway: &mut Gateway, text: &str) -> Vec<Lost> {
+        let mut announced = Vec::new();
+        let mut events = Vec::new();
+        for words in text.split(',') {
+            let words: Vec<&str> = words.split_whitespace().collect();
+            let (account, pot) = match words[0].strip_suffix("@solo") {
+                Some(account) => (account, SOLO),
+                None => (words[0], PPLNS),
+            };
+            let number = match gateway.workers.get(&(account.to_owned(), pot.0)) {
+                Some(number) => *number,
+                None => {
+                    announced.push(worker(&mut gateway.pen, account, "rig", pot));
+                    let number = gateway.pen.workers - 1;
+                    gateway.workers.insert((account.to_owned(), pot.0), number);
+                    number
+                }
+            };
+            self.nonce += 1;
+            let work = words[1].parse().expect("work");
+            let found = words.iter().position(|word| *word == "finds");
+            let entry = Share {
+                stale: words.contains(&"stale"),
+                block: found.is_some(),
+                ..share(number, gateway.pen.jobs - 1, work, self.nonce)
+            };
+            let lost = |event| Lost {
+                seq: 0,
+                event,
+                account: account.to_owned(),
+                pot,
+            };
+            events.push(lost(Event::Share(entry)));
+            if let Some(at) = found {
+                let name = words[at + 1];
+                let hash = Hash::of(&[name.as_bytes()]);
+                let before = self.blocks.get(name).map_or(At::default(), |known| known.1);
+                self.blocks.insert(name.to_owned(), (hash, before));
+                events.push(lost(block_found(hash, 7)));
+            }
+        }
+        let announced = announced.into_iter().map(|event| Lost {
+            seq: 0,
+            event,
+            account: String::new(),
+            pot: PPLNS,
+        });
+        announced.chain(events).collect()
+    }
+
+    fn moves(&mut self, gateway: &mut Gateway, times: usize) {
+        let left = match &gateway.left {
+            Some(left) => left.clone(),
+            None => {
+                self.streams += 1;
+                let pen = Pen::new(gateway.pen.name, self.streams);
+                let left = std::mem::replace(&mut gateway.pen, pen);
+                gateway.left = Some(left.clone());
+                gateway.workers.clear();
+                left
+            }
+        };
+        let mut events = vec![job(&mut gateway.pen, gateway.policy, gateway.network_work)];
+        let number = gateway.pen.jobs - 1;
+        let lost = gateway.lost.clone();
+        let lost = lost
+            .iter()
+            .filter(|lost| matches!(lost.event, Event::Share(_) | Event::BlockFound(_)));
+        for lost in lost.clone() {
+            let key = (lost.account.clone(), lost.pot.0);
+            if !gateway.workers.contains_key(&key) {
+                events.push(worker(&mut gateway.pen, &lost.account, "rig", lost.pot));
+                gateway.workers.insert(key, gateway.pen.workers - 1);
+            }
+        }
+        for _ in 0..times {
+            for lost in lost.clone() {
+                let worker = gateway.workers[&(lost.account.clone(), lost.pot.0)];
+                events.push(moved(&left, lost.seq, &lost.event, worker, number));
+            }
+        }
+        self.pool.say(&mut gateway.pen, &events);
+    }
+
+    fn recovered(&mut self, name: &str) {
+        let hash = Hash::of(&[name.as_bytes()]);
+        self.pool
+            .settler_says(&[block_recovered(hash, 9, At::default())]);
+        self.blocks.insert(name.to_owned(), (hash, At::default()));
+    }
+
+    fn status(&mut self, name: &str, rest: &str) {
+        let words: Vec<&str> = rest.split_whitespace().collect();
+        let state = BlockState::ALL.into_iter().find(|s| s.name() == words[0]);
+        let state = state.unwrap_or_else(|| panic!("no state {}", words[0]));
+        let value = words.get(1).map_or(0, |word| word.parse().expect("value"));
+        let fees = words.iter().find_map(|word| word.strip_prefix("fees="));
+        let fees = fees.map_or(0, |word| word.parse().expect("fees"));
+        let hash = Hash::of(&[name.as_bytes()]);
+        let is_late = words.contains(&"late");
+        let expects = self.blocks.get(name).map_or(At::default(), |known| known.1);
+        let wrong = At {
+            position: 1,
+            index: 7,
+        };
+        let expects_said = if is_late { wrong } else { expects };
+        let at = self
+            .pool
+            .settler_says(&[block_status(hash, expects_said, state, value, fees)]);
+        if !is_late && self.blocks.contains_key(name) {
+            self.blocks.insert(name.to_owned(), (hash, at));
+        }
+    }
+
+    /// The live engine and a fresh replay have these books, and equal digests.
+    #[track_caller]
+    fn check(&mut self, expected: &[&str]) {
+        if expected.is_empty() {
+            return;
+        }
+        let (live, store) = &mut self.live;
+        let size = self.pool.size();
+        live.advance(&self.pool, size, u64::MAX, &mut |_| {})
+            .expect("the live engine goes on");
+        let fresh = replayed(&self.pool, Money);
+        let wanted: BTreeMap<String, (bool, u128)> = expected
+            .iter()
+            .filter(|line| **line != "nothing")
+            .map(|line| {
+                let words: Vec<&str> = line.split_whitespace().collect();
+                match words.as_slice() {
+                    [account, book, figure] => (format!("{book}:name:{account}"), amount(figure)),
+                    [book, figure] => ((*book).to_owned(), amount(figure)),
+                    _ => panic!("no book: {line}"),
+                }
+            })
+            .collect();
+        assert_eq!(books(&fresh), wanted, "a fresh replay");
+        assert_eq!(books(store), wanted, "the live engine");
+        let (live, fresh) = (store.view().expect("a view"), fresh.view().expect("a view"));
+        let cursors = [&live, &fresh].map(|view| engine::cursor(view.as_ref()).expect("a cursor"));
+        assert_eq!(cursors[0], cursors[1]);
+        let scratch = [&live, &fresh]
+            .map(|view| digest::from_scratch(&Money, view.as_ref()).expect("a digest"));
+        assert_eq!(scratch[0], scratch[1]);
+        let newest = [&live, &fresh].map(|view| digest::newest(view.as_ref()).expect("a digest"));
+        assert_eq!(newest[0], newest[1]);
+    }
+
+    /// Takes base units out of an account's available, as a payout will: in the live store's rows alone.
+    pub(crate) fn pay(&mut self, account: &str, base_units: u128) {
+        let (live, store) = &mut self.live;
+        live.advance(&self.pool, self.pool.size(), u64::MAX, &mut |_| {})
+            .expect("the live engine goes on");
+        let amount = base_units * SUB_UNITS;
+        let mut batch = Batch::new();
+        let view = store.view().expect("a view");
+        let books = [Book::Available(named(account)), Book::Paid(named(account))];
+        for (book, is_debit) in books.into_iter().zip([true, false]) {
+            let row: Option<BookRow> = get(view.as_ref(), &BookRow::key_of(&book)).expect("rows");
+            let before = row.map_or_else(Balance::default, |row| row.balance());
+            let row = BookRow {
+                book,
+                debits: before.debits + if is_debit { amount } else { 0 },
+                credits: before.credits + if is_debit { 0 } else { amount },
+            };
+            batch.insert((BookRow::TABLE, row.key()), Some(row.value()));
+        }
+        let totals: Option<TotalsRow> = get(view.as_ref(), &TotalsRow::key_of()).expect("rows");
+        let totals = totals.expect("something was posted");
+        let totals = TotalsRow {
+            debits: totals.debits + amount,
+            credits: totals.credits + amount,
+        };
+        batch.insert((TotalsRow::TABLE, totals.key()), Some(totals.value()));
+        drop(view);
+        store.commit(&batch).expect("memory");
+    }
+
+    /// Says one more line, and gives the live engine's books.
+    pub(crate) fn then(&mut self, line: &str) -> BTreeMap<String, (bool, u128)> {
+        self.say(line);
+        let (live, store) = &mut self.live;
+        live.advance(&self.pool, self.pool.size(), u64::MAX, &mut |_| {})
+            .expect("the live engine goes on");
+        books(store)
+    }
+
+    /// Why events were refused, in order.
+    pub(crate) fn refusals(&self) -> Vec<&'static str> {
+        let store = replayed(&self.pool, Money);
+        let mut found = Vec::new();
+        let view = store.view().expect("a view");
+        scan(
+            view.as_ref(),
+            &Span::all(),
+            Order::Forward,
+            |row: RefusedRow| {
+                found.push(row.why.name());
+                ControlFlow::Continue(())
+            },
+        )
+        .expect("rows");
+        found
+    }
+
+    /// Every posting that a block ever made, in order.
+    pub(crate) fn postings(&self, name: &str) -> Vec<PostingRow> {
+        let store = replayed(&self.pool, Money);
+        let view = store.view().expect("a view");
+        let all: Vec<PostingRow> =
+            collect(view.as_ref(), &Span::all(), Order::Forward, usize::MAX).expect("rows");
+        let hash = Hash::of(&[name.as_bytes()]);
+        all.into_iter().filter(|row| row.block == hash).collect()
+    }
+
+    /// Σ of a block's weights.
+    pub(crate) fn weights(&self, name: &str) -> Option<u128> {
+        let store = replayed(&self.pool, Money);
+        let view = store.view().expect("a view");
+        let row = block(view.as_ref(), &Hash::of(&[name.as_bytes()])).expect("rows");
+        row.and_then(|row| row.weights)
+    }
+}
+
+/// Books that are not zero, `reward` left out; it is minus their sum.
+#[track_caller]
+fn books(store: &MemoryStore) -> BTreeMap<String, (bool, u128)> {
+    let view = store.view().expect("a view");
+    let mut found = BTreeMap::new();
+    let (mut put, mut taken) = (0u128, 0u128);
+    scan(
+        view.as_ref(),
+        &Span::all(),
+        Order::Forward,
+        |row: BookRow| {
+            let balance = row.balance();
+            put += balance.credits;
+            taken += balance.debits;
+            if balance.magnitude() != 0 && row.book != Book::Reward {
+                let figure = (balance.is_negative(), balance.magnitude());
+                found.insert(row.book.to_string(), figure);
+            }
+            ControlFlow::Continue(())
+        },
+    )
+    .expect("rows");
+    assert_eq!(put, taken, "debits equal credits");
+    found
+}

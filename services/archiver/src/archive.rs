@@ -1,0 +1,123 @@
+//! The archiver's thread.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use orebook_ledger::archiver::{ArchiveError, Archiver};
+use orebook_ledger::disk::real::RealDisk;
+use orebook_ledger::publisher::PublishError;
+use orebook_ledger::reader::ReadError;
+use orebook_ledger::spool::SpoolError;
+
+use crate::clock::{new_stream, now_ms};
+use crate::shared_log::{LogReader, SharedLog};
+use crate::thread::{Fatal, Running};
+
+/// Records taken in one turn.
+const RECORDS_MAX: usize = 512;
+/// Longest sleep of a turn: checkpoints become due by the clock too.
+const TURN: Duration = Duration::from_millis(25);
+/// Pause after an error that may pass.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What an archiver's thread shows, for metrics.
+#[derive(Debug, Default)]
+pub struct ArchiveStatus {
+    /// Positions read.
+    pub head: AtomicU64,
+    /// Positions that are final.
+    pub final_size: AtomicU64,
+    /// Positions that it signed for.
+    pub signed: AtomicU64,
+    /// When it last signed more than before, milliseconds since 1970.
+    pub signed_at: AtomicU64,
+    /// Turns that ended in an error that may pass.
+    pub errors: AtomicU64,
+}
+
+/// Whether a reader's error passes by itself or with room on the disk.
+pub(crate) fn passes(error: &ReadError) -> bool {
+    match error {
+        ReadError::Log(_)
+        | ReadError::Unopened
+        | ReadError::Missing { .. }
+        | ReadError::Dead { .. } => true,
+        ReadError::Store(error) => error.is_full(),
+        ReadError::Admit(_) => false,
+    }
+}
+
+const fn spool_passes(error: &SpoolError) -> bool {
+    matches!(
+        error,
+        SpoolError::Full(_) | SpoolError::StateFull | SpoolError::Moving
+    )
+}
+
+fn archive_passes(error: &ArchiveError) -> bool {
+    match error {
+        ArchiveError::Read(error) => passes(error),
+        ArchiveError::Spool(error) | ArchiveError::Publish(PublishError::Spool(error)) => {
+            spool_passes(error)
+        }
+        ArchiveError::Publish(PublishError::Admit(_) | PublishError::Refused)
+        | ArchiveError::NotExtending { .. } => false,
+    }
+}
+
+/// Runs an archiver on a thread of its own until it is stopped, or `fatal` is called and it ends.
+///
+/// # Errors
+/// If the system has no thread left.
+pub fn start_archiver(
+    mut archiver: Archiver<RealDisk>,
+    mut log: SharedLog,
+    reader: LogReader,
+    fatal: Fatal,
+) -> io::Result<(Running, Arc<ArchiveStatus>)> {
+    let status = Arc::new(ArchiveStatus::default());
+    let shown = status.clone();
+    let running = Running::start("archiver", move |stop: &AtomicBool| {
+        let mut seen = 0;
+        while !stop.load(Ordering::Acquire) {
+            let longest = match turn(&mut archiver, &mut log, &reader, &shown) {
+                Ok(read) if read == RECORDS_MAX => Duration::ZERO,
+                Ok(_) => TURN,
+                Err(error) if archive_passes(&error) => {
+                    shown.errors.fetch_add(1, Ordering::Relaxed);
+                    tracing::warn!(%error, "the archiver waits");
+                    std::thread::sleep(PAUSE);
+                    TURN
+                }
+                Err(error) => return fatal(&format!("archiver: {error}")),
+            };
+            seen = log.wait(seen, longest);
+        }
+    })?;
+    Ok((running, status))
+}
+
+fn turn(
+    archiver: &mut Archiver<RealDisk>,
+    log: &mut SharedLog,
+    reader: &LogReader,
+    shown: &ArchiveStatus,
+) -> Result<usize, ArchiveError> {
+    let now = now_ms();
+    let read = archiver.tick(log, now, RECORDS_MAX, new_stream())?;
+    let ledger = archiver.reader();
+    if let Some(incarnation) = ledger.incarnation() {
+        reader.taken(incarnation, ledger.forgettable_offset());
+    }
+    shown.head.store(ledger.head().size(), Ordering::Relaxed);
+    shown
+        .final_size
+        .store(ledger.final_size(), Ordering::Relaxed);
+    let signed = archiver.signed().map_or(0, |signed| signed.size);
+    if shown.signed.swap(signed, Ordering::Relaxed) < signed {
+        shown.signed_at.store(now, Ordering::Relaxed);
+    }
+    Ok(read)
+}

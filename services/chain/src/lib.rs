@@ -1,0 +1,23 @@
+//! Chain nodes: what is to be mined, where a found block goes, what became of it.
+//!
+//! Nodes' answers are hostile bytes: limits before parsing, amounts as integers. Only a node that judged a block accepts or
+//! rejects it; everything else is unknown until the chain answers. Nothing here knows miners or the ledger.
+//!
+//! Reading order: [`hash`], [`wire`], [`template`], [`answer`], [`address`], [`rpc`], [`node`], [`nodes`], [`dev`].
+
+pub mod address;
+pub mod answer;
+pub mod dev;
+pub mod hash;
+pub mod node;
+pub mod nodes;
+pub mod rpc;
+pub mod template;
+pub mod wire;
+
+pub use answer::SubmitAnswer;
+pub use dev::{DevBalance, DevChain, DevClock, DevConfig, DevError};
+pub use node::{ChainBlock, ChainHeader, ChainTip, NodeError};
+pub use nodes::{ConfigError, NodeConfig, NodeHealth, NodeKind, Nodes, NodesConfig, Timing, Work};
+pub use rpc::{Credentials, RpcConfig};
+pub use template::{CoinbaseParts, JobParts, Template, TemplateError, TemplateFields, Transaction};

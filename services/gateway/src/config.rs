@@ -1,0 +1,363 @@
+//! What a gateway is told: ports, difficulties, limits. Every limit has a default here and says what happens when it is hit.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use orebook_schema::Work;
+use orebook_schema::genesis::Algorithm;
+use orebook_schema::names::Pot;
+use orebook_schema::units::WorkUnit;
+
+/// Version bits that miners may roll unless configured otherwise (BIP320).
+pub const VERSION_MASK_DEFAULT: u32 = 0x1fff_e000;
+/// Bytes of our part of the extranonce: a session number, big-endian.
+pub const EXTRANONCE1_BYTES: usize = 4;
+/// Bytes of the miner's part unless configured otherwise.
+pub const EXTRANONCE2_BYTES_DEFAULT: usize = 4;
+/// Least time between the beginnings of two commits unless configured otherwise.
+pub const COMMIT_SPACING_DEFAULT: Duration = Duration::from_millis(1);
+/// Largest spacing of commits: a miner should not wait longer for the disk.
+pub const COMMIT_SPACING_MAX: Duration = Duration::from_millis(5);
+/// How far ahead of the clock a share's time may be, seconds: what chains take.
+pub const NTIME_AHEAD_S: u32 = 7_200;
+/// How far this machine's clock and a template's time may be apart, seconds. Beyond it frames stay in the spool, shares are
+/// recorded as before, and an alarm is logged (design, section 3).
+pub const CLOCK_APART_S_MAX: u32 = 7_200;
+/// Most bytes of the text in the coinbase: what `chain` allows, without `/` and the job's number in hex.
+pub const COINBASE_TEXT_BYTES_MAX: usize = orebook_chain::template::TEXT_BYTES_MAX - 9;
+/// Most ports of a gateway.
+pub const PORTS_MAX: usize = 64;
+
+/// A gateway's configuration.
+#[derive(Clone, Debug)]
+pub struct GatewayConfig {
+    /// Proof of work of the coin.
+    pub algorithm: Algorithm,
+    /// Where miners connect, 1 to [`PORTS_MAX`].
+    pub ports: Vec<PortConfig>,
+    /// Output script that blocks pay to: the pool's.
+    pub payout_script: Vec<u8>,
+    /// Text in the coinbase, at most [`COINBASE_TEXT_BYTES_MAX`]; the job's number follows it.
+    pub coinbase_text: String,
+    /// Bytes of the miner's extranonce, 2 to 8.
+    pub extranonce2_bytes: usize,
+    /// Version bits that miners may roll.
+    pub version_mask: u32,
+    /// Least time between the beginnings of two commits, at most [`COMMIT_SPACING_MAX`]. Zero commits as shares come.
+    pub commit_spacing: Duration,
+    /// How long shares of the previous parent's jobs are taken as stale, instead of error 21.
+    pub stale_grace: Duration,
+    /// Limits.
+    pub limits: Limits,
+}
+
+/// A port.
+#[derive(Clone, Debug)]
+pub struct PortConfig {
+    /// Where to listen; port 0 takes any, see `GatewayHandle::addresses`.
+    pub address: SocketAddr,
+    /// The pot that its shares go to.
+    pub pot: Pot,
+    /// How hard its shares are.
+    pub difficulty: DifficultyRule,
+}
+
+/// How hard a port's shares are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DifficultyRule {
+    /// The same for everybody; suggestions change nothing.
+    Fixed(Work),
+    /// Moved so that a session's shares come at a chosen pace.
+    Vardiff(VardiffRule),
+}
+
+/// Variable difficulty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VardiffRule {
+    /// Where a session starts, within the bounds.
+    pub start: Work,
+    /// Least.
+    pub min: Work,
+    /// Most.
+    pub max: Work,
+    /// Time a session should need for a share; at least 10 ms.
+    pub target: Duration,
+    /// Time over which the pace is observed before the difficulty moves; at least `target`.
+    pub retarget: Duration,
+}
+
+/// Work of a difficulty written as a plain decimal, such that the number a miner is shown is exactly it: six decimals, at
+/// least 0.000001. `None` if the text is no plain decimal or the work is out of range.
+#[must_use]
+pub fn difficulty(text: &str, unit: WorkUnit) -> Option<Work> {
+    Work::from_difficulty(text, unit).map(|work| exact(work, unit))
+}
+
+/// The nearest work whose shown difficulty says all of it, so that miner and pool mean the same target. Work below 0.000001
+/// stays as it is.
+#[must_use]
+pub(crate) fn exact(work: Work, unit: WorkUnit) -> Work {
+    let shown = work.shown(unit);
+    Work::from_difficulty(&shown, unit)
+        .filter(|back| back.shown(unit) == shown)
+        .unwrap_or(work)
+}
+
+/// Limits of a gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections of one port. A further one is closed at once.
+    pub connections_per_port: usize,
+    /// Connections of one address over all ports. A further one is closed at once.
+    pub connections_per_address: usize,
+    /// Time to a first successful authorize. Who needs longer is closed.
+    pub login_timeout: Duration,
+    /// Failed logins of one connection. At the last one it is answered, then closed.
+    pub failed_logins_per_connection: u32,
+    /// Failed logins of one address within a minute. Beyond it, new connections of it are closed at once until the minute is
+    /// over.
+    pub failed_logins_per_address: u32,
+    /// Users of one connection. A further authorize is refused with error 24.
+    pub users_per_connection: usize,
+    /// Refused shares (20, 22, 23) in a row of one connection, not counting stale ones. At the last one it is answered, then
+    /// closed: it wastes hashing on both ends.
+    pub bad_shares_in_a_row: u32,
+    /// Unanswered shares of one connection. It is read on when answers left.
+    pub unanswered_per_connection: usize,
+    /// Unanswered shares of all connections. Sockets are read on when answers left.
+    pub unanswered: usize,
+    /// Bytes that a connection's peer has not read yet. Beyond it the connection is closed.
+    pub backlog_bytes: usize,
+    /// How long a peer may take nothing of what waits for it. Beyond it the connection is closed.
+    pub write_timeout: Duration,
+    /// Jobs that are kept. The oldest go: their shares are answered with error 21.
+    pub jobs: usize,
+    /// Shares remembered for one job to tell duplicates. Reaching it makes a new job from the same template.
+    pub seen_per_job: usize,
+    /// Shares remembered over all jobs. Beyond it the oldest jobs go. A single job beyond it answers error 20.
+    pub seen: usize,
+    /// Names of one account that are recorded within an hour. A further one is recorded as `other`.
+    pub names_per_account: usize,
+    /// Silence after which everybody gets a new job from the same template; keeps connections alive.
+    pub renotify: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_per_port: 16_384,
+            connections_per_address: 16_384,
+            login_timeout: Duration::from_secs(30),
+            failed_logins_per_connection: 8,
+            failed_logins_per_address: 600,
+            users_per_connection: 256,
+            bad_shares_in_a_row: 1_000,
+            unanswered_per_connection: 1_024,
+            unanswered: 65_536,
+            backlog_bytes: 65_536,
+            write_timeout: Duration::from_secs(60),
+            jobs: 64,
+            seen_per_job: 2_000_000,
+            seen: 16_000_000,
+            names_per_account: 1_000,
+            renotify: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Why a configuration is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// No port, or more than [`PORTS_MAX`].
+    #[error("a gateway has 1 to {PORTS_MAX} ports, not {0}")]
+    Ports(usize),
+    /// The algorithm is not built.
+    #[error("shares of {} cannot be checked by this software", .0.name())]
+    Algorithm(Algorithm),
+    /// The miner's extranonce is out of range.
+    #[error("extranonce2 has 2 to 8 bytes, not {0}")]
+    Extranonce2(usize),
+    /// The coinbase's text is too long.
+    #[error("the coinbase text of {0} bytes is longer than {COINBASE_TEXT_BYTES_MAX}")]
+    CoinbaseText(usize),
+    /// Commits are too far apart.
+    #[error("commits are at most {COMMIT_SPACING_MAX:?} apart, not {0:?}")]
+    CommitSpacing(Duration),
+    /// A port's vardiff contradicts itself.
+    #[error("port {0}: {1}")]
+    Vardiff(SocketAddr, &'static str),
+    /// A limit of zero, which nobody could meet.
+    #[error("the limit `{0}` is zero")]
+    Zero(&'static str),
+}
+
+impl GatewayConfig {
+    /// Checks the figures that contradict each other or no gateway could work with.
+    ///
+    /// # Errors
+    /// The first [`ConfigError`] in the order of its variants.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if !(1..=PORTS_MAX).contains(&self.ports.len()) {
+            return Err(ConfigError::Ports(self.ports.len()));
+        }
+        if !matches!(self.algorithm, Algorithm::Sha256d | Algorithm::Scrypt) {
+            return Err(ConfigError::Algorithm(self.algorithm));
+        }
+        if !(2..=8).contains(&self.extranonce2_bytes) {
+            return Err(ConfigError::Extranonce2(self.extranonce2_bytes));
+        }
+        if COINBASE_TEXT_BYTES_MAX < self.coinbase_text.len() {
+            return Err(ConfigError::CoinbaseText(self.coinbase_text.len()));
+        }
+        if COMMIT_SPACING_MAX < self.commit_spacing {
+            return Err(ConfigError::CommitSpacing(self.commit_spacing));
+        }
+        for port in &self.ports {
+            if let DifficultyRule::Vardiff(rule) = port.difficulty {
+                rule.check()
+                    .map_err(|what| ConfigError::Vardiff(port.address, what))?;
+            }
+        }
+        self.limits.check()
+    }
+}
+
+impl VardiffRule {
+    fn check(&self) -> Result<(), &'static str> {
+        if self.max < self.min {
+            Err("the least difficulty is above the most")
+        } else if self.start < self.min || self.max < self.start {
+            Err("the first difficulty is outside of the bounds")
+        } else if self.target < Duration::from_millis(10) {
+            Err("a share needs at least 10 ms")
+        } else if self.retarget < self.target {
+            Err("the pace is observed for at least the time of a share")
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Limits {
+    fn check(&self) -> Result<(), ConfigError> {
+        let zeros = [
+            ("connections_per_port", self.connections_per_port == 0),
+            ("connections_per_address", self.connections_per_address == 0),
+            ("login_timeout", self.login_timeout.is_zero()),
+            (
+                "failed_logins_per_connection",
+                self.failed_logins_per_connection == 0,
+            ),
+            (
+                "failed_logins_per_address",
+                self.failed_logins_per_address == 0,
+            ),
+            ("users_per_connection", self.users_per_connection == 0),
+            ("bad_shares_in_a_row", self.bad_shares_in_a_row == 0),
+            (
+                "unanswered_per_connection",
+                self.unanswered_per_connection == 0,
+            ),
+            ("unanswered", self.unanswered == 0),
+            ("backlog_bytes", self.backlog_bytes == 0),
+            ("write_timeout", self.write_timeout.is_zero()),
+            ("jobs", self.jobs == 0),
+            ("seen_per_job", self.seen_per_job == 0),
+            ("seen", self.seen == 0),
+            ("names_per_account", self.names_per_account == 0),
+            ("renotify", self.renotify.is_zero()),
+        ];
+        let zero = zeros.iter().find(|(_, zero)| *zero);
+        zero.map_or(Ok(()), |(name, _)| Err(ConfigError::Zero(name)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> GatewayConfig {
+        let work = |text| difficulty(text, WorkUnit::Sha256d).unwrap();
+        GatewayConfig {
+            algorithm: Algorithm::Sha256d,
+            ports: vec![PortConfig {
+                address: SocketAddr::from(([127, 0, 0, 1], 0)),
+                pot: Pot(0),
+                difficulty: DifficultyRule::Vardiff(VardiffRule {
+                    start: work("1"),
+                    min: work("0.0001"),
+                    max: work("1000"),
+                    target: Duration::from_secs(10),
+                    retarget: Duration::from_secs(60),
+                }),
+            }],
+            payout_script: vec![0x51],
+            coinbase_text: "orebook".to_owned(),
+            extranonce2_bytes: EXTRANONCE2_BYTES_DEFAULT,
+            version_mask: VERSION_MASK_DEFAULT,
+            commit_spacing: COMMIT_SPACING_DEFAULT,
+            stale_grace: Duration::from_secs(5),
+            limits: Limits::default(),
+        }
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused_and_named() {
+        type Change = fn(&mut GatewayConfig);
+        let rule = |config: &mut GatewayConfig, change: fn(&mut VardiffRule)| {
+            if let DifficultyRule::Vardiff(rule) = &mut config.ports[0].difficulty {
+                change(rule);
+            }
+        };
+        let table: [(&str, Change); 8] = [
+            ("ports", |config| config.ports.clear()),
+            ("checked", |config| config.algorithm = Algorithm::Ethash),
+            ("extranonce2", |config| config.extranonce2_bytes = 9),
+            ("text", |config| config.coinbase_text = "x".repeat(24)),
+            ("apart", |config| {
+                config.commit_spacing = Duration::from_millis(6)
+            }),
+            ("`jobs`", |config| config.limits.jobs = 0),
+            ("`renotify`", |config| {
+                config.limits.renotify = Duration::ZERO
+            }),
+            ("`write_timeout`", |config| {
+                config.limits.write_timeout = Duration::ZERO
+            }),
+        ];
+        assert_eq!(config().check(), Ok(()));
+        for (what, change) in table {
+            let mut wrong = config();
+            change(&mut wrong);
+            let said = wrong.check().unwrap_err().to_string();
+            assert!(said.contains(what), "{what}: {said}");
+        }
+        type ChangeRule = fn(&mut VardiffRule);
+        let table: [(&str, ChangeRule); 4] = [
+            ("least", |rule| std::mem::swap(&mut rule.min, &mut rule.max)),
+            ("first", |rule| rule.start = Work::new(1).unwrap()),
+            ("10 ms", |rule| rule.target = Duration::ZERO),
+            ("observed", |rule| rule.retarget = Duration::from_secs(9)),
+        ];
+        for (what, change) in table {
+            let mut wrong = config();
+            rule(&mut wrong, change);
+            let said = wrong.check().unwrap_err().to_string();
+            assert!(said.contains(what), "{what}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_difficulty_is_exactly_what_is_shown() {
+        for text in ["0.0001", "0.003", "1", "1024", "123456.789", "0.000001"] {
+            let work = difficulty(text, WorkUnit::Sha256d).unwrap();
+            assert_eq!(work.shown(WorkUnit::Sha256d), text);
+            assert_eq!(difficulty(text, WorkUnit::Scrypt), Some(work));
+        }
+        // What no miner could be told is the nearest that one can.
+        let rounded = difficulty("0.12345678", WorkUnit::Sha256d);
+        assert_eq!(rounded, difficulty("0.123457", WorkUnit::Sha256d));
+        assert_eq!(difficulty("0", WorkUnit::Sha256d), None);
+        assert_eq!(difficulty("-1", WorkUnit::Sha256d), None);
+    }
+}

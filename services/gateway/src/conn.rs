@@ -1,0 +1,293 @@
+//! A connection: its socket, what it has said so far, and what it has not read yet. An idle one owns no buffer.
+
+use std::io::{self, Read, Write};
+use std::net::IpAddr;
+use std::time::Instant;
+
+use mio::net::TcpStream;
+use orebook_schema::Work;
+use orebook_schema::names::{Account, WorkerName};
+use orebook_schema::units::{U256, WorkUnit};
+use orebook_stratum::write::write_set_difficulty;
+use orebook_stratum::{DifficultyText, Id, Session};
+
+use crate::batch::{JobKey, WorkerKey};
+use crate::jobs::LiveJob;
+use crate::vardiff::Vardiff;
+
+/// Spare buffers that are kept for connections with something to say.
+const SPARE_MAX: usize = 1_024;
+/// A spare buffer larger than this is given back to the system.
+const SPARE_BYTES_MAX: usize = 16_384;
+
+/// Why a connection is closed by us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// It ended, or the socket failed.
+    Left,
+    Protocol,
+    TlsOnPlain,
+    SlowReader,
+    LoginTimeout,
+    FailedLogins,
+    BadShares,
+    NoWork,
+    /// The gateway stops.
+    Stopping,
+}
+
+/// A user of a session.
+#[derive(Clone, Debug)]
+pub(crate) struct User {
+    /// As it was written at authorize.
+    pub(crate) text: Box<str>,
+    pub(crate) account: Account,
+    pub(crate) name: WorkerName,
+    /// How the writer knows it, since its first accepted share, with the version mask it has there.
+    pub(crate) introduced: Option<(WorkerKey, u32)>,
+}
+
+/// What a session's shares of a job must be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Due {
+    pub(crate) work: Work,
+    pub(crate) target: U256,
+}
+
+/// What a session was sent last.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sent {
+    pub(crate) job: JobKey,
+    pub(crate) parent: u32,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Conn {
+    pub(crate) stream: TcpStream,
+    pub(crate) generation: u32,
+    /// Index of its port.
+    pub(crate) port: usize,
+    pub(crate) address: IpAddr,
+    pub(crate) since: Instant,
+    /// Session number, once subscribed.
+    pub(crate) number: Option<u32>,
+    pub(crate) session: Session,
+    /// By [`orebook_stratum::UserNumber`].
+    pub(crate) users: Vec<User>,
+    pub(crate) vardiff: Vardiff,
+    /// From which job on which difficulty holds, ascending.
+    works: Vec<(JobKey, Due)>,
+    pub(crate) sent: Option<Sent>,
+    /// Bytes of a line that is not whole yet.
+    pub(crate) partial: Vec<u8>,
+    /// What the peer has not taken yet.
+    out: Vec<u8>,
+    /// Since when the peer takes nothing.
+    pub(crate) blocked: Option<Instant>,
+    /// Replies in batches.
+    pub(crate) waiting: u32,
+    /// Claims of this turn that have no verdict yet.
+    pub(crate) claims: u32,
+    /// It may have bytes to be read.
+    pub(crate) is_ready: bool,
+    /// It is read on when it has taken its answers.
+    pub(crate) is_parked: bool,
+    /// Its end stands behind the last bytes: no further event tells of it.
+    pub(crate) is_ending: bool,
+    /// It waits for a job with another difficulty.
+    pub(crate) wants_job: bool,
+    pub(crate) has_said_anything: bool,
+    pub(crate) failed_logins: u32,
+    pub(crate) bad_shares: u32,
+    /// Closed once everything is answered and taken.
+    pub(crate) closing: Option<Cause>,
+}
+
+/// What a read found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// So many bytes; there may be more.
+    More(usize),
+    /// So many bytes, and no more now.
+    Last(usize),
+    /// The peer sends no more.
+    End,
+}
+
+impl Conn {
+    pub(crate) fn new(
+        stream: TcpStream,
+        generation: u32,
+        (port, address): (usize, IpAddr),
+        session: Session,
+        vardiff: Vardiff,
+    ) -> Self {
+        Self {
+            stream,
+            generation,
+            port,
+            address,
+            since: Instant::now(),
+            number: None,
+            session,
+            users: Vec::new(),
+            vardiff,
+            works: Vec::new(),
+            sent: None,
+            partial: Vec::new(),
+            out: Vec::new(),
+            blocked: None,
+            waiting: 0,
+            claims: 0,
+            is_ready: true,
+            is_parked: false,
+            is_ending: false,
+            wants_job: false,
+            has_said_anything: false,
+            failed_logins: 0,
+            bad_shares: 0,
+            closing: None,
+        }
+    }
+
+    /// Reads once.
+    ///
+    /// # Errors
+    /// The socket's; the connection is lost.
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Found> {
+        loop {
+            return match self.stream.read(buffer) {
+                Ok(0) => Ok(Found::End),
+                // epoll(7): a short read of a stream says that it is drained, but for its end.
+                Ok(len) if len < buffer.len() && !self.is_ending => Ok(Found::Last(len)),
+                Ok(len) => Ok(Found::More(len)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Found::Last(0)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => Err(error),
+            };
+        }
+    }
+
+    /// What is to be said next; a spare buffer is taken if it had none.
+    pub(crate) fn out(&mut self, spare: &mut Vec<Vec<u8>>) -> &mut Vec<u8> {
+        if self.out.capacity() == 0
+            && let Some(buffer) = spare.pop()
+        {
+            self.out = buffer;
+        }
+        &mut self.out
+    }
+
+    /// Whether nothing is left to be taken by the peer.
+    pub(crate) const fn is_flushed(&self) -> bool {
+        self.out.is_empty()
+    }
+
+    /// Bytes that the peer has not taken yet.
+    pub(crate) const fn backlog(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Writes what the socket takes.
+    ///
+    /// # Errors
+    /// The socket's; the connection is lost.
+    pub(crate) fn flush(&mut self, spare: &mut Vec<Vec<u8>>, now: Instant) -> io::Result<()> {
+        let mut done = 0;
+        while let Some(left) = self.out.get(done..).filter(|left| !left.is_empty()) {
+            match self.stream.write(left) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(len) => done += len,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if done == self.out.len() {
+            self.blocked = None;
+            let mut buffer = std::mem::take(&mut self.out);
+            if spare.len() < SPARE_MAX
+                && 0 < buffer.capacity()
+                && buffer.capacity() <= SPARE_BYTES_MAX
+            {
+                buffer.clear();
+                spare.push(buffer);
+            }
+        } else {
+            self.out.drain(..done);
+            if 0 < done {
+                self.blocked = None;
+            }
+            self.blocked.get_or_insert(now);
+        }
+        Ok(())
+    }
+
+    /// Whether work may be handed to it.
+    pub(crate) fn is_miner(&self) -> bool {
+        self.closing.is_none() && self.session.may_send_work()
+    }
+
+    /// The difficulty that a job was sent with; `None` if it is older than what this session was ever sent.
+    pub(crate) fn work_of(&self, job: JobKey) -> Option<Due> {
+        let sent = self.works.iter().rev().find(|(from, _)| *from <= job);
+        sent.map(|(_, due)| *due)
+    }
+
+    /// If its difficulty is another than that of its last job, it wants a new job.
+    pub(crate) fn note_difficulty(&mut self) {
+        let wanted = self.vardiff.wanted();
+        self.wants_job = self.works.last().is_some_and(|(_, due)| due.work != wanted);
+    }
+
+    /// Sends a job, with a new difficulty before it if there is one, unless it has this one or a newer. Whether it did.
+    pub(crate) fn send_job(
+        &mut self,
+        job: &LiveJob,
+        oldest: JobKey,
+        unit: WorkUnit,
+        spare: &mut Vec<Vec<u8>>,
+    ) -> bool {
+        if !self.is_miner() || self.sent.is_some_and(|sent| job.key <= sent.job) {
+            return false;
+        }
+        let clean = self.sent.is_none_or(|sent| sent.parent != job.parent);
+        let wanted = self.vardiff.wanted();
+        let differs = self.works.last().is_none_or(|(_, due)| due.work != wanted);
+        let text = DifficultyText::parse(&wanted.shown(unit)).filter(|_| differs);
+        let out = self.out(spare);
+        if let Some(text) = &text {
+            write_set_difficulty(out, text);
+        }
+        out.extend_from_slice(job.notification(clean));
+        if differs {
+            let needless = self.works.iter().rposition(|(from, _)| *from <= oldest);
+            self.works.drain(..needless.unwrap_or(0));
+            let due = Due {
+                work: wanted,
+                target: wanted.target(unit),
+            };
+            self.works.push((job.key, due));
+        }
+        self.wants_job = false;
+        self.sent = Some(Sent {
+            job: job.key,
+            parent: job.parent,
+        });
+        true
+    }
+}
+
+/// An error reply in our own words, which are plain ASCII without quotes or backslashes; others are shown as `?`.
+pub(crate) fn reply_why(out: &mut Vec<u8>, id: &Id, result: &str, code: u8, why: &str) {
+    let legal = |c: char| matches!(c, ' '..='~') && c != '"' && c != '\\';
+    let why: String = why
+        .chars()
+        .map(|c| if legal(c) { c } else { '?' })
+        .collect();
+    out.extend_from_slice(b"{\"id\":");
+    out.extend_from_slice(id.bytes());
+    let rest = format!(",\"result\":{result},\"error\":[{code},\"{why}\",null]}}\n");
+    out.extend_from_slice(rest.as_bytes());
+}

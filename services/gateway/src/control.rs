@@ -1,0 +1,192 @@
+//! `control` beside the spool: the policy that jobs may cite, as of a final size, so that a gateway starts with everything
+//! else down. Replaced whole, by write, sync, rename and sync of the folder.
+//!
+//! Bytes: magic `OREC`, ledger 16, final size `u64`, root 32, the place of the policy's event (`at`), length `u32`, a
+//! canonical policy event, CRC32C of all that.
+
+use std::sync::Arc;
+
+use orebook_ledger::disk::{Disk, DiskError, DiskFile, DiskResult};
+use orebook_ledger::reader::Reader;
+use orebook_schema::bytes::{Reader as Bytes, Write};
+use orebook_schema::event::{PolicyChange, RawEvent};
+use orebook_schema::{At, DecodeError, Event, Hash, LedgerId, Policy};
+
+const MAGIC: [u8; 4] = *b"OREC";
+/// Longest file: the head and a policy of 16 pots, with room.
+const FILE_BYTES_MAX: u64 = 4_096;
+const NAME: &str = "control";
+
+/// What a gateway knows of the ledger's rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Control {
+    pub(crate) ledger: LedgerId,
+    /// Final size it is of.
+    pub(crate) size: u64,
+    /// Root of the tree of that size.
+    pub(crate) root: Hash,
+    /// Place of the newest policy that is obeyed and final.
+    pub(crate) at: At,
+    pub(crate) policy: Arc<Policy>,
+}
+
+impl Control {
+    /// As a mirror has it; none before its genesis is final.
+    pub(crate) fn of<D: Disk + Clone>(reader: &Reader<D>) -> Option<Self> {
+        let settled = reader.settled();
+        let (at, obeyed) = settled.authority()?.newest_policy();
+        let obeyed = obeyed.filter(|obeyed| obeyed.effective < reader.final_size())?;
+        Some(Self {
+            ledger: settled.ledger(),
+            size: reader.final_size(),
+            root: settled.root(),
+            at,
+            policy: Arc::clone(&obeyed.policy),
+        })
+    }
+
+    /// What lies beside the spool; none if nothing does, or nothing whole, or another ledger's.
+    ///
+    /// # Errors
+    /// [`DiskError`].
+    pub(crate) fn load<D: Disk>(disk: &D, dir: &str, ledger: LedgerId) -> DiskResult<Option<Self>> {
+        let file = match disk.open(&format!("{dir}/{NAME}")) {
+            Err(DiskError::NotFound { .. }) => return Ok(None),
+            other => other?,
+        };
+        let len = file.len()?.min(FILE_BYTES_MAX);
+        let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
+        file.read_at(0, &mut bytes)?;
+        let found = Self::read(&bytes).ok();
+        Ok(found.filter(|control| control.ledger == ledger))
+    }
+
+    /// Replaces the file; durable on return.
+    ///
+    /// # Errors
+    /// [`DiskError`]; the former file stands then.
+    pub(crate) fn save<D: Disk>(&self, disk: &D, dir: &str) -> DiskResult<()> {
+        let (new, path) = (format!("{dir}/{NAME}.new"), format!("{dir}/{NAME}"));
+        match disk.remove(&new) {
+            Ok(()) | Err(DiskError::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let mut file = disk.create(&new)?;
+        file.write_at(0, &self.to_bytes())?;
+        file.sync()?;
+        disk.rename(&new, &path)?;
+        disk.sync_dir(dir)
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let change = PolicyChange {
+            expects: At::default(),
+            policy: (*self.policy).clone(),
+        };
+        let event = Event::Policy(Box::new(change)).to_bytes(0);
+        let mut out = Vec::with_capacity(128 + event.len());
+        out.put(&MAGIC);
+        out.put(&self.ledger.0);
+        out.put(&self.size.to_le_bytes());
+        out.put(&self.root.0);
+        out.put_at(self.at);
+        out.put(&u32::try_from(event.len()).unwrap_or(u32::MAX).to_le_bytes());
+        out.put(&event);
+        let crc = crc32c::crc32c(&out);
+        out.put(&crc.to_le_bytes());
+        out
+    }
+
+    fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let wrong = DecodeError::Value("control");
+        let (covered, crc) = bytes.split_last_chunk::<4>().ok_or(wrong)?;
+        let mut reader = Bytes::new(covered, "control");
+        let magic: [u8; 4] = reader.array()?;
+        if magic != MAGIC || crc32c::crc32c(covered) != u32::from_le_bytes(*crc) {
+            return Err(wrong);
+        }
+        let ledger = LedgerId(reader.array()?);
+        let (size, root, at) = (reader.u64()?, reader.hash()?, reader.at()?);
+        let len = usize::try_from(reader.u32()?).unwrap_or(usize::MAX);
+        let event = reader.take(len)?;
+        reader.end()?;
+        let Event::Policy(change) = RawEvent::one(event)?.decode()? else {
+            return Err(wrong);
+        };
+        Ok(Self {
+            ledger,
+            size,
+            root,
+            at,
+            policy: Arc::new(change.policy),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use orebook_ledger::disk::real::RealDisk;
+    use orebook_schema::names::Pot;
+    use orebook_schema::policy::{NetworkFees, PotRules, Scheme};
+
+    use super::*;
+
+    fn control() -> Control {
+        let pot = PotRules {
+            pot: Pot(3),
+            scheme: Scheme::Pplns,
+            n_ppm: 2_000_000,
+            fee_ppm: 10_000,
+            bonus_ppm: 0,
+            stale_ppm: 0,
+            keep_tx_fees: false,
+        };
+        let policy = Policy {
+            pots: vec![pot],
+            immature_depth: 1,
+            confirmed_depth: 100,
+            orphan_depth: 10,
+            threshold: 5,
+            network_fees: NetworkFees::Pool,
+        };
+        Control {
+            ledger: LedgerId([1; 16]),
+            size: 77,
+            root: Hash([2; 32]),
+            at: At {
+                position: 9,
+                index: 4,
+            },
+            policy: Arc::new(policy),
+        }
+    }
+
+    #[test]
+    fn what_was_saved_is_found_again_and_replaced_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = RealDisk::new(dir.path().to_path_buf());
+        disk.create_dir("gateway").unwrap();
+        let mut control = control();
+        let load = || Control::load(&disk, "gateway", LedgerId([1; 16])).unwrap();
+        assert_eq!(load(), None);
+        for size in [77, 78, 1 << 40] {
+            control.size = size;
+            control.save(&disk, "gateway").unwrap();
+            assert_eq!(load().as_ref(), Some(&control));
+        }
+        let other = Control::load(&disk, "gateway", LedgerId([2; 16])).unwrap();
+        assert_eq!(other, None, "another ledger's is none");
+    }
+
+    #[test]
+    fn a_file_that_is_not_whole_is_none() {
+        let bytes = control().to_bytes();
+        assert_eq!(Control::read(&bytes), Ok(control()));
+        for at in 0..bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1;
+            assert!(Control::read(&flipped).is_err(), "byte {at}");
+            assert!(Control::read(&bytes[..at]).is_err(), "{at} bytes");
+        }
+    }
+}

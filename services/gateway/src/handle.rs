@@ -1,0 +1,222 @@
+//! Starting, feeding, watching and stopping a gateway.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::thread::{Builder, JoinHandle};
+
+use mio::{Poll, Waker};
+use orebook_chain::Template;
+use orebook_ledger::disk::real::RealDisk;
+use orebook_ledger::disk::{Disk as _, DiskError};
+use orebook_ledger::log::Log;
+use orebook_ledger::reader::Reader;
+use orebook_ledger::spool::{Spool, SpoolError};
+use orebook_schema::{Account, Hash};
+
+use crate::bridge::{Bridge, lock};
+use crate::config::{ConfigError, GatewayConfig};
+use crate::control::Control;
+use crate::doors::Doors;
+use crate::looper::{Loop, LoopParts, WAKER};
+use crate::metrics::{Metrics, Shared};
+use crate::writer::{Fatal, Writer, WriterParts};
+
+/// Tells whose a login is: a payout address or a registered name. What is wrong with it is shown to the miner, so it must say
+/// nothing secret.
+pub type ParseAccount = Box<dyn Fn(&str) -> Result<Account, String> + Send>;
+
+/// A block on its way to the nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundBlock {
+    /// Its hash, header order.
+    pub hash: Hash,
+    /// Its height.
+    pub height: u64,
+    /// The whole block, as `submitblock` takes it.
+    pub block: Vec<u8>,
+}
+
+/// What a gateway is made of.
+pub struct GatewayParts<L> {
+    /// Its spool, opened and not begun.
+    pub spool: Spool<RealDisk>,
+    /// The process's reader of the ledger, polled by a thread of its own.
+    pub mirror: Arc<Mutex<Reader<RealDisk>>>,
+    /// Where frames go.
+    pub log: L,
+    /// The disk of `control_dir`.
+    pub disk: RealDisk,
+    /// Folder in which `control` is kept, beside the spool. Made if it does not exist.
+    pub control_dir: String,
+    /// Tells whose a login is.
+    pub parse_account: ParseAccount,
+    /// Takes a found block before its share is recorded. Must hand it on and return: the loop waits for it.
+    pub on_block: Box<dyn Fn(FoundBlock) + Send>,
+    /// Called when the process must end; nobody is answered any more.
+    pub fatal: Fatal,
+}
+
+/// Why a gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Its spool. A full one is no error: miners are sent away until it has room.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// `control` cannot be read.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// A port cannot be opened.
+    #[error("cannot listen at {address}: {cause}")]
+    Listen {
+        /// The port's address.
+        address: SocketAddr,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// The system has no thread or no poll left.
+    #[error("the system gives no thread or no poll: {0}")]
+    System(#[from] io::Error),
+}
+
+/// What the handle tells the loop: the newest of each.
+#[derive(Debug, Default)]
+pub(crate) struct Mail {
+    pub(crate) work: Option<Result<Arc<Template>, String>>,
+    pub(crate) stop: bool,
+}
+
+/// A running gateway. Dropped, it goes on; [`GatewayHandle::stop`] ends it.
+pub struct GatewayHandle {
+    mail: Arc<Mutex<Mail>>,
+    bridge: Arc<Bridge>,
+    metrics: Arc<Shared>,
+    addresses: Vec<SocketAddr>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// The service.
+#[derive(Debug)]
+pub struct Gateway;
+
+impl Gateway {
+    /// Opens the spool's epoch, then the ports, and starts two threads: the loop of the connections and the writer of the
+    /// spool. Miners are sent away with a reason until there is a template and a final policy.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start<L: Log + Send + 'static>(
+        config: GatewayConfig,
+        parts: GatewayParts<L>,
+    ) -> Result<GatewayHandle, StartError> {
+        config.check()?;
+        let poll = Poll::new()?;
+        let bridge = Arc::new(Bridge::new(Waker::new(poll.registry(), WAKER)?));
+        let metrics = Arc::new(Shared::default());
+        parts.disk.create_dir(&parts.control_dir)?;
+        let ledger = lock(&parts.mirror).head().ledger();
+        let control = Control::load(&parts.disk, &parts.control_dir, ledger)?;
+        let writer = Writer::begin(
+            WriterParts {
+                spool: parts.spool,
+                mirror: parts.mirror,
+                log: parts.log,
+                disk: parts.disk,
+                control_dir: parts.control_dir,
+                bridge: Arc::clone(&bridge),
+                metrics: Arc::clone(&metrics),
+                spacing: config.commit_spacing,
+                fatal: parts.fatal,
+            },
+            control,
+        )?;
+        let doors = Doors::open(poll.registry(), &config.ports, config.limits)
+            .map_err(|(address, cause)| StartError::Listen { address, cause })?;
+        let addresses = doors.addresses();
+        let mail = Arc::new(Mutex::new(Mail::default()));
+        let looping = Loop::new(LoopParts {
+            config,
+            parse_account: parts.parse_account,
+            on_block: parts.on_block,
+            poll,
+            doors,
+            bridge: Arc::clone(&bridge),
+            mail: Arc::clone(&mail),
+            metrics: Arc::clone(&metrics),
+        });
+        let writer = Builder::new()
+            .name("gateway-writer".to_owned())
+            .spawn(move || writer.run())?;
+        let looping = Builder::new()
+            .name("gateway-loop".to_owned())
+            .spawn(move || looping.run())?;
+        Ok(GatewayHandle {
+            mail,
+            bridge,
+            metrics,
+            addresses,
+            threads: vec![looping, writer],
+        })
+    }
+}
+
+impl GatewayHandle {
+    /// Miners work on this from now on.
+    pub fn template(&self, template: Arc<Template>) {
+        self.put(Ok(template));
+    }
+
+    /// No node has fresh work: miners are told why, in plain ASCII, and sent away, so that their own fail-over acts.
+    pub fn no_work(&self, why: &str) {
+        self.put(Err(why.to_owned()));
+    }
+
+    fn put(&self, work: Result<Arc<Template>, String>) {
+        lock(&self.mail).work = Some(work);
+        self.bridge.wake();
+    }
+
+    /// Where it listens, in the order of the configured ports.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// What it did so far.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        self.metrics.read()
+    }
+
+    /// Stops accepting, answers what was asked, sends what the ledger takes now, and waits for the threads. What the ledger
+    /// does not take stays in the spool. The mirror should still run meanwhile.
+    ///
+    /// # Errors
+    /// The panic of a thread.
+    pub fn stop(self) -> std::thread::Result<()> {
+        lock(&self.mail).stop = true;
+        self.bridge.wake();
+        let results: Vec<_> = self.threads.into_iter().map(JoinHandle::join).collect();
+        results.into_iter().collect()
+    }
+}
+
+impl fmt::Debug for GatewayHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GatewayHandle")
+            .field("addresses", &self.addresses)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<L> fmt::Debug for GatewayParts<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GatewayParts")
+            .field("control_dir", &self.control_dir)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,247 @@
+//! The job book: live jobs with everything their shares need, oldest first.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use orebook_chain::{CoinbaseParts, JobParts, Template, TemplateError};
+use orebook_pow::PreparedJob;
+use orebook_schema::genesis::Algorithm;
+use orebook_schema::work::Job;
+use orebook_stratum::write::write_notify;
+
+use crate::batch::{JobKey, Tagged};
+use crate::bridge::Terms;
+use crate::clock::now_ms;
+use crate::config::{EXTRANONCE1_BYTES, GatewayConfig};
+use crate::seen::Seen;
+
+/// A live job.
+#[derive(Debug)]
+pub(crate) struct LiveJob {
+    pub(crate) key: JobKey,
+    pub(crate) template: Arc<Template>,
+    pub(crate) prepared: PreparedJob,
+    /// Header version before rolling.
+    pub(crate) version: u32,
+    /// Grows with each new parent.
+    pub(crate) parent: u32,
+    pub(crate) seen: Seen,
+    pub(crate) made: Instant,
+    /// Its notification, clean and not clean.
+    clean_line: Box<[u8]>,
+    line: Box<[u8]>,
+}
+
+/// Whether a job's shares are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Freshness {
+    /// Of the present parent.
+    Fresh,
+    /// Of the parent before, within the grace.
+    Stale,
+}
+
+/// What a new job is made of.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) template: &'a Arc<Template>,
+    /// When the template came: the job's time goes on from there.
+    pub(crate) since: Instant,
+    pub(crate) terms: &'a Terms,
+    pub(crate) now: Instant,
+}
+
+/// What a job becomes in the ledger.
+pub(crate) type Announced = (JobKey, Arc<Job>, Tagged);
+
+/// Live jobs. Keys are consecutive: only the oldest go.
+#[derive(Debug)]
+pub(crate) struct JobBook {
+    algorithm: Algorithm,
+    payout_script: Vec<u8>,
+    text: String,
+    extranonce_bytes: usize,
+    grace: Duration,
+    jobs_max: usize,
+    seen_max: usize,
+    live: VecDeque<LiveJob>,
+    next: u32,
+    parent: u32,
+    /// When the present parent came.
+    parent_since: Instant,
+    /// Shares of the last job that went: the next ones are presized by it.
+    expected: usize,
+    /// Jobs that went since they were last asked for.
+    gone: Vec<JobKey>,
+}
+
+/// Where a process begins to number jobs: what a miner still has of a former life is unknown here, and answered with 21. A
+/// life makes fewer than one job a millisecond; after 24 days numbers come again.
+const fn first_key(now_ms: u64) -> u32 {
+    let [a, b, c, d, ..] = (now_ms % (1 << 31)).to_le_bytes();
+    u32::from_le_bytes([a, b, c, d])
+}
+
+impl JobBook {
+    pub(crate) fn new(config: &GatewayConfig) -> Self {
+        Self {
+            algorithm: config.algorithm,
+            payout_script: config.payout_script.clone(),
+            text: config.coinbase_text.clone(),
+            extranonce_bytes: EXTRANONCE1_BYTES + config.extranonce2_bytes,
+            grace: config.stale_grace,
+            jobs_max: config.limits.jobs,
+            seen_max: config.limits.seen,
+            live: VecDeque::new(),
+            next: first_key(now_ms()),
+            parent: 0,
+            parent_since: Instant::now(),
+            expected: 0,
+            gone: Vec::new(),
+        }
+    }
+
+    /// The newest job.
+    pub(crate) fn newest(&self) -> Option<&LiveJob> {
+        self.live.back()
+    }
+
+    /// Key of the oldest live job.
+    pub(crate) fn oldest(&self) -> JobKey {
+        self.live.front().map_or(JobKey(self.next), |job| job.key)
+    }
+
+    /// A live job.
+    pub(crate) fn get(&self, key: JobKey) -> Option<&LiveJob> {
+        self.live.get(self.index(key)?)
+    }
+
+    /// A live job.
+    pub(crate) fn get_mut(&mut self, key: JobKey) -> Option<&mut LiveJob> {
+        let index = self.index(key)?;
+        self.live.get_mut(index)
+    }
+
+    fn index(&self, key: JobKey) -> Option<usize> {
+        let first = self.live.front()?.key;
+        usize::try_from(key.0.checked_sub(first.0)?).ok()
+    }
+
+    /// Whether shares of a job are taken; `None` if it is not known, or no longer.
+    pub(crate) fn freshness(&self, key: JobKey, now: Instant) -> Option<Freshness> {
+        let job = self.get(key)?;
+        if job.parent == self.parent {
+            Some(Freshness::Fresh)
+        } else if now.saturating_duration_since(self.parent_since) <= self.grace {
+            Some(Freshness::Stale)
+        } else {
+            None
+        }
+    }
+
+    /// Makes a job. A template with another parent makes the jobs before it stale.
+    ///
+    /// # Errors
+    /// [`TemplateError`] of the configured coinbase parts; nothing changed then.
+    pub(crate) fn make(&mut self, wanted: &Wanted<'_>) -> Result<Announced, TemplateError> {
+        let template = wanted.template;
+        let newest = self.live.back();
+        let clean = newest.is_none_or(|newest| template.is_clean_after(&newest.template));
+        let key = JobKey(self.next);
+        // No two jobs have one coinbase: a share of one is none of another, also where a node says the same twice.
+        let text = format!("{}/{:x}", self.text, key.0);
+        let mut job = template.job(&JobParts {
+            number: 0,
+            policy: wanted.terms.at,
+            clean,
+            unit: self.algorithm.work_unit(),
+            coinbase: CoinbaseParts {
+                tag: wanted.terms.tag,
+                text: &text,
+                payout_script: &self.payout_script,
+                extranonce_bytes: self.extranonce_bytes,
+            },
+        })?;
+        let passed = wanted.now.saturating_duration_since(wanted.since).as_secs();
+        job.time = job.time.saturating_add(u32::try_from(passed).unwrap_or(0));
+        let bits = TemplateError::Bits(job.nbits);
+        let prepared = PreparedJob::new(&job, self.algorithm).ok_or(bits)?;
+        self.next = self.next.wrapping_add(1);
+        if clean {
+            self.parent = self.parent.wrapping_add(1);
+            self.parent_since = wanted.now;
+            // Of the parents before, one is left for the grace.
+            let before = self.parent.wrapping_sub(1);
+            while self.live.front().is_some_and(|job| job.parent != before) {
+                self.drop_oldest();
+            }
+        }
+        let [clean_line, line] = [true, false].map(|clean| {
+            let mut line = Vec::new();
+            write_notify(&mut line, key.0, &job, clean);
+            line.into_boxed_slice()
+        });
+        self.live.push_back(LiveJob {
+            key,
+            template: Arc::clone(template),
+            prepared,
+            version: job.version,
+            parent: self.parent,
+            seen: Seen::new(self.expected),
+            made: wanted.now,
+            clean_line,
+            line,
+        });
+        self.bound();
+        Ok((key, Arc::new(job), wanted.terms.tagged))
+    }
+
+    /// Drops the jobs of the parent before, once the grace is over.
+    pub(crate) fn end_grace(&mut self, now: Instant) {
+        if self.grace < now.saturating_duration_since(self.parent_since) {
+            while self
+                .live
+                .front()
+                .is_some_and(|job| job.parent != self.parent)
+            {
+                self.drop_oldest();
+            }
+        }
+    }
+
+    /// Drops every job: their coinbase names another stream.
+    pub(crate) fn clear(&mut self) {
+        while !self.live.is_empty() {
+            self.drop_oldest();
+        }
+    }
+
+    /// Drops the oldest jobs while there are too many, or too many shares are remembered; never the newest.
+    pub(crate) fn bound(&mut self) {
+        let mut seen: usize = self.live.iter().map(|job| job.seen.len()).sum();
+        while 1 < self.live.len() && (self.jobs_max < self.live.len() || self.seen_max < seen) {
+            seen -= self.live.front().map_or(0, |job| job.seen.len());
+            self.drop_oldest();
+        }
+    }
+
+    /// Takes the jobs that went.
+    pub(crate) fn take_gone(&mut self, gone: &mut Vec<JobKey>) {
+        gone.append(&mut self.gone);
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some(job) = self.live.pop_front() {
+            self.expected = job.seen.len();
+            self.gone.push(job.key);
+        }
+    }
+}
+
+impl LiveJob {
+    /// Its notification.
+    pub(crate) fn notification(&self, clean: bool) -> &[u8] {
+        if clean { &self.clean_line } else { &self.line }
+    }
+}

@@ -1,0 +1,268 @@
+//! All claims of a turn: hashed together job by job, compared with their targets, and those that are shares put into the
+//! turn's batch, in the order of the requests. A block leaves for the nodes before anything else.
+
+use orebook_pow::{Claim, Judgement, Proof, judge};
+use orebook_schema::work::{BlockFound, Worker};
+use orebook_stratum::write::reply_error;
+use orebook_stratum::{Id, StratumError, UserNumber};
+
+use crate::batch::{Answer, Candidate, ConnId, JobKey, Outcome, Reply, WorkerKey};
+use crate::conn::{Conn, Due};
+use crate::handle::FoundBlock;
+use crate::jobs::LiveJob;
+use crate::looper::{Loop, Order};
+
+/// A submit whose fields are in order.
+#[derive(Debug)]
+pub(crate) struct Claimed {
+    pub(crate) conn: ConnId,
+    pub(crate) user: UserNumber,
+    pub(crate) job: JobKey,
+    /// The difficulty its job was sent with.
+    pub(crate) work: Due,
+    pub(crate) stale: bool,
+    pub(crate) claim: Claim,
+    pub(crate) id: Id,
+    pub(crate) verdict: Verdict,
+}
+
+/// What a claim comes to.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// Not judged yet.
+    Open,
+    Share,
+    Block(Box<BlockFound>),
+    Refused(StratumError),
+}
+
+/// Memory of a turn's judging, used again.
+#[derive(Debug, Default)]
+pub(crate) struct Bench {
+    order: Vec<usize>,
+    claims: Vec<Claim>,
+    proofs: Vec<Proof>,
+}
+
+impl Loop {
+    /// Judges the claims of this turn and puts all its answers in order.
+    pub(crate) fn judge(&mut self) {
+        if self.orders.is_empty() {
+            return;
+        }
+        let mut claims = std::mem::take(&mut self.claims);
+        self.prove(&mut claims);
+        let mut orders = std::mem::take(&mut self.orders);
+        for order in orders.drain(..) {
+            match order {
+                Order::Lines(id, range) => self.lines(id, range),
+                Order::Claim(index) => {
+                    if let Some(claimed) = claims.get_mut(index) {
+                        self.conclude(claimed);
+                    }
+                }
+            }
+        }
+        claims.clear();
+        self.claims = claims;
+        self.orders = orders;
+        self.arena.clear();
+    }
+
+    fn prove(&mut self, claims: &mut [Claimed]) {
+        let mut bench = std::mem::take(&mut self.bench);
+        bench.order.clear();
+        bench.order.extend(0..claims.len());
+        let job_of = |index: &usize| claims.get(*index).map(|claimed| claimed.job);
+        if !bench.order.is_sorted_by_key(job_of) {
+            bench.order.sort_by_key(job_of);
+        }
+        let order = std::mem::take(&mut bench.order);
+        let same_job = |a: &usize, b: &usize| {
+            claims.get(*a).map(|claimed| claimed.job) == claims.get(*b).map(|claimed| claimed.job)
+        };
+        let groups: Vec<(usize, usize)> = order
+            .chunk_by(same_job)
+            .scan(0, |start, group| {
+                let from = *start;
+                *start += group.len();
+                Some((from, *start))
+            })
+            .collect();
+        for (from, to) in groups {
+            let group = order.get(from..to).unwrap_or_default();
+            self.prove_group(claims, group, &mut bench);
+        }
+        bench.order = order;
+        self.bench = bench;
+    }
+
+    /// Proves the claims of one job together, then judges them in their order.
+    fn prove_group(&mut self, claims: &mut [Claimed], group: &[usize], bench: &mut Bench) {
+        bench.claims.clear();
+        bench.proofs.clear();
+        let members = group.iter().filter_map(|index| claims.get(*index));
+        bench.claims.extend(members.map(|claimed| claimed.claim));
+        let job = group.first().and_then(|index| claims.get(*index));
+        let job = job.and_then(|claimed| self.jobs.get_mut(claimed.job));
+        let Some(job) = job else {
+            return;
+        };
+        job.prepared.prove_batch(&bench.claims, &mut bench.proofs);
+        let mut blocks = 0;
+        for (index, proof) in group.iter().zip(&bench.proofs) {
+            let Some(claimed) = claims.get_mut(*index) else {
+                continue;
+            };
+            let judgement = judge(proof, claimed.work.target, job.prepared.block_target());
+            // A share is remembered only if it is one: an entry costs its miner work.
+            claimed.verdict = if judgement == Judgement::Low {
+                Verdict::Refused(StratumError::LowDifficulty)
+            } else if !job.seen.insert(&proof.block_hash) {
+                Verdict::Refused(StratumError::Duplicate)
+            } else if judgement == Judgement::Block {
+                blocks += 1;
+                let (found, event) = found(job, claimed, proof);
+                (self.on_block)(found);
+                Verdict::Block(Box::new(event))
+            } else {
+                Verdict::Share
+            };
+        }
+        self.counts.blocks += blocks;
+    }
+
+    /// Lines that have to wait for answers before them.
+    fn lines(&mut self, id: ConnId, range: std::ops::Range<usize>) {
+        let place = usize::try_from(id.slot).unwrap_or(usize::MAX);
+        let Some(Some(conn)) = self.conns.get_mut(place) else {
+            return;
+        };
+        conn.claims = 0;
+        let text = self.arena.get(range).unwrap_or_default();
+        if conn.waiting == 0 {
+            conn.out(&mut self.spare).extend_from_slice(text);
+            self.soil(id.slot);
+        } else {
+            conn.waiting += 1;
+            let what = Answer::Lines(self.batch.keep(text));
+            self.batch.replies.push(Reply { conn: id, what });
+        }
+    }
+
+    fn conclude(&mut self, claimed: &mut Claimed) {
+        let id = claimed.conn;
+        let place = usize::try_from(id.slot).unwrap_or(usize::MAX);
+        let Some(mut conn) = self.conns.get_mut(place).and_then(Option::take) else {
+            return;
+        };
+        conn.claims = 0;
+        match std::mem::replace(&mut claimed.verdict, Verdict::Open) {
+            Verdict::Share => self.record(&mut conn, claimed, None),
+            Verdict::Block(event) => self.record(&mut conn, claimed, Some(*event)),
+            Verdict::Refused(error) => self.refuse(&mut conn, claimed, error),
+            Verdict::Open => self.refuse(&mut conn, claimed, StratumError::JobNotFound),
+        }
+        if let Some(place) = self.conns.get_mut(place) {
+            *place = Some(conn);
+        }
+    }
+
+    fn refuse(&mut self, conn: &mut Conn, claimed: &Claimed, error: StratumError) {
+        self.count_refused(conn, error);
+        if conn.waiting == 0 {
+            reply_error(conn.out(&mut self.spare), &claimed.id, error);
+        } else {
+            conn.waiting += 1;
+            let start = self.batch.arena.len();
+            reply_error(&mut self.batch.arena, &claimed.id, error);
+            let what = Answer::Lines(crate::batch::arena_range(start, self.batch.arena.len()));
+            self.batch.replies.push(Reply {
+                conn: claimed.conn,
+                what,
+            });
+        }
+        self.soil(claimed.conn.slot);
+    }
+
+    /// A share goes to the writer; its answer comes back with it.
+    fn record(&mut self, conn: &mut Conn, claimed: &Claimed, block: Option<BlockFound>) {
+        let Some(worker) = self.introduce(conn, claimed.user) else {
+            return self.refuse(conn, claimed, StratumError::Unauthorized);
+        };
+        conn.bad_shares = 0;
+        conn.wants_job |= conn.vardiff.share(claimed.work.work, self.now_ms);
+        conn.waiting += 1;
+        let index = u32::try_from(self.batch.shares.len()).unwrap_or(u32::MAX);
+        let is_block = block.is_some();
+        self.batch.blocks.extend(block.map(|block| (index, block)));
+        self.batch.shares.push(Candidate {
+            worker,
+            job: claimed.job,
+            work: claimed.work.work,
+            block: is_block,
+            stale: claimed.stale,
+            nonce: claimed.claim.nonce,
+            ntime: claimed.claim.ntime,
+            version: claimed.claim.version,
+            extranonce2: claimed.claim.extranonce2,
+            outcome: Outcome::Waiting,
+        });
+        self.batch.replies.push(Reply {
+            conn: claimed.conn,
+            what: Answer::Share {
+                index,
+                id: claimed.id.clone(),
+            },
+        });
+    }
+
+    /// How the writer knows a user: named with its first accepted share, and again when its version mask changed.
+    fn introduce(&mut self, conn: &mut Conn, number: UserNumber) -> Option<WorkerKey> {
+        let mask = conn.session.version_mask();
+        let user = conn.users.get(usize::from(number.0))?;
+        if let Some((key, of)) = user.introduced
+            && of == mask
+        {
+            return Some(key);
+        }
+        self.batch
+            .gone_workers
+            .extend(user.introduced.map(|(key, _)| key));
+        let (account, name) = (user.account.clone(), user.name.clone());
+        let name = self.recorded_name(&account, &name);
+        let key = WorkerKey(self.next_worker);
+        self.next_worker = self.next_worker.wrapping_add(1);
+        let worker = Worker {
+            number: 0,
+            pot: self.config.ports.get(conn.port)?.pot,
+            extranonce1: conn.session.extranonce1()?,
+            extranonce2_size: conn.session.extranonce2_size(),
+            version_mask: mask,
+            account,
+            name,
+        };
+        self.batch.new_workers.push((key, Box::new(worker)));
+        if let Some(user) = conn.users.get_mut(usize::from(number.0)) {
+            user.introduced = Some((key, mask));
+        }
+        Some(key)
+    }
+}
+
+/// The block for the nodes, and what the ledger says of it.
+fn found(job: &LiveJob, claimed: &Claimed, proof: &Proof) -> (FoundBlock, BlockFound) {
+    let coinbase = job.prepared.coinbase(&claimed.claim);
+    let found = FoundBlock {
+        hash: proof.block_hash,
+        height: job.template.height,
+        block: job.template.block(&proof.header, &coinbase),
+    };
+    let event = BlockFound {
+        hash: proof.block_hash,
+        height: job.template.height,
+        coinbase_txid: job.prepared.coinbase_txid(&claimed.claim),
+        header: proof.header.to_vec(),
+    };
+    (found, event)
+}

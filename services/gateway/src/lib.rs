@@ -1,0 +1,39 @@
+//! The gateway: accepts miners, checks their shares, records them in the spool, and only then answers.
+//!
+//! Two threads. The **loop** owns every connection: it reads, lets `stratum` understand and `pow` prove, and knows jobs,
+//! difficulties and duplicates. The **writer** owns the spool: it appends what gathered with one sync, gives it back to be
+//! answered, cuts frames and publishes them. They meet in a bridge of bounded queues; nothing else is shared.
+//!
+//! Reading order: [`GatewayConfig`], `handle` (start and stop), `looper` (a turn), `serve` (lines), `judge` (claims), `jobs`,
+//! `writer`, `recorder` (numbers in the ledger). Not here: what a share is worth, positions and finality, chain nodes.
+
+mod batch;
+mod bridge;
+mod clock;
+mod config;
+mod conn;
+mod control;
+mod doors;
+mod handle;
+mod jobs;
+mod judge;
+mod looper;
+mod metrics;
+mod recorder;
+mod seen;
+mod serve;
+mod vardiff;
+mod writer;
+
+pub use self::config::{
+    CLOCK_APART_S_MAX, COINBASE_TEXT_BYTES_MAX, COMMIT_SPACING_DEFAULT, COMMIT_SPACING_MAX,
+    ConfigError, DifficultyRule, EXTRANONCE1_BYTES, EXTRANONCE2_BYTES_DEFAULT, GatewayConfig,
+    Limits, NTIME_AHEAD_S, PORTS_MAX, PortConfig, VERSION_MASK_DEFAULT, VardiffRule, difficulty,
+};
+pub use self::handle::{
+    FoundBlock, Gateway, GatewayHandle, GatewayParts, ParseAccount, StartError,
+};
+pub use self::metrics::{
+    ClosedCounts, Distribution, Metrics, SessionCounts, SessionMetrics, ShareCounts, SpoolMetrics,
+};
+pub use self::writer::Fatal;

@@ -1,0 +1,507 @@
+//! The loop: one thread that owns every connection. A turn reads what came, judges all shares of it together, hands them to
+//! the writer, and releases the answers that the writer gave back.
+
+mod answer;
+mod work;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use mio::{Events, Interest, Poll, Token};
+use orebook_chain::Template;
+use orebook_schema::names::Account;
+use orebook_schema::units::WorkUnit;
+use orebook_stratum::write::write_show_message;
+use orebook_stratum::{Session, SessionConfig};
+
+use crate::batch::{Batch, ConnId};
+use crate::bridge::{Bridge, Standing, lock};
+use crate::clock::now_ms;
+use crate::config::GatewayConfig;
+use crate::conn::{Cause, Conn};
+use crate::doors::{Doors, Entered};
+use crate::handle::{FoundBlock, Mail, ParseAccount};
+use crate::jobs::JobBook;
+use crate::judge::{Bench, Claimed};
+use crate::metrics::{SessionCounts, Shared};
+use crate::vardiff::Vardiff;
+
+/// Token of the waker; ports and connections are below.
+pub(crate) const WAKER: Token = Token(usize::MAX);
+/// Readiness events taken at once.
+const EVENTS: usize = 1_024;
+/// Bytes of the buffer that all reads share: the most of one connection in one turn.
+const READ_BYTES: usize = 65_536;
+/// Connections that are read in one turn at most; the others come in the next one.
+const READS_PER_TURN: usize = 1_024;
+/// Time between looks at connections and jobs.
+const LOOK: Duration = Duration::from_millis(100);
+/// Batches that are kept to be used again.
+const BATCHES_MAX: usize = 64;
+/// How long a stopping gateway waits for answers to leave.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
+
+/// Said to miners before the first template.
+const NO_TEMPLATE: &str = "no node has given work yet";
+
+/// Names of an account within the hour.
+#[derive(Debug)]
+pub(crate) struct Names {
+    pub(crate) since: Instant,
+    pub(crate) names: HashSet<Box<str>>,
+}
+
+/// See the module.
+pub(crate) struct Loop {
+    pub(crate) config: GatewayConfig,
+    pub(crate) unit: WorkUnit,
+    pub(crate) parse_account: ParseAccount,
+    pub(crate) on_block: Box<dyn Fn(FoundBlock) + Send>,
+    poll: Poll,
+    pub(crate) doors: Doors,
+    pub(crate) bridge: Arc<Bridge>,
+    mail: Arc<Mutex<Mail>>,
+    metrics: Arc<Shared>,
+    pub(crate) counts: SessionCounts,
+    /// What others see of them.
+    shown: SessionCounts,
+    pub(crate) conns: Vec<Option<Box<Conn>>>,
+    free: Vec<u32>,
+    generation: u32,
+    /// Session numbers in use.
+    pub(crate) numbers: HashSet<u32>,
+    pub(crate) next_number: u32,
+    pub(crate) names: HashMap<Account, Names>,
+    pub(crate) next_worker: u32,
+    pub(crate) jobs: JobBook,
+    template: Option<(Arc<Template>, Instant)>,
+    /// Why no node has work; none while one has.
+    no_work: Option<String>,
+    standing: Standing,
+    /// Why nobody is served now.
+    pub(crate) shut: Option<String>,
+    broadcast: Option<work::Broadcast>,
+    last_broadcast: Instant,
+    /// Connections with bytes to be read.
+    ready: Vec<u32>,
+    /// Connections with something to be written.
+    dirty: Vec<u32>,
+    pub(crate) spare: Vec<Vec<u8>>,
+    buffer: Vec<u8>,
+    pub(crate) scratch: Vec<u8>,
+    pub(crate) claims: Vec<Claimed>,
+    pub(crate) orders: Vec<Order>,
+    pub(crate) arena: Vec<u8>,
+    pub(crate) bench: Bench,
+    pub(crate) batch: Batch,
+    batches: Vec<Batch>,
+    done: Vec<Batch>,
+    /// Shares that wait for the writer.
+    pub(crate) unanswered: usize,
+    pub(crate) now: Instant,
+    pub(crate) now_ms: u64,
+    next_look: Instant,
+    look: usize,
+    stopping: Option<Instant>,
+}
+
+/// A reply of this turn, in the order of the requests.
+#[derive(Clone, Debug)]
+pub(crate) enum Order {
+    /// As the claim of this index fares.
+    Claim(usize),
+    /// These bytes of the turn's arena.
+    Lines(ConnId, std::ops::Range<usize>),
+}
+
+/// What a loop starts with.
+pub(crate) struct LoopParts {
+    pub(crate) config: GatewayConfig,
+    pub(crate) parse_account: ParseAccount,
+    pub(crate) on_block: Box<dyn Fn(FoundBlock) + Send>,
+    pub(crate) poll: Poll,
+    pub(crate) doors: Doors,
+    pub(crate) bridge: Arc<Bridge>,
+    pub(crate) mail: Arc<Mutex<Mail>>,
+    pub(crate) metrics: Arc<Shared>,
+}
+
+impl Loop {
+    pub(crate) fn new(parts: LoopParts) -> Self {
+        let now = Instant::now();
+        let config = parts.config;
+        Self {
+            unit: config.algorithm.work_unit(),
+            jobs: JobBook::new(&config),
+            parse_account: parts.parse_account,
+            on_block: parts.on_block,
+            poll: parts.poll,
+            doors: parts.doors,
+            bridge: parts.bridge,
+            mail: parts.mail,
+            metrics: parts.metrics,
+            config,
+            counts: SessionCounts::default(),
+            shown: SessionCounts::default(),
+            conns: Vec::new(),
+            free: Vec::new(),
+            generation: 0,
+            numbers: HashSet::new(),
+            next_number: 0,
+            names: HashMap::new(),
+            next_worker: 0,
+            template: None,
+            no_work: Some(NO_TEMPLATE.to_owned()),
+            standing: Standing::default(),
+            shut: Some(NO_TEMPLATE.to_owned()),
+            broadcast: None,
+            last_broadcast: now,
+            ready: Vec::new(),
+            dirty: Vec::new(),
+            spare: Vec::new(),
+            buffer: vec![0; READ_BYTES],
+            scratch: Vec::new(),
+            claims: Vec::new(),
+            orders: Vec::new(),
+            arena: Vec::new(),
+            bench: Bench::default(),
+            batch: Batch::new(),
+            batches: Vec::new(),
+            done: Vec::new(),
+            unanswered: 0,
+            now,
+            now_ms: now_ms(),
+            next_look: now,
+            look: 0,
+            stopping: None,
+        }
+    }
+
+    /// Runs until it is told to stop, or the process must end.
+    pub(crate) fn run(mut self) {
+        let mut events = Events::with_capacity(EVENTS);
+        while !self.bridge.has_ended() && !self.is_stopped() {
+            if let Err(error) = self.poll.poll(&mut events, Some(self.patience()))
+                && error.kind() != std::io::ErrorKind::Interrupted
+            {
+                tracing::error!(%error, "the loop cannot wait for sockets");
+                break;
+            }
+            self.now = Instant::now();
+            self.now_ms = now_ms();
+            self.note(&events);
+            self.turn();
+        }
+        self.bridge.stop();
+    }
+
+    fn turn(&mut self) {
+        self.take_mail();
+        self.release();
+        self.enter();
+        self.read_ready();
+        self.judge();
+        self.hand_over();
+        self.broadcast_slice();
+        if self.next_look <= self.now {
+            self.next_look = self.now + LOOK;
+            self.look_around();
+        }
+        // Who hears an answer finds it counted.
+        self.show_counts();
+        self.flush_dirty();
+        self.show_counts();
+    }
+
+    fn show_counts(&mut self) {
+        if self.shown != self.counts {
+            self.shown = self.counts;
+            self.metrics.sessions().counts = self.counts;
+        }
+    }
+
+    /// How long nothing is to be done unless something comes.
+    fn patience(&self) -> Duration {
+        let busy = (!self.ready.is_empty() && self.may_read())
+            || self.broadcast.is_some()
+            || self.doors.any_ready(self.now);
+        if busy {
+            Duration::ZERO
+        } else {
+            self.next_look.saturating_duration_since(Instant::now())
+        }
+    }
+
+    fn may_read(&self) -> bool {
+        self.unanswered < self.config.limits.unanswered
+    }
+
+    /// Marks who may be read or written.
+    fn note(&mut self, events: &Events) {
+        for event in events {
+            let Token(token) = event.token();
+            if event.token() == WAKER {
+                continue;
+            }
+            let Some(slot) = token.checked_sub(self.config.ports.len()) else {
+                self.doors.knock(token);
+                continue;
+            };
+            let Some(Some(conn)) = self.conns.get_mut(slot) else {
+                continue;
+            };
+            let slot = u32::try_from(slot).unwrap_or(u32::MAX);
+            conn.is_ending |= event.is_read_closed();
+            if (event.is_readable() || event.is_read_closed() || event.is_error()) && !conn.is_ready
+            {
+                conn.is_ready = true;
+                self.ready.push(slot);
+            }
+            if event.is_writable() && !conn.is_flushed() {
+                self.dirty.push(slot);
+            }
+        }
+    }
+
+    /// What the handle and the writer say.
+    fn take_mail(&mut self) {
+        let (work, stop) = {
+            let mut mail = lock(&self.mail);
+            (mail.work.take(), mail.stop)
+        };
+        let mut changed = false;
+        match work {
+            Some(Ok(template)) => {
+                self.compare_clocks(&template);
+                self.template = Some((template, self.now));
+                self.no_work = None;
+                changed = true;
+            }
+            Some(Err(why)) => {
+                self.no_work = Some(why);
+                changed = true;
+            }
+            None => {}
+        }
+        if let Some(standing) = self.bridge.take_done(&mut self.done) {
+            self.take_standing(standing);
+            changed = true;
+        }
+        if changed {
+            self.open_or_shut();
+        }
+        if stop && self.stopping.is_none() {
+            self.stopping = Some(self.now);
+            self.doors.close(self.poll.registry());
+            self.shut = Some("the gateway stops".to_owned());
+            self.send_all_away(Cause::Stopping);
+        }
+    }
+
+    /// Tells everybody why, and closes once everything is answered.
+    fn send_all_away(&mut self, cause: Cause) {
+        let why = self.shut.clone().unwrap_or_default();
+        for slot in 0..self.conns.len() {
+            let Some(Some(conn)) = self.conns.get_mut(slot) else {
+                continue;
+            };
+            if conn.closing.is_some() {
+                continue;
+            }
+            if conn.session.extranonce1().is_some() {
+                write_show_message(conn.out(&mut self.spare), &why);
+            }
+            conn.closing = Some(cause);
+            self.dirty.push(u32::try_from(slot).unwrap_or(u32::MAX));
+        }
+    }
+
+    /// Lets in who waits at the doors.
+    fn enter(&mut self) {
+        if self.stopping.is_some() || !self.doors.any_ready(self.now) {
+            return;
+        }
+        let mut entered = Vec::new();
+        self.counts.refused += self.doors.accept(self.now, &mut entered);
+        for one in entered {
+            let (port, address) = (one.port, one.address);
+            if let Err(error) = self.admit(one) {
+                tracing::warn!(%error, "a connection cannot be served");
+                self.doors.left(port, address);
+            }
+        }
+    }
+
+    fn admit(&mut self, entered: Entered) -> std::io::Result<()> {
+        let mut stream = entered.stream;
+        let Some(port) = self.config.ports.get(entered.port) else {
+            return Ok(());
+        };
+        stream.set_nodelay(true)?;
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.conns.push(None);
+            u32::try_from(self.conns.len() - 1).unwrap_or(u32::MAX)
+        });
+        let place = usize::try_from(slot).unwrap_or(usize::MAX);
+        let token = Token(self.doors.len() + place);
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) = self.poll.registry().register(&mut stream, token, interest) {
+            self.free.push(slot);
+            return Err(error);
+        }
+        let session = Session::new(SessionConfig {
+            extranonce2_size: u8::try_from(self.config.extranonce2_bytes).unwrap_or(u8::MAX),
+            version_mask: self.config.version_mask,
+        });
+        let vardiff = Vardiff::new(port.difficulty, self.unit, self.now_ms);
+        self.generation = self.generation.wrapping_add(1);
+        let from = (entered.port, entered.address);
+        let conn = Conn::new(stream, self.generation, from, session, vardiff);
+        if let Some(place) = self.conns.get_mut(place) {
+            *place = Some(Box::new(conn));
+        }
+        self.counts.accepted += 1;
+        self.counts.connections += 1;
+        self.ready.push(slot);
+        Ok(())
+    }
+
+    /// Reads a bounded number of connections, each once.
+    fn read_ready(&mut self) {
+        if self.ready.is_empty() || !self.may_read() {
+            return;
+        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let ready = std::mem::take(&mut self.ready);
+        for (index, slot) in ready.iter().enumerate() {
+            if READS_PER_TURN <= index
+                || self.config.limits.unanswered <= self.unanswered + self.claims.len()
+            {
+                self.ready.extend(ready.get(index..).unwrap_or_default());
+                break;
+            }
+            self.read_slot(*slot, &mut buffer);
+        }
+        self.buffer = buffer;
+    }
+
+    fn read_slot(&mut self, slot: u32, buffer: &mut [u8]) {
+        let place = usize::try_from(slot).unwrap_or(usize::MAX);
+        let Some(mut conn) = self.conns.get_mut(place).and_then(Option::take) else {
+            return;
+        };
+        conn.is_ready = false;
+        let id = ConnId {
+            slot,
+            generation: conn.generation,
+        };
+        let held = usize::try_from(conn.waiting).unwrap_or(usize::MAX);
+        let result = if conn.closing.is_some() {
+            // What it says now is not heard, but a lost connection is noticed.
+            conn.read(buffer).map_or(Err(Cause::Left), |_| Ok(()))
+        } else if !conn.is_flushed() || self.config.limits.unanswered_per_connection <= held {
+            // It is read on when it has taken its answers.
+            (conn.is_ready, conn.is_parked) = (true, true);
+            Ok(())
+        } else {
+            self.read_conn(&mut conn, id, buffer)
+        };
+        if let Err(cause) = result {
+            // What it sent in this turn is judged before it goes.
+            conn.closing = Some(cause);
+            self.dirty.push(slot);
+        }
+        if let Some(place) = self.conns.get_mut(place) {
+            *place = Some(conn);
+        }
+    }
+
+    /// Gives the turn's work to the writer.
+    fn hand_over(&mut self) {
+        self.jobs.take_gone(&mut self.batch.gone_jobs);
+        if self.batch.is_empty() {
+            return;
+        }
+        let next = self.batches.pop().unwrap_or_else(Batch::new);
+        let mut batch = std::mem::replace(&mut self.batch, next);
+        batch.received = self.now;
+        batch.now_ms = self.now_ms;
+        self.unanswered += batch.shares.len();
+        self.counts.share_turns += u64::from(!batch.shares.is_empty());
+        self.bridge.send(batch);
+    }
+
+    /// A connection has something to be written.
+    pub(crate) fn soil(&mut self, slot: u32) {
+        self.dirty.push(slot);
+    }
+
+    /// A connection has more bytes to be read.
+    pub(crate) fn read_again(&mut self, slot: u32) {
+        self.ready.push(slot);
+    }
+
+    fn flush_dirty(&mut self) {
+        for slot in std::mem::take(&mut self.dirty) {
+            self.flush(slot);
+        }
+    }
+
+    fn flush(&mut self, slot: u32) {
+        let place = usize::try_from(slot).unwrap_or(usize::MAX);
+        let Some(Some(conn)) = self.conns.get_mut(place) else {
+            return;
+        };
+        if conn.flush(&mut self.spare, self.now).is_err() {
+            return self.close(slot, Cause::Left);
+        }
+        if self.config.limits.backlog_bytes < conn.backlog() {
+            return self.close(slot, Cause::SlowReader);
+        }
+        let held = usize::try_from(conn.waiting).unwrap_or(usize::MAX);
+        if conn.is_flushed() {
+            match conn.closing {
+                Some(cause) if conn.waiting == 0 => self.close(slot, cause),
+                // It waited for its answers to leave.
+                None if conn.is_parked && held < self.config.limits.unanswered_per_connection => {
+                    conn.is_parked = false;
+                    self.ready.push(slot);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Forgets a connection. What it sent stays recorded.
+    pub(crate) fn close(&mut self, slot: u32, cause: Cause) {
+        let place = usize::try_from(slot).unwrap_or(usize::MAX);
+        let Some(mut conn) = self.conns.get_mut(place).and_then(Option::take) else {
+            return;
+        };
+        if let Err(error) = self.poll.registry().deregister(&mut conn.stream) {
+            tracing::debug!(%error, "a socket was not deregistered");
+        }
+        self.doors.left(conn.port, conn.address);
+        if let Some(number) = conn.number {
+            self.numbers.remove(&number);
+        }
+        let introduced = conn.users.iter().filter_map(|user| user.introduced);
+        self.batch
+            .gone_workers
+            .extend(introduced.map(|(key, _)| key));
+        self.counts.connections = self.counts.connections.saturating_sub(1);
+        if conn.session.may_send_work() {
+            self.counts.miners = self.counts.miners.saturating_sub(1);
+        }
+        self.counts.closed.count(cause);
+        self.free.push(slot);
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stopping.is_some_and(|since| {
+            let everybody_left = self.conns.iter().all(Option::is_none) && self.unanswered == 0;
+            everybody_left || LAST_ANSWERS <= self.now.saturating_duration_since(since)
+        })
+    }
+}

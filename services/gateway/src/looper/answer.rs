@@ -1,0 +1,87 @@
+//! Answers: what the writer gave back, released in the order of the requests.
+
+use orebook_stratum::StratumError;
+use orebook_stratum::write::{reply_error, reply_true};
+
+use super::{BATCHES_MAX, Loop};
+use crate::batch::{Answer, Batch, ConnId, Outcome, Refusal};
+use crate::conn::reply_why;
+use crate::writer::NO_ROOM;
+
+impl Loop {
+    /// Answers what came back from the writer.
+    pub(super) fn release(&mut self) {
+        for mut batch in std::mem::take(&mut self.done) {
+            self.unanswered = self.unanswered.saturating_sub(batch.shares.len());
+            for reply in std::mem::take(&mut batch.replies) {
+                self.answer(&batch, reply.conn, &reply.what);
+            }
+            self.count_outcomes(&batch);
+            batch.clear();
+            if self.batches.len() < BATCHES_MAX {
+                self.batches.push(batch);
+            }
+        }
+    }
+
+    fn answer(&mut self, batch: &Batch, id: ConnId, what: &Answer) {
+        let slot = usize::try_from(id.slot).unwrap_or(usize::MAX);
+        let Some(Some(conn)) = self.conns.get_mut(slot) else {
+            return;
+        };
+        if conn.generation != id.generation {
+            return;
+        }
+        conn.waiting = conn.waiting.saturating_sub(1);
+        if conn.is_flushed() || conn.waiting == 0 {
+            self.dirty.push(id.slot);
+        }
+        let out = conn.out(&mut self.spare);
+        match what {
+            Answer::Lines(range) => out.extend_from_slice(batch.text(range)),
+            Answer::Share { index, id } => {
+                let index = usize::try_from(*index).unwrap_or(usize::MAX);
+                let outcome = batch.shares.get(index).map(|share| share.outcome);
+                match outcome {
+                    Some(Outcome::Recorded) => reply_true(out, id),
+                    Some(Outcome::Refused(Refusal::OldStream)) => {
+                        reply_error(out, id, StratumError::JobNotFound);
+                    }
+                    Some(Outcome::Refused(Refusal::NoRoom)) => {
+                        reply_why(out, id, "null", 20, NO_ROOM);
+                    }
+                    Some(Outcome::Refused(Refusal::TooMany)) => {
+                        let why = "cannot record shares now: too many rigs";
+                        reply_why(out, id, "null", 20, why);
+                    }
+                    Some(Outcome::Refused(Refusal::Fault) | Outcome::Waiting) | None => {
+                        reply_error(out, id, StratumError::Unavailable);
+                    }
+                }
+            }
+        }
+    }
+
+    fn count_outcomes(&mut self, batch: &Batch) {
+        let mut recorded = 0;
+        for share in &batch.shares {
+            match share.outcome {
+                Outcome::Recorded => {
+                    recorded += 1;
+                    self.counts.shares.stale += u64::from(share.stale);
+                }
+                Outcome::Refused(Refusal::OldStream) => self.counts.shares.unknown_job += 1,
+                Outcome::Refused(_) | Outcome::Waiting => {
+                    self.counts.shares.other += 1;
+                    self.counts.shares.unrecorded += 1;
+                }
+            }
+        }
+        self.counts.shares.accepted += recorded;
+        if !batch.shares.is_empty() {
+            let waited = self.now.saturating_duration_since(batch.received);
+            let count = u64::try_from(batch.shares.len()).unwrap_or(0);
+            self.metrics.sessions().answer_ns.record(waited, count);
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Work: jobs from templates, to everybody in slices; what time brings.
+
+use std::time::{Duration, Instant};
+
+use orebook_chain::Template;
+use orebook_schema::names::Pot;
+
+use super::Loop;
+use crate::bridge::Standing;
+use crate::config::CLOCK_APART_S_MAX;
+use crate::conn::Cause;
+use crate::jobs::Wanted;
+
+/// Notifications of one turn: between them shares are served.
+const SENDS_PER_TURN: usize = 256;
+/// Looks in which every connection was looked at once.
+const LOOKS: usize = 10;
+/// A job younger than this is not replaced for the sake of a new difficulty.
+const RETARGET_JOB: Duration = Duration::from_secs(3);
+/// An hour: names are counted within it.
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// A job on its way to everybody.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Broadcast {
+    /// Slot that is next, how many are left, and how many there were.
+    next: usize,
+    left: usize,
+    count: usize,
+    began: Instant,
+}
+
+impl Loop {
+    /// A clock far from the chain's would give the ledger wrong times.
+    pub(super) fn compare_clocks(&self, template: &Template) {
+        let now_s = u32::try_from(self.now_ms / 1_000).unwrap_or(u32::MAX);
+        let apart_s = now_s.abs_diff(template.time);
+        let doubted = CLOCK_APART_S_MAX < apart_s;
+        if self.bridge.doubt_clock(doubted) && doubted {
+            tracing::error!(
+                apart_s,
+                "this clock and the node's are far apart: frames stay in the spool"
+            );
+        }
+    }
+
+    pub(super) fn take_standing(&mut self, standing: Standing) {
+        let tagged = |standing: &Standing| standing.terms.as_ref().map(|terms| terms.tagged);
+        if tagged(&self.standing) != tagged(&standing) {
+            // The coinbase of the jobs so far names another stream.
+            self.jobs.clear();
+        }
+        self.standing = standing;
+    }
+
+    /// New work goes out if there is some and its shares can be recorded; else everybody is told and sent away.
+    pub(super) fn open_or_shut(&mut self) {
+        if self.stopping.is_some() {
+            return;
+        }
+        let why = self.no_work.as_deref().or(self.standing.closed);
+        if let Some(why) = why {
+            if self.shut.as_deref() != Some(why) {
+                tracing::warn!(why, "miners are sent away");
+                self.shut = Some(why.to_owned());
+                self.send_all_away(Cause::NoWork);
+            }
+            return;
+        }
+        if self.shut.take().is_some() {
+            tracing::info!("miners are served");
+        }
+        if self.make_job() {
+            self.begin_broadcast();
+        }
+    }
+
+    /// Makes a job of the newest template. Whether there is one.
+    fn make_job(&mut self) -> bool {
+        let (Some((template, since)), Some(terms)) = (&self.template, &self.standing.terms) else {
+            return false;
+        };
+        let wanted = Wanted {
+            template,
+            since: *since,
+            terms,
+            now: self.now,
+        };
+        match self.jobs.make(&wanted) {
+            Ok(job) => {
+                self.batch.new_jobs.push(job);
+                self.counts.jobs += 1;
+                true
+            }
+            Err(error) => {
+                tracing::error!(%error, "no job can be made of the node's template");
+                false
+            }
+        }
+    }
+
+    fn begin_broadcast(&mut self) {
+        let count = self.conns.len();
+        // The same miners are not always the last.
+        let next = self.broadcast.map_or_else(
+            || {
+                usize::try_from(self.counts.jobs)
+                    .unwrap_or(0)
+                    .wrapping_mul(SENDS_PER_TURN)
+            },
+            |broadcast| broadcast.next,
+        );
+        self.last_broadcast = self.now;
+        self.broadcast = Some(Broadcast {
+            next: next.checked_rem(count).unwrap_or(0),
+            left: count,
+            count,
+            began: self.now,
+        });
+    }
+
+    pub(super) fn broadcast_slice(&mut self) {
+        let Some(mut broadcast) = self.broadcast.take() else {
+            return;
+        };
+        let mut sends = 0;
+        while 0 < broadcast.left && sends < SENDS_PER_TURN {
+            let slot = broadcast.next;
+            broadcast.left -= 1;
+            broadcast.next = if slot + 1 < broadcast.count {
+                slot + 1
+            } else {
+                0
+            };
+            sends += usize::from(self.send_newest(slot));
+        }
+        if broadcast.left == 0 {
+            let took = self.now.saturating_duration_since(broadcast.began);
+            self.metrics.sessions().broadcast_ns.record(took, 1);
+        } else {
+            self.broadcast = Some(broadcast);
+        }
+    }
+
+    /// Sends the newest job to a connection, if it is one of a miner that lacks it.
+    fn send_newest(&mut self, slot: usize) -> bool {
+        let oldest = self.jobs.oldest();
+        let (Some(job), Some(Some(conn))) = (self.jobs.newest(), self.conns.get_mut(slot)) else {
+            return false;
+        };
+        let sent = conn.send_job(job, oldest, self.unit, &mut self.spare);
+        if sent {
+            self.dirty.push(u32::try_from(slot).unwrap_or(u32::MAX));
+        }
+        sent
+    }
+
+    /// Whether the policy that jobs follow has a pot.
+    pub(crate) fn has_pot(&self, pot: Pot) -> bool {
+        let terms = self.standing.terms.as_ref();
+        terms.is_some_and(|terms| terms.policy.pot(pot).is_some())
+    }
+
+    /// Time passed: deadlines, difficulties, jobs.
+    pub(super) fn look_around(&mut self) {
+        self.jobs.end_grace(self.now);
+        self.names
+            .retain(|_, names| self.now.saturating_duration_since(names.since) < HOUR);
+        let newest = self.jobs.newest();
+        let full = newest.is_some_and(|job| self.config.limits.seen_per_job <= job.seen.len());
+        let silent = self.now.saturating_duration_since(self.last_broadcast);
+        let young =
+            newest.is_none_or(|job| self.now.saturating_duration_since(job.made) < RETARGET_JOB);
+        if self.shut.is_none()
+            && self.broadcast.is_none()
+            && (full || self.config.limits.renotify <= silent)
+            && self.make_job()
+        {
+            self.begin_broadcast();
+        }
+        let mut wanting = Vec::new();
+        for slot in (self.look..self.conns.len()).step_by(LOOKS) {
+            if let Some(cause) = self.look_at(slot) {
+                self.close(u32::try_from(slot).unwrap_or(u32::MAX), cause);
+            }
+        }
+        self.look = (self.look + 1) % LOOKS;
+        if !young && self.shut.is_none() {
+            for (slot, conn) in self.conns.iter().enumerate() {
+                if conn.as_ref().is_some_and(|conn| conn.wants_job) {
+                    wanting.push(slot);
+                }
+            }
+            // One job serves all whose difficulty moved; the others keep theirs.
+            if !wanting.is_empty() && self.make_job() {
+                wanting.into_iter().for_each(|slot| {
+                    self.send_newest(slot);
+                });
+            }
+        }
+    }
+
+    fn look_at(&mut self, slot: usize) -> Option<Cause> {
+        let Some(Some(conn)) = self.conns.get_mut(slot) else {
+            return None;
+        };
+        let over =
+            |since: Instant, time: Duration| time <= self.now.saturating_duration_since(since);
+        let limits = &self.config.limits;
+        if conn
+            .blocked
+            .is_some_and(|since| over(since, limits.write_timeout))
+        {
+            return Some(Cause::SlowReader);
+        }
+        if conn.users.is_empty() && over(conn.since, limits.login_timeout) {
+            return Some(Cause::LoginTimeout);
+        }
+        if conn.is_miner() && conn.vardiff.look(self.now_ms) {
+            conn.wants_job = true;
+        }
+        None
+    }
+}

@@ -1,0 +1,232 @@
+//! Figures of a gateway, as a plain struct for `/metrics` and the bench. Each thread records into its own half, once per turn
+//! under a lock that nobody else holds for long.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use crate::conn::Cause;
+
+/// Longest time a histogram tells apart: what took longer counts as this.
+const HIGHEST_NS: u64 = 60_000_000_000;
+/// Significant decimal digits of a histogram.
+const DIGITS: u8 = 2;
+
+/// A distribution; times in nanoseconds.
+#[derive(Clone, Debug)]
+pub struct Distribution {
+    histogram: Histogram<u64>,
+}
+
+/// What a gateway did since it started.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    /// Connections, requests and shares.
+    pub sessions: SessionMetrics,
+    /// The spool and the way to the ledger.
+    pub spool: SpoolMetrics,
+}
+
+/// Figures of the loop that serves connections.
+#[derive(Clone, Debug, Default)]
+pub struct SessionMetrics {
+    /// What was counted.
+    pub counts: SessionCounts,
+    /// From the reading of a share to the sending of its answer, nanoseconds.
+    pub answer_ns: Distribution,
+    /// From a job's making to its last notification, nanoseconds.
+    pub broadcast_ns: Distribution,
+}
+
+/// What the loop that serves connections counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SessionCounts {
+    /// Connections open now.
+    pub connections: u64,
+    /// Connections that were subscribed and authorized now.
+    pub miners: u64,
+    /// Connections accepted.
+    pub accepted: u64,
+    /// Connections closed at once: a limit of the port, of the address, or its failed logins.
+    pub refused: u64,
+    /// Connections closed by us, by cause.
+    pub closed: ClosedCounts,
+    /// Lines read.
+    pub lines: u64,
+    /// Shares by what they were answered.
+    pub shares: ShareCounts,
+    /// Blocks that were handed to the nodes.
+    pub blocks: u64,
+    /// Successful logins.
+    pub logins: u64,
+    /// Failed logins.
+    pub failed_logins: u64,
+    /// Jobs made.
+    pub jobs: u64,
+    /// Turns of the loop that had shares.
+    pub share_turns: u64,
+}
+
+/// Shares by what they were answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShareCounts {
+    /// `true`; stale ones among them are counted in `stale` too.
+    pub accepted: u64,
+    /// `true` within the grace of the previous parent.
+    pub stale: u64,
+    /// 20: malformed, out of range, or the ledger cannot take it.
+    pub other: u64,
+    /// 21.
+    pub unknown_job: u64,
+    /// 22.
+    pub duplicate: u64,
+    /// 23.
+    pub low: u64,
+    /// 24.
+    pub unauthorized: u64,
+    /// 25.
+    pub not_subscribed: u64,
+    /// 20 among `other`: checked, and not recorded for want of room.
+    pub unrecorded: u64,
+}
+
+/// Connections closed by us.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClosedCounts {
+    /// What they sent was no Stratum: lines too long, no JSON, another protocol.
+    pub protocol: u64,
+    /// A TLS hello on a plain port.
+    pub tls_on_plain: u64,
+    /// They did not read.
+    pub slow_reader: u64,
+    /// They did not log in.
+    pub login_timeout: u64,
+    /// Too many failed logins.
+    pub failed_logins: u64,
+    /// Too many refused shares in a row.
+    pub bad_shares: u64,
+    /// No work for them: no node, or no room.
+    pub no_work: u64,
+}
+
+/// Figures of the writer.
+#[derive(Clone, Debug, Default)]
+pub struct SpoolMetrics {
+    /// Groups appended, heartbeats left out: each one write and one sync.
+    pub commits: u64,
+    /// Shares recorded.
+    pub shares: u64,
+    /// Time of an append with its sync, nanoseconds.
+    pub sync_ns: Distribution,
+    /// Frames cut apart from appends.
+    pub cuts: u64,
+    /// Frames sent to the log, repeats included.
+    pub frames_sent: u64,
+    /// Turns of the publisher that found the mirror busy.
+    pub mirror_busy: u64,
+    /// Streams that were closed and moved.
+    pub moves: u64,
+    /// Bytes in use in the spool.
+    pub used_bytes: u64,
+    /// Events that no frame covers yet.
+    pub pending_events: u64,
+    /// Whether shares are refused for want of room now.
+    pub is_full: bool,
+    /// Whether frames stay in the spool since this clock is far from the node's.
+    pub is_clock_doubted: bool,
+    /// How often the spool had no room for a group.
+    pub full: u64,
+}
+
+impl ClosedCounts {
+    pub(crate) fn count(&mut self, cause: Cause) {
+        let counter = match cause {
+            Cause::Left | Cause::Stopping => return,
+            Cause::Protocol => &mut self.protocol,
+            Cause::TlsOnPlain => &mut self.tls_on_plain,
+            Cause::SlowReader => &mut self.slow_reader,
+            Cause::LoginTimeout => &mut self.login_timeout,
+            Cause::FailedLogins => &mut self.failed_logins,
+            Cause::BadShares => &mut self.bad_shares,
+            Cause::NoWork => &mut self.no_work,
+        };
+        *counter += 1;
+    }
+}
+
+impl Default for Distribution {
+    fn default() -> Self {
+        let histogram = Histogram::new_with_bounds(1, HIGHEST_NS, DIGITS);
+        match histogram {
+            Ok(histogram) => Self { histogram },
+            Err(_) => unreachable!("the bounds are constants that the constructor takes"),
+        }
+    }
+}
+
+impl Distribution {
+    pub(crate) fn record(&mut self, time: Duration, count: u64) {
+        let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.histogram
+            .saturating_record_n(ns.clamp(1, HIGHEST_NS), count);
+    }
+
+    /// How many were recorded.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.histogram.len()
+    }
+
+    /// The value below or at which so many of a thousand lie; 0 if nothing was recorded.
+    #[must_use]
+    pub fn per_mille(&self, per_mille: u32) -> u64 {
+        self.histogram
+            .value_at_quantile(f64::from(per_mille.min(1_000)) / 1_000.0)
+    }
+
+    /// The largest value.
+    #[must_use]
+    pub fn max(&self) -> u64 {
+        self.histogram.max()
+    }
+
+    /// Sum of all values, to the histogram's two digits.
+    #[must_use]
+    pub fn sum(&self) -> u64 {
+        let parts = self.histogram.iter_recorded();
+        parts.fold(0, |sum, part| {
+            let value = part.value_iterated_to();
+            sum.saturating_add(value.saturating_mul(part.count_at_value()))
+        })
+    }
+}
+
+/// Both halves.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    sessions: Mutex<SessionMetrics>,
+    spool: Mutex<SpoolMetrics>,
+}
+
+impl Shared {
+    pub(crate) fn sessions(&self) -> MutexGuard<'_, SessionMetrics> {
+        lock(&self.sessions)
+    }
+
+    pub(crate) fn spool(&self) -> MutexGuard<'_, SpoolMetrics> {
+        lock(&self.spool)
+    }
+
+    pub(crate) fn read(&self) -> Metrics {
+        Metrics {
+            sessions: self.sessions().clone(),
+            spool: self.spool().clone(),
+        }
+    }
+}
+
+/// A panic ends the process; until it has, what was counted is as good as it was.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,368 @@
+//! What connections say: bytes into lines, lines into actions, actions into answers or claims.
+
+use std::collections::HashSet;
+
+use orebook_pow::{Claim, version_of};
+use orebook_schema::Work;
+use orebook_schema::names::{Account, WorkerName};
+use orebook_schema::work::Extranonce;
+use orebook_stratum::write::reply_error;
+use orebook_stratum::{
+    Action, Authorize, Configured, LINE_BYTES_MAX, Refused, StratumError, Submit, Subscribe,
+    Suggestion,
+};
+
+use crate::batch::{ConnId, JobKey};
+use crate::config::{NTIME_AHEAD_S, exact};
+use crate::conn::{Cause, Conn, Found, User, reply_why};
+use crate::jobs::Freshness;
+use crate::judge::{Claimed, Verdict};
+use crate::looper::{Loop, Names, Order};
+
+/// First byte of a TLS hello.
+const TLS_HELLO: u8 = 0x16;
+/// How requests of web browsers and load balancers begin.
+const HTTP: [&[u8]; 3] = [b"GET ", b"HEAD ", b"POST "];
+/// What they are told.
+const HTTP_ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\
+    Content-Length: 48\r\n\r\nThis port speaks Stratum, for mining machines.\r\n";
+/// A rig's name where an account has too many.
+const OTHER: &str = "other";
+
+impl Loop {
+    /// Reads a connection once and takes what it says. `Err` if it is lost.
+    pub(crate) fn read_conn(
+        &mut self,
+        conn: &mut Conn,
+        id: ConnId,
+        buffer: &mut [u8],
+    ) -> Result<(), Cause> {
+        let found = conn.read(buffer).map_err(|_| Cause::Left)?;
+        let len = match found {
+            Found::End => {
+                // It may still listen: what it asked is answered.
+                conn.closing = Some(Cause::Left);
+                self.soil(id.slot);
+                return Ok(());
+            }
+            Found::Last(len) => len,
+            Found::More(len) => {
+                conn.is_ready = true;
+                self.read_again(id.slot);
+                len
+            }
+        };
+        self.hear(conn, id, buffer.get(..len).unwrap_or_default());
+        Ok(())
+    }
+
+    fn hear(&mut self, conn: &mut Conn, id: ConnId, bytes: &[u8]) {
+        if let Some(first) = bytes.first()
+            && !conn.has_said_anything
+        {
+            conn.has_said_anything = true;
+            if *first == TLS_HELLO {
+                return self.send_away(conn, id, Cause::TlsOnPlain);
+            }
+            if HTTP.iter().any(|method| bytes.starts_with(method)) {
+                conn.out(&mut self.spare).extend_from_slice(HTTP_ANSWER);
+                return self.send_away(conn, id, Cause::Protocol);
+            }
+        }
+        let mut rest = bytes;
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            let (line, after) = rest.split_at(end);
+            rest = after.get(1..).unwrap_or_default();
+            if conn.partial.is_empty() {
+                self.line(conn, id, line);
+            } else {
+                let mut whole = std::mem::take(&mut conn.partial);
+                whole.extend_from_slice(line);
+                self.line(conn, id, &whole);
+            }
+            if conn.closing.is_some() {
+                return;
+            }
+        }
+        if rest.is_empty() {
+            return;
+        }
+        conn.partial.extend_from_slice(rest);
+        if LINE_BYTES_MAX < conn.partial.len() {
+            // The session says what is wrong with it.
+            let whole = std::mem::take(&mut conn.partial);
+            self.line(conn, id, &whole);
+        }
+    }
+
+    fn send_away(&mut self, conn: &mut Conn, id: ConnId, cause: Cause) {
+        conn.closing = Some(cause);
+        self.soil(id.slot);
+    }
+
+    fn line(&mut self, conn: &mut Conn, id: ConnId, line: &[u8]) {
+        self.counts.lines += 1;
+        let mut out = std::mem::take(&mut self.scratch);
+        out.clear();
+        let served = conn.session.may_send_work();
+        match conn.session.line(line, &mut out) {
+            Action::Submit(submit) => self.submit(conn, id, submit, &mut out),
+            Action::Nothing | Action::ExtranonceSubscribed | Action::Agent(_) => {}
+            Action::Subscribe(subscribe) => self.subscribe(conn, &subscribe, &mut out),
+            Action::Authorize(authorize) => self.authorize(conn, &authorize, &mut out),
+            Action::Suggest(suggestion) => self.suggest(conn, &suggestion),
+            Action::Configured(configured) => self.configured(conn, &configured),
+            Action::Refused { what, error } => self.refused(conn, what, error),
+            Action::Close(_) => conn.closing = Some(Cause::Protocol),
+        }
+        if !out.is_empty() {
+            self.say(conn, id, &out);
+        }
+        self.scratch = out;
+        if conn.closing.is_some() {
+            self.soil(id.slot);
+        } else if !served && conn.session.may_send_work() {
+            self.counts.miners += 1;
+            self.start(conn, id);
+        }
+    }
+
+    /// Says something behind the answers that are due before it.
+    fn say(&mut self, conn: &mut Conn, id: ConnId, lines: &[u8]) {
+        if conn.waiting == 0 && conn.claims == 0 {
+            conn.out(&mut self.spare).extend_from_slice(lines);
+            self.soil(id.slot);
+        } else {
+            let start = self.arena.len();
+            self.arena.extend_from_slice(lines);
+            self.orders.push(Order::Lines(id, start..self.arena.len()));
+        }
+    }
+
+    /// The first job of a session.
+    fn start(&mut self, conn: &mut Conn, id: ConnId) {
+        let oldest = self.jobs.oldest();
+        if let Some(job) = self.jobs.newest() {
+            conn.send_job(job, oldest, self.unit, &mut self.spare);
+            self.soil(id.slot);
+        }
+    }
+
+    fn subscribe(&mut self, conn: &mut Conn, subscribe: &Subscribe, out: &mut Vec<u8>) {
+        if let Some(why) = &self.shut {
+            reply_why(out, &subscribe.id, "null", 20, why);
+            conn.closing = Some(Cause::NoWork);
+            return;
+        }
+        // Numbers come again after 2^32 others: long after the jobs of their time.
+        while !self.numbers.insert(self.next_number) {
+            self.next_number = self.next_number.wrapping_add(1);
+        }
+        let number = self.next_number;
+        self.next_number = number.wrapping_add(1);
+        conn.number = Some(number);
+        let extranonce1 = Extranonce::new(&number.to_be_bytes()).unwrap_or_default();
+        let session_id = format!("{number:08x}");
+        conn.session
+            .subscribed(out, subscribe, &session_id, extranonce1);
+    }
+
+    fn authorize(&mut self, conn: &mut Conn, authorize: &Authorize, out: &mut Vec<u8>) {
+        if let Some(why) = &self.shut {
+            reply_why(out, &authorize.id, "false", 20, why);
+            conn.closing = Some(Cause::NoWork);
+            return;
+        }
+        let account = self.account_of(conn, authorize);
+        let account = match account {
+            Ok(account) => account,
+            Err(why) => {
+                reply_why(out, &authorize.id, "false", 24, &why);
+                return self.failed_login(conn);
+            }
+        };
+        let Some(number) = conn.session.authorized(out, authorize, Ok(())) else {
+            return self.failed_login(conn);
+        };
+        self.counts.logins += 1;
+        let options = &authorize.options;
+        if usize::from(number.0) == conn.users.len() {
+            let name = options.worker.as_ref().unwrap_or(&authorize.name.worker);
+            conn.users.push(User {
+                text: authorize.user.clone(),
+                account,
+                name: name.clone(),
+                introduced: None,
+            });
+        }
+        if let Some(least) = options
+            .difficulty_min
+            .as_ref()
+            .and_then(|text| text.work(self.unit))
+        {
+            conn.vardiff.at_least(least, self.now_ms);
+        }
+        if let Some(wanted) = options
+            .difficulty
+            .as_ref()
+            .and_then(|text| text.work(self.unit))
+        {
+            conn.vardiff.suggest(wanted, self.now_ms);
+        }
+        conn.note_difficulty();
+    }
+
+    /// Who is paid for a login; else what is wrong with it, for the miner to read.
+    fn account_of(&self, conn: &Conn, authorize: &Authorize) -> Result<Account, String> {
+        let is_known = conn.users.iter().any(|user| user.text == authorize.user);
+        if !is_known && self.config.limits.users_per_connection <= conn.users.len() {
+            return Err("too many workers on one connection".to_owned());
+        }
+        let port = self.config.ports.get(conn.port);
+        let pot = port.map(|port| port.pot);
+        if pot.is_none_or(|pot| !self.has_pot(pot)) {
+            return Err("the policy has no pot for this port".to_owned());
+        }
+        (self.parse_account)(&authorize.name.login)
+    }
+
+    fn failed_login(&mut self, conn: &mut Conn) {
+        self.counts.failed_logins += 1;
+        self.doors.failed_login(conn.address, self.now);
+        conn.failed_logins += 1;
+        if self.config.limits.failed_logins_per_connection <= conn.failed_logins {
+            conn.closing = Some(Cause::FailedLogins);
+        }
+    }
+
+    fn suggest(&mut self, conn: &mut Conn, suggestion: &Suggestion) {
+        let work = match suggestion {
+            Suggestion::Difficulty(text) => text.work(self.unit),
+            Suggestion::Target(target) => {
+                let work = self.unit.network_work(*target);
+                Work::new(u64::try_from(work).unwrap_or(Work::MAX).min(Work::MAX))
+            }
+        };
+        if let Some(work) = work {
+            conn.vardiff.suggest(exact(work, self.unit), self.now_ms);
+            conn.note_difficulty();
+        }
+    }
+
+    fn configured(&mut self, conn: &mut Conn, configured: &Configured) {
+        let least = configured.difficulty_min.as_ref();
+        if let Some(least) = least.and_then(|text| text.work(self.unit)) {
+            conn.vardiff.at_least(least, self.now_ms);
+            conn.note_difficulty();
+        }
+    }
+
+    /// The session answered an error by itself.
+    fn refused(&mut self, conn: &mut Conn, what: Refused, error: StratumError) {
+        match what {
+            Refused::Authorize => self.failed_login(conn),
+            Refused::Submit => self.count_refused(conn, error),
+            Refused::Line | Refused::Request => {}
+        }
+    }
+
+    fn submit(&mut self, conn: &mut Conn, id: ConnId, submit: Submit, out: &mut Vec<u8>) {
+        match self.claim(conn, id, &submit) {
+            Ok((claim, job, work, stale)) => {
+                self.orders.push(Order::Claim(self.claims.len()));
+                conn.claims += 1;
+                self.claims.push(Claimed {
+                    conn: id,
+                    user: submit.user,
+                    job,
+                    work,
+                    stale,
+                    claim,
+                    id: submit.id,
+                    verdict: Verdict::Open,
+                });
+            }
+            Err(error) => {
+                self.count_refused(conn, error);
+                reply_error(out, &submit.id, error);
+            }
+        }
+    }
+
+    /// What a submit says about which job, at which difficulty, and whether it is stale: everything but the hash is judged.
+    fn claim(
+        &self,
+        conn: &Conn,
+        _: ConnId,
+        submit: &Submit,
+    ) -> Result<(Claim, JobKey, crate::conn::Due, bool), StratumError> {
+        let key = JobKey(submit.job);
+        let freshness = self.jobs.freshness(key, self.now);
+        let (Some(freshness), Some(job), Some(work)) =
+            (freshness, self.jobs.get(key), conn.work_of(key))
+        else {
+            return Err(StratumError::JobNotFound);
+        };
+        let now_s = u32::try_from(self.now_ms / 1_000).unwrap_or(u32::MAX);
+        let latest = job.template.time.max(now_s).saturating_add(NTIME_AHEAD_S);
+        if !(job.template.mintime..=latest).contains(&submit.ntime) {
+            return Err(StratumError::NtimeRange);
+        }
+        let version = match submit.version_bits {
+            None => job.version,
+            Some(bits) => version_of(job.version, conn.session.version_mask(), bits)
+                .ok_or(StratumError::VersionBits)?,
+        };
+        if self.config.limits.seen <= job.seen.len() {
+            return Err(StratumError::Unavailable);
+        }
+        let claim = Claim {
+            extranonce1: conn
+                .session
+                .extranonce1()
+                .ok_or(StratumError::NotSubscribed)?,
+            extranonce2: submit.extranonce2,
+            ntime: submit.ntime,
+            nonce: submit.nonce,
+            version,
+        };
+        Ok((claim, key, work, freshness == Freshness::Stale))
+    }
+
+    /// Counts a share that was refused, and ends a session that sends nothing else.
+    pub(crate) fn count_refused(&mut self, conn: &mut Conn, error: StratumError) {
+        let shares = &mut self.counts.shares;
+        let (counter, is_bad) = match error {
+            StratumError::JobNotFound => (&mut shares.unknown_job, false),
+            StratumError::Duplicate => (&mut shares.duplicate, true),
+            StratumError::LowDifficulty => (&mut shares.low, true),
+            StratumError::Unauthorized => (&mut shares.unauthorized, true),
+            StratumError::NotSubscribed => (&mut shares.not_subscribed, true),
+            _ => (&mut shares.other, true),
+        };
+        *counter += 1;
+        if is_bad {
+            conn.bad_shares += 1;
+            if self.config.limits.bad_shares_in_a_row <= conn.bad_shares {
+                conn.closing = Some(Cause::BadShares);
+            }
+        }
+    }
+
+    /// The name that is recorded: names are bounded by account and hour, since each is kept for ever.
+    pub(crate) fn recorded_name(&mut self, account: &Account, name: &WorkerName) -> WorkerName {
+        let now = self.now;
+        let names = self.names.entry(account.clone()).or_insert_with(|| Names {
+            since: now,
+            names: HashSet::new(),
+        });
+        let known = names.names.contains(name.as_str());
+        if !known && self.config.limits.names_per_account <= names.names.len() {
+            return WorkerName::parse(OTHER).unwrap_or_else(|| name.clone());
+        }
+        if !known {
+            names.names.insert(name.as_str().into());
+        }
+        name.clone()
+    }
+}

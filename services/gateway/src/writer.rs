@@ -1,0 +1,373 @@
+//! The writer: the one thread that owns the spool. It takes all that gathered, appends it with one sync, and gives it back to
+//! be answered; between commits it cuts frames and runs the publisher.
+
+use std::sync::{Arc, Mutex, TryLockError};
+use std::time::{Duration, Instant};
+
+use orebook_ledger::disk::DiskError;
+use orebook_ledger::disk::real::RealDisk;
+use orebook_ledger::log::Log;
+use orebook_ledger::publisher::{Clock, PublishError, Publisher};
+use orebook_ledger::reader::Reader;
+use orebook_ledger::spool::{Spool, SpoolError};
+use orebook_pow::coinbase_tag;
+use orebook_schema::Event;
+
+use crate::batch::{Batch, Tagged};
+use crate::bridge::{Bridge, Standing, Terms, lock};
+use crate::clock::{new_stream, now_ms};
+use crate::control::Control;
+use crate::metrics::Shared;
+use crate::recorder::Recorder;
+
+/// Time between looks at what is to be cut, and at the publisher while frames are on their way.
+const HOUSE: Duration = Duration::from_millis(20);
+/// Time between turns of a publisher that has nothing on its way; policies are learnt then.
+const IDLE: Duration = Duration::from_millis(200);
+/// Time after which a busy mirror is tried again.
+const BUSY: Duration = Duration::from_millis(2);
+/// Time between tries to find room in a full spool.
+const ROOM: Duration = Duration::from_millis(250);
+/// How long a stopping gateway waits for the ledger to take its last frames; what it does not take stays in the spool.
+const LAST_FRAMES: Duration = Duration::from_secs(1);
+
+/// Said to miners while the spool has no room.
+pub(crate) const NO_ROOM: &str = "cannot record shares now: the spool is full";
+/// Said to miners before a policy is known.
+const NO_POLICY: &str = "no policy of the ledger is final yet";
+
+/// Called with the reason when the process must end; at most once.
+pub type Fatal = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// The writer's belongings.
+pub(crate) struct Writer<L> {
+    pub(crate) spool: Spool<RealDisk>,
+    pub(crate) mirror: Arc<Mutex<Reader<RealDisk>>>,
+    pub(crate) log: L,
+    pub(crate) disk: RealDisk,
+    pub(crate) control_dir: String,
+    pub(crate) control: Option<Control>,
+    pub(crate) bridge: Arc<Bridge>,
+    pub(crate) metrics: Arc<Shared>,
+    pub(crate) spacing: Duration,
+    pub(crate) fatal: Fatal,
+    publisher: Publisher<RealDisk>,
+    recorder: Recorder,
+    tagged: Tagged,
+    begun: bool,
+    full: bool,
+    last_commit: Option<Instant>,
+    next_house: Instant,
+    next_tick: Instant,
+    next_room: Instant,
+}
+
+/// Everything a writer starts with.
+pub(crate) struct WriterParts<L> {
+    pub(crate) spool: Spool<RealDisk>,
+    pub(crate) mirror: Arc<Mutex<Reader<RealDisk>>>,
+    pub(crate) log: L,
+    pub(crate) disk: RealDisk,
+    pub(crate) control_dir: String,
+    pub(crate) bridge: Arc<Bridge>,
+    pub(crate) metrics: Arc<Shared>,
+    pub(crate) spacing: Duration,
+    pub(crate) fatal: Fatal,
+}
+
+impl<L: Log> Writer<L> {
+    /// Takes what is known of the ledger's rules and opens the epoch; both before any port opens.
+    ///
+    /// # Errors
+    /// [`SpoolError`]; a full spool is none: it is drained first, and the epoch is opened then.
+    pub(crate) fn begin(
+        parts: WriterParts<L>,
+        control: Option<Control>,
+    ) -> Result<Self, SpoolError> {
+        let now = Instant::now();
+        let mut writer = Self {
+            spool: parts.spool,
+            mirror: parts.mirror,
+            log: parts.log,
+            disk: parts.disk,
+            control_dir: parts.control_dir,
+            control: None,
+            bridge: parts.bridge,
+            metrics: parts.metrics,
+            spacing: parts.spacing,
+            fatal: parts.fatal,
+            publisher: Publisher::new(),
+            recorder: Recorder::new(Tagged(0)),
+            tagged: Tagged(0),
+            begun: false,
+            full: false,
+            last_commit: None,
+            next_house: now,
+            next_tick: now,
+            next_room: now,
+        };
+        if let Some(control) = control {
+            writer
+                .spool
+                .learn_policy(control.at, Arc::clone(&control.policy))?;
+            writer.control = Some(control);
+        }
+        let mirror = Arc::clone(&writer.mirror);
+        writer.learn(&lock(&mirror))?;
+        writer.begin_epoch()?;
+        writer.stand();
+        Ok(writer)
+    }
+
+    /// Runs until the loop stops, or the process must end.
+    pub(crate) fn run(mut self) {
+        let result = self.serve();
+        if let Err(why) = result {
+            self.bridge.end();
+            (self.fatal)(&format!("gateway: {why}"));
+        }
+    }
+
+    fn serve(&mut self) -> Result<(), String> {
+        let mut batches = Vec::new();
+        loop {
+            let until = self.next_house.min(self.next_tick);
+            self.bridge.wait(until, &mut batches);
+            if !batches.is_empty() {
+                self.space();
+                self.bridge.take_more(&mut batches);
+                self.commit(&mut batches)
+                    .map_err(|error| error.to_string())?;
+            } else if self.bridge.is_stopping() {
+                return self.finish();
+            }
+            self.keep_house()?;
+        }
+    }
+
+    /// Keeps commits apart, so that more shares go with each.
+    fn space(&mut self) {
+        let now = Instant::now();
+        let due = self.last_commit.map_or(now, |last| last + self.spacing);
+        let left = due.saturating_duration_since(now);
+        if !left.is_zero() {
+            std::thread::sleep(left);
+        }
+        self.last_commit = Some(now + left);
+    }
+
+    fn commit(&mut self, batches: &mut Vec<Batch>) -> Result<(), SpoolError> {
+        let begin = Instant::now();
+        let recorded = self.recorder.record(&mut self.spool, batches)?;
+        let took = begin.elapsed();
+        if 0 < recorded.groups {
+            let mut metrics = self.metrics.spool();
+            metrics.commits += u64::from(recorded.groups);
+            metrics.shares += u64::from(recorded.shares);
+            metrics
+                .sync_ns
+                .record(took / recorded.groups, u64::from(recorded.groups));
+        }
+        if recorded.no_room {
+            self.metrics.spool().full += 1;
+            if !self.full {
+                self.full = true;
+                self.next_room = Instant::now() + ROOM;
+                tracing::warn!(
+                    used_bytes = self.spool.used_bytes(),
+                    "the spool is full: shares are refused"
+                );
+                self.stand();
+            }
+        }
+        self.bridge.give_back(batches);
+        Ok(())
+    }
+
+    fn keep_house(&mut self) -> Result<(), String> {
+        let now = Instant::now();
+        if self.next_house <= now {
+            self.next_house = now + HOUSE;
+            self.cut_if_due().map_err(|error| error.to_string())?;
+            let mut metrics = self.metrics.spool();
+            metrics.used_bytes = self.spool.used_bytes();
+            metrics.pending_events = u64::try_from(self.spool.pending_events()).unwrap_or(u64::MAX);
+        }
+        if self.next_tick <= now {
+            self.tick()?;
+        }
+        if self.full && self.next_room <= now {
+            self.next_room = now + ROOM;
+            self.find_room().map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    fn cut_if_due(&mut self) -> Result<(), SpoolError> {
+        let now = now_ms();
+        if self.spool.heartbeat_due(now) && !self.spool.is_moving() {
+            match self.spool.append(&[(now, Event::Heartbeat)]) {
+                Ok(_) | Err(SpoolError::Full(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if self.spool.should_cut(now) && self.spool.cut()?.is_some() {
+            self.metrics.spool().cuts += 1;
+        }
+        Ok(())
+    }
+
+    /// One turn of the publisher, if the mirror is free now. Whether it was.
+    fn tick(&mut self) -> Result<bool, String> {
+        let mirror = Arc::clone(&self.mirror);
+        let mut reader = match mirror.try_lock() {
+            Ok(reader) => reader,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                self.metrics.spool().mirror_busy += 1;
+                self.next_tick = Instant::now() + BUSY;
+                return Ok(false);
+            }
+        };
+        self.learn(&reader).map_err(|error| error.to_string())?;
+        let doubted = self.bridge.is_clock_doubted();
+        self.metrics.spool().is_clock_doubted = doubted;
+        if doubted {
+            self.next_tick = Instant::now() + IDLE;
+            return Ok(true);
+        }
+        let clock = Clock::at(now_ms());
+        let published = self.publisher.tick(
+            &mut self.spool,
+            &mut reader,
+            &mut self.log,
+            clock,
+            new_stream(),
+        );
+        drop(reader);
+        match published {
+            Ok(published) => {
+                self.metrics.spool().frames_sent += u64::try_from(published.sent).unwrap_or(0);
+                if let Some(map) = published.moved {
+                    self.tagged = Tagged(self.tagged.0.saturating_add(1));
+                    self.recorder.moved(&map, self.tagged);
+                    self.metrics.spool().moves += 1;
+                    tracing::warn!(
+                        "the ledger closed this gateway's stream: its events were moved to a new one"
+                    );
+                    self.stand();
+                }
+            }
+            Err(PublishError::Spool(SpoolError::Full(_) | SpoolError::Moving)) => {}
+            Err(error) => return Err(error.to_string()),
+        }
+        if self.spool.is_moving() && !self.full {
+            self.full = true;
+            self.stand();
+        }
+        let quiet = self.publisher.is_idle() && self.spool.pending_events() == 0;
+        self.next_tick = Instant::now() + if quiet { IDLE } else { HOUSE };
+        Ok(true)
+    }
+
+    /// Teaches the spool the newest policy that is obeyed and final, and keeps it beside the spool.
+    fn learn(&mut self, reader: &Reader<RealDisk>) -> Result<(), SpoolError> {
+        let Some(authority) = reader.settled().authority() else {
+            return Ok(());
+        };
+        let (at, _) = authority.newest_policy();
+        let known = self.control.as_ref();
+        // The mirror may be behind what was known before the last start.
+        if known.is_some_and(|known| known.at == at || reader.final_size() < known.size) {
+            return Ok(());
+        }
+        let Some(control) = Control::of(reader) else {
+            return Ok(());
+        };
+        let learnt = self
+            .spool
+            .learn_policy(control.at, Arc::clone(&control.policy));
+        match learnt {
+            Ok(()) => {}
+            // Live jobs cite too many others: it is learnt when some of them went.
+            Err(SpoolError::StateFull) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        match control.save(&self.disk, &self.control_dir) {
+            Ok(()) => {}
+            Err(error @ DiskError::Fatal { .. }) => return Err(error.into()),
+            Err(error) => tracing::warn!(%error, "`control` was not written"),
+        }
+        tracing::info!(policy = %control.at, "jobs follow this policy from now on");
+        self.control = Some(control);
+        self.stand();
+        Ok(())
+    }
+
+    fn begin_epoch(&mut self) -> Result<(), SpoolError> {
+        match self.spool.begin(now_ms(), new_stream()) {
+            Ok(()) => {
+                self.begun = true;
+                self.full = false;
+                Ok(())
+            }
+            Err(SpoolError::Full(_)) => {
+                self.full = true;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn find_room(&mut self) -> Result<(), SpoolError> {
+        if !self.begun {
+            self.begin_epoch()?;
+        } else if !self.spool.is_moving() {
+            match self.spool.find_room(now_ms()) {
+                Ok(()) => self.full = false,
+                Err(SpoolError::Full(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if !self.full {
+            tracing::info!("the spool has room again");
+            self.stand();
+        }
+        Ok(())
+    }
+
+    /// Tells the loop what jobs are made of, and whether shares are taken.
+    fn stand(&self) {
+        let stream = self.spool.stream().filter(|_| self.begun);
+        let terms = stream
+            .zip(self.control.as_ref())
+            .map(|(stream, control)| Terms {
+                at: control.at,
+                policy: Arc::clone(&control.policy),
+                tag: coinbase_tag(stream, self.spool.epoch()),
+                tagged: self.tagged,
+            });
+        self.metrics.spool().is_full = self.full;
+        let closed = if self.full {
+            Some(NO_ROOM)
+        } else if terms.is_none() {
+            Some(NO_POLICY)
+        } else {
+            None
+        };
+        self.bridge.stand(Standing { terms, closed });
+    }
+
+    /// The loop sends no more: what was recorded is framed, and sent as far as the ledger takes it now.
+    fn finish(&mut self) -> Result<(), String> {
+        self.spool.cut().map_err(|error| error.to_string())?;
+        let until = Instant::now() + LAST_FRAMES;
+        loop {
+            let looked = self.tick()?;
+            if looked && self.publisher.all_stand() || until <= Instant::now() {
+                return Ok(());
+            }
+            std::thread::sleep(BUSY);
+        }
+    }
+}

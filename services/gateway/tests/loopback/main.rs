@@ -1,0 +1,17 @@
+//! A gateway on the loopback, with real sockets, a real disk and an embedded ledger.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise and says which"
+)]
+
+mod faults;
+mod limits;
+mod miner;
+mod moved;
+mod pool;
+mod room;
+mod walk;
+mod work;

@@ -1,0 +1,28 @@
+//! What became of blocks: asks the nodes, appends states by compare and set.
+//!
+//! The settler reads the final ledger through a fold of its own, looks at the chain through nodes, and says what changed:
+//! seen, immature, confirmed, orphaned, recovered. It says a thing once and waits until that is final before it looks at
+//! blocks again. Any number of settlers may run: what one said, the others' word expects no more, and changes nothing.
+//! Money is not computed here, and nothing but changes of state is said: no depths.
+//!
+//! Reading order: [`book`] (what the ledger says), [`view`] and [`look`] (what the chain shows), [`decide`] (the rules),
+//! [`scan`] (coinbases that no share explains), [`machine`] (one settler without threads), [`settler`] (its thread).
+
+pub mod book;
+
+pub mod view;
+
+pub mod decide;
+
+pub mod look;
+
+pub mod scan;
+
+pub mod metrics;
+
+pub mod machine;
+
+pub mod settler;
+
+pub use machine::{Machine, MachineConfig, MachineError};
+pub use settler::{Settler, SettlerConfig, SettlerParts};

@@ -1,0 +1,90 @@
+//! What a settler counts, for `/metrics`.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use orebook_schema::work::BlockState;
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        /// Counters of a running settler.
+        #[derive(Debug, Default)]
+        pub struct Counters {
+            $($(#[$doc])* pub(crate) $name: AtomicU64,)*
+        }
+
+        /// Counters at one moment.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Metrics {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Counters {
+            /// Counters now.
+            #[must_use]
+            pub fn read(&self) -> Metrics {
+                Metrics { $($name: self.$name.load(Ordering::Relaxed),)* }
+            }
+        }
+
+        impl Metrics {
+            /// Names and values, for a page of metrics.
+            #[must_use]
+            pub fn entries(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name),)*]
+            }
+        }
+    };
+}
+
+counters! {
+    /// Blocks looked at.
+    looks,
+    /// Questions to the chain without an answer.
+    no_answers,
+    /// Statuses appended: seen.
+    said_seen,
+    /// Statuses appended: immature.
+    said_immature,
+    /// Statuses appended: confirmed.
+    said_confirmed,
+    /// Statuses appended: orphaned.
+    said_orphaned,
+    /// Recovered blocks appended.
+    said_recovered,
+    /// Blocks on the chain that pay none of our scripts, at the last look: alarm, they are not settled.
+    unpaid_blocks,
+    /// Statuses and recovered blocks in the ledger, anybody's, that were not obeyed.
+    refused_events,
+    /// 1 while the ledger refuses this producer's frames: alarm, its key is not in force.
+    key_refused,
+    /// Times that the spool had no room.
+    spool_full,
+    /// Coinbases of ours that wait for a share to explain them.
+    strangers,
+    /// Next height that is looked through for coinbases of ours.
+    scan_height,
+    /// Final positions read.
+    final_size,
+    /// 1 while what was said last is not final yet.
+    waiting,
+}
+
+impl Counters {
+    pub(crate) fn add(counter: &AtomicU64, count: u64) {
+        counter.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set(counter: &AtomicU64, value: u64) {
+        counter.store(value, Ordering::Relaxed);
+    }
+
+    pub(crate) fn said(&self, state: BlockState) {
+        let counter = match state {
+            BlockState::Seen => &self.said_seen,
+            BlockState::Immature => &self.said_immature,
+            BlockState::Confirmed => &self.said_confirmed,
+            BlockState::Orphaned => &self.said_orphaned,
+        };
+        Self::add(counter, 1);
+    }
+}

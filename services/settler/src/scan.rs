@@ -1,0 +1,206 @@
+//! Finding coinbases of ours on the chain that no share explains.
+//!
+//! A found block goes to the nodes before its share is durable. If the gateway dies between the two, nobody ever says
+//! `block_found`; its coinbase stands on the chain all the same.
+
+use std::collections::BTreeMap;
+
+use orebook_replay::rows::StoreFault;
+use orebook_schema::Hash;
+use orebook_schema::work::BlockRecovered;
+
+use crate::book::Book;
+use crate::decide::Pay;
+use crate::look::Payout;
+use crate::view::{ChainView, NoAnswer, on_top};
+
+/// Heights that are looked at in one turn; the rest waits for the next turns.
+pub const HEIGHTS_PER_TURN: u32 = 32;
+/// Unexplained coinbases that are held at once; at the limit the scan stands still until some are said or explained.
+pub const STRANGERS_MAX: usize = 256;
+/// So far the scan goes back when the chain changed below what it had read.
+pub const RESCAN_HEIGHTS: u64 = 144;
+
+/// Why a turn of the scan ended early. The next one goes on where it stopped.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ScanStop {
+    /// The chain does not answer.
+    #[error(transparent)]
+    Chain(#[from] NoAnswer),
+    /// The fold's rows cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreFault),
+}
+
+/// A coinbase of ours without a share, so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stranger {
+    height: u64,
+    coinbase_txid: Hash,
+    pay: Pay,
+    /// Ledger time when it was noticed, milliseconds since 1970.
+    noticed: u64,
+}
+
+/// How far the chain was read.
+#[derive(Clone, Debug, Default)]
+pub struct Scan {
+    /// The next height; none before the ledger has a job.
+    next: Option<u64>,
+    /// The last block that was read.
+    last: Option<(u64, Hash)>,
+    strangers: BTreeMap<Hash, Stranger>,
+}
+
+/// What a turn of the scan needs to know.
+#[derive(Clone, Copy, Debug)]
+pub struct ScanRules<'a> {
+    /// How a coinbase is known to be ours.
+    pub payout: &'a Payout,
+    /// Blocks on top before a block is read: the newest policy's immature depth.
+    pub depth: u64,
+    /// Final ledger time now, milliseconds since 1970.
+    pub ledger_time: u64,
+    /// A coinbase counts as unexplained after so much ledger time, in milliseconds: a gateway's spool may be late.
+    pub grace_ms: u64,
+}
+
+impl Scan {
+    /// At the ledger's beginning.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Coinbases that wait for a share to explain them.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.strangers.len()
+    }
+
+    /// The height that is read next; none before the ledger has a job.
+    #[must_use]
+    pub const fn next_height(&self) -> Option<u64> {
+        self.next
+    }
+
+    /// Reads on, and says which blocks are to be recovered now.
+    ///
+    /// # Errors
+    /// [`ScanStop`].
+    pub async fn turn(
+        &mut self,
+        view: &impl ChainView,
+        book: &Book,
+        rules: ScanRules<'_>,
+    ) -> Result<Vec<BlockRecovered>, ScanStop> {
+        for hash in self.strangers.keys().copied().collect::<Vec<_>>() {
+            if book.block(hash)?.is_some() {
+                self.strangers.remove(&hash);
+            }
+        }
+        self.read_on(view, book, rules).await?;
+        self.due(view, book, rules).await
+    }
+
+    async fn read_on(
+        &mut self,
+        view: &impl ChainView,
+        book: &Book,
+        rules: ScanRules<'_>,
+    ) -> Result<(), ScanStop> {
+        let Some(first) = book.first_height()? else {
+            return Ok(());
+        };
+        let tip = view.tip().await?.height;
+        let Some(newest) = tip.checked_sub(rules.depth) else {
+            return Ok(());
+        };
+        if let Some((height, hash)) = self.last
+            && view.hash_at(height).await?.is_some_and(|now| now != hash)
+        {
+            self.go_back(first, height.saturating_sub(RESCAN_HEIGHTS));
+        }
+        let mut next = self.next.unwrap_or(first);
+        for _ in 0..HEIGHTS_PER_TURN {
+            if newest < next || STRANGERS_MAX <= self.strangers.len() {
+                break;
+            }
+            let Some(hash) = view.hash_at(next).await? else {
+                break;
+            };
+            let is_named = book.block(hash)?.is_some();
+            if !is_named && !self.read(view, hash, rules).await? {
+                break;
+            }
+            self.last = Some((next, hash));
+            next = next.saturating_add(1);
+            self.next = Some(next);
+        }
+        Ok(())
+    }
+
+    /// False if the node does not have the block: another one may.
+    async fn read(
+        &mut self,
+        view: &impl ChainView,
+        hash: Hash,
+        rules: ScanRules<'_>,
+    ) -> Result<bool, ScanStop> {
+        let Some(block) = view.block(hash).await? else {
+            return Ok(false);
+        };
+        if let Some(pay) = rules.payout.of_ours(&block) {
+            self.strangers.entry(hash).or_insert(Stranger {
+                height: block.header.height,
+                coinbase_txid: block.coinbase_txid,
+                pay,
+                noticed: rules.ledger_time,
+            });
+        }
+        Ok(true)
+    }
+
+    /// Those that nothing explained in time and that still stand deep enough. One that stands no more is forgotten, and
+    /// its height read again: the chain, or the node that answers, may change its mind.
+    async fn due(
+        &mut self,
+        view: &impl ChainView,
+        book: &Book,
+        rules: ScanRules<'_>,
+    ) -> Result<Vec<BlockRecovered>, ScanStop> {
+        let mut due = Vec::new();
+        let mut gone = Vec::new();
+        for (hash, stranger) in &self.strangers {
+            let waited = rules.ledger_time.saturating_sub(stranger.noticed);
+            if waited < rules.grace_ms {
+                continue;
+            }
+            let header = view.header(*hash).await?;
+            match header.as_ref().and_then(on_top) {
+                Some(depth) if rules.depth <= depth => due.push(BlockRecovered {
+                    hash: *hash,
+                    height: stranger.height,
+                    expects: book.recovered_at(stranger.height)?,
+                    coinbase_txid: stranger.coinbase_txid,
+                    value: stranger.pay.value,
+                    fees: stranger.pay.fees,
+                }),
+                Some(_) => {}
+                None => gone.push((*hash, stranger.height)),
+            }
+        }
+        for (hash, height) in gone {
+            self.strangers.remove(&hash);
+            self.go_back(0, height);
+        }
+        Ok(due)
+    }
+
+    /// The scan goes on at `height` if that is below where it is, and not below `first`.
+    fn go_back(&mut self, first: u64, height: u64) {
+        let height = height.max(first);
+        self.next = Some(self.next.map_or(height, |next| next.min(height)));
+        self.last = None;
+    }
+}

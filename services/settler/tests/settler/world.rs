@@ -1,0 +1,545 @@
+//! An archiver, a gateway and settlers around one simulated broker, each on a simulated disk. Clocks are numbers.
+
+use std::sync::{Arc, Mutex};
+
+use orebook_ledger::admit::{State, Verdict};
+use orebook_ledger::archiver::{Archiver, ArchiverConfig};
+use orebook_ledger::build::genesis_frame;
+use orebook_ledger::disk::Disk as _;
+use orebook_ledger::publisher::{Clock, Publisher};
+use orebook_ledger::reader::{ReadError, Reader};
+use orebook_ledger::segment::{SegmentStore, StoreConfig};
+use orebook_ledger::sign::Signer;
+use orebook_ledger::spool::{FILE_BYTES_MIN, Spool, SpoolConfig};
+use orebook_replay::engine::SharedReader;
+use orebook_replay::store::MemoryStore;
+use orebook_schema::genesis::{Algorithm, Genesis};
+use orebook_schema::names::{Account, CoinName, Pot, RegisteredName, WorkerName};
+use orebook_schema::policy::{NetworkFees, PotRules, Scheme};
+use orebook_schema::work::{
+    BlockFound, BlockRecovered, BlockStatus, Extranonce, Job, Share, Worker,
+};
+use orebook_schema::{At, Event, Hash, Key, Kind, LedgerId, Policy, Role, StreamId, Work};
+use orebook_settler::book::OurBlock;
+use orebook_settler::look::Payout;
+use orebook_settler::machine::{Machine, MachineConfig, MachineError};
+use orebook_settler::metrics::Metrics;
+use orebook_sim::broker::SimBroker;
+use orebook_sim::disk::SimDisk;
+
+use crate::chain::{FakeChain, OUR_SCRIPT, OUR_TEXT, txid_of};
+
+pub(crate) const LEDGER: LedgerId = LedgerId([0x1d; 16]);
+/// Depths of the genesis policy, in blocks on top.
+pub(crate) const IMMATURE: u64 = 2;
+pub(crate) const CONFIRMED: u64 = 5;
+pub(crate) const ORPHAN: u64 = 3;
+/// Fees of every job's template.
+pub(crate) const JOB_FEES: u128 = 70;
+pub(crate) const GRACE_MS: u64 = 3_000;
+/// Milliseconds that a turn takes.
+const TURN_MS: u64 = 100;
+/// Turns between two ordinary shares: ledger time goes on by them.
+const SHARE_TURNS: u64 = 10;
+/// Turns without anything said until the world counts as calm: a found block is final by then, and looked at.
+const QUIET_TURNS: u32 = 25;
+
+pub(crate) fn signer(name: u8) -> Signer {
+    Signer::from_seed(&[name; 32])
+}
+
+const DESK: u8 = 1;
+const GATEWAY: u8 = 2;
+const ARCHIVER: u8 = 3;
+pub(crate) const SETTLERS: [u8; 2] = [4, 5];
+
+fn genesis() -> Genesis {
+    let mut producers = vec![
+        (signer(DESK).key(), Role::Desk),
+        (signer(GATEWAY).key(), Role::Gateway),
+        (signer(ARCHIVER).key(), Role::Archiver),
+    ];
+    producers.extend(SETTLERS.map(|name| (signer(name).key(), Role::Settler)));
+    producers.sort_unstable();
+    Genesis {
+        ledger: LEDGER,
+        coin: 1,
+        coin_name: CoinName::parse("sim").unwrap(),
+        algorithm: Algorithm::Sha256d,
+        decimals: 8,
+        chain: Hash::ZERO,
+        segment_positions: 8,
+        segment_bytes: 65_536,
+        digest_answers: 1,
+        approvers: vec![signer(DESK).key()],
+        approvals: Vec::new(),
+        producers,
+        schema_set: Kind::known(),
+        policy: Policy {
+            pots: vec![PotRules {
+                pot: Pot(0),
+                scheme: Scheme::Pplns,
+                n_ppm: 2_000_000,
+                fee_ppm: 10_000,
+                bonus_ppm: 0,
+                stale_ppm: 0,
+                keep_tx_fees: false,
+            }],
+            immature_depth: IMMATURE as u32,
+            confirmed_depth: CONFIRMED as u32,
+            orphan_depth: ORPHAN as u32,
+            threshold: 1,
+            network_fees: NetworkFees::Pool,
+        },
+    }
+}
+
+pub(crate) fn disk_with_genesis(seed: u64, dir: &str) -> SimDisk {
+    let disk = SimDisk::new(seed);
+    let segments = format!("{dir}/segments");
+    disk.create_dir(&segments).unwrap();
+    let (mut store, _) =
+        SegmentStore::open_with(disk.clone(), &segments, LEDGER, 0, store_config()).unwrap();
+    let frame = genesis_frame(&genesis(), StreamId([1; 16]), 1_000, &signer(DESK)).unwrap();
+    let mut state = State::new(LEDGER);
+    let (verdict, _) = state.admit(&store, 1_000, frame.bytes().to_vec()).unwrap();
+    let Verdict::Admitted(admitted) = verdict else {
+        panic!("genesis is admitted: {verdict:?}")
+    };
+    store
+        .append_frame(0, admitted.ledger_time, 1_000, &frame)
+        .unwrap();
+    store.sync().unwrap();
+    disk
+}
+
+pub(crate) const fn store_config() -> StoreConfig {
+    StoreConfig {
+        preallocate_bytes: 65_536,
+    }
+}
+
+const fn spool_config(role: Role) -> SpoolConfig {
+    SpoolConfig {
+        ledger: LEDGER,
+        coin: 1,
+        role,
+        schema_set: 0,
+        file_bytes: FILE_BYTES_MIN,
+        total_bytes: 8 * FILE_BYTES_MIN,
+    }
+}
+
+pub(crate) fn machine_config(sights: u32) -> MachineConfig {
+    MachineConfig {
+        spool: spool_config(Role::Settler),
+        payout: Payout {
+            scripts: vec![OUR_SCRIPT.to_vec()],
+            texts: vec![OUR_TEXT.to_owned()],
+        },
+        sights,
+        grace_ms: GRACE_MS,
+        watch_heights: 50,
+    }
+}
+
+/// A settler's process, and the disk that outlives it.
+pub(crate) struct SettlerLife {
+    pub(crate) disk: SimDisk,
+    pub(crate) name: u8,
+    pub(crate) sights: u32,
+    pub(crate) life: Option<(SharedReader<SimDisk>, Machine<SimDisk>)>,
+    pub(crate) starts: u32,
+    /// Counters of former lives, summed up.
+    pub(crate) said_before: u64,
+}
+
+impl SettlerLife {
+    fn new(name: u8, sights: u32) -> Self {
+        Self {
+            disk: disk_with_genesis(u64::from(name), "mirror"),
+            name,
+            sights,
+            life: None,
+            starts: 0,
+            said_before: 0,
+        }
+    }
+
+    pub(crate) fn machine(&self) -> &Machine<SimDisk> {
+        &self.life.as_ref().expect("it runs").1
+    }
+
+    pub(crate) fn metrics(&self) -> Metrics {
+        self.machine().counters().read()
+    }
+
+    /// Statuses and recovered blocks appended, in all lives.
+    pub(crate) fn said(&self) -> u64 {
+        let now = self.life.as_ref().map_or(0, |(_, machine)| {
+            let it = machine.counters().read();
+            let states = it.said_seen + it.said_immature + it.said_confirmed + it.said_orphaned;
+            states + it.said_recovered
+        });
+        self.said_before + now
+    }
+
+    /// Why it did not start is a fault of its disk.
+    pub(crate) fn start(&mut self, now: u64) -> Result<(), String> {
+        self.starts += 1;
+        let words = |error: &dyn std::fmt::Display| error.to_string();
+        let (reader, _) = Reader::open(self.disk.clone(), "mirror", LEDGER, store_config(), 0)
+            .map_err(|error| words(&error))?;
+        let machine = Machine::open(
+            self.disk.clone(),
+            "settler",
+            machine_config(self.sights),
+            signer(self.name),
+            Arc::new(MemoryStore::new()),
+            now,
+            self.stream(now),
+        )
+        .map_err(|error| words(&error))?;
+        self.life = Some((SharedReader(Arc::new(Mutex::new(reader))), machine));
+        Ok(())
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.said_before = self.said();
+        self.life = None;
+    }
+
+    fn stream(&self, now: u64) -> StreamId {
+        let mut random = [self.name; 10];
+        random[..4].copy_from_slice(&self.starts.to_le_bytes());
+        StreamId::from_parts(now, random)
+    }
+}
+
+/// Everything.
+pub(crate) struct World {
+    pub(crate) now: u64,
+    pub(crate) chain: FakeChain,
+    pub(crate) broker: SimBroker,
+    /// None while it is away: nothing becomes final.
+    pub(crate) keeper: Archiver<SimDisk>,
+    pub(crate) keeper_runs: bool,
+    gateway: (Spool<SimDisk>, Reader<SimDisk>, Publisher<SimDisk>),
+    pub(crate) settlers: Vec<SettlerLife>,
+    runtime: tokio::runtime::Runtime,
+    nonce: u32,
+}
+
+impl World {
+    /// With settlers that say a change after so many equal sights.
+    pub(crate) fn new(settlers: usize, sights: u32) -> Self {
+        let now = 1_000_000;
+        let config = ArchiverConfig {
+            ledger: LEDGER,
+            store: store_config(),
+            spool: spool_config(Role::Archiver),
+            signer: signer(ARCHIVER),
+        };
+        let disk = disk_with_genesis(100, "archive");
+        let (keeper, _) = Archiver::open(
+            disk,
+            "archive",
+            config,
+            now,
+            StreamId::from_parts(1, [3; 10]),
+        )
+        .unwrap();
+        let disk = disk_with_genesis(101, "mirror");
+        let (reader, _) = Reader::open(disk.clone(), "mirror", LEDGER, store_config(), 0).unwrap();
+        let (mut spool, _) =
+            Spool::open(disk, "spool", spool_config(Role::Gateway), signer(GATEWAY)).unwrap();
+        spool
+            .learn_policy(At::default(), Arc::new(genesis().policy))
+            .unwrap();
+        spool.begin(now, StreamId::from_parts(1, [2; 10])).unwrap();
+        let mut world = Self {
+            now,
+            chain: FakeChain::new(),
+            broker: SimBroker::new(7),
+            keeper,
+            keeper_runs: true,
+            gateway: (spool, reader, Publisher::new()),
+            settlers: SETTLERS
+                .into_iter()
+                .take(settlers)
+                .map(|name| SettlerLife::new(name, sights))
+                .collect(),
+            runtime: tokio::runtime::Builder::new_current_thread()
+                .build()
+                .unwrap(),
+            nonce: 0,
+        };
+        for settler in &mut world.settlers {
+            settler.start(now).unwrap();
+        }
+        world.announce();
+        world.turns(20);
+        world
+    }
+
+    fn announce(&mut self) {
+        let worker = Worker {
+            number: 0,
+            pot: Pot(0),
+            extranonce1: Extranonce::new(&[0; 4]).unwrap(),
+            extranonce2_size: 4,
+            version_mask: 0,
+            account: Account::Name(RegisteredName::parse("anna").unwrap()),
+            name: WorkerName::parse("rig").unwrap(),
+        };
+        let job = Job {
+            number: 0,
+            policy: At::default(),
+            height: 1,
+            network_work: 1_000,
+            reward: 5_070,
+            fees: JOB_FEES,
+            version: 0,
+            prev: Hash::ZERO,
+            nbits: 0x207f_ffff,
+            time: 0,
+            clean: true,
+            coinbase1: vec![1],
+            coinbase2: vec![2],
+            branches: Vec::new(),
+        };
+        let events = [
+            (self.now, Event::Worker(Box::new(worker))),
+            (self.now, Event::Job(Box::new(job))),
+        ];
+        self.gateway.0.append(&events).unwrap();
+    }
+
+    fn share(&mut self, block: bool) -> (u64, Event) {
+        self.nonce += 1;
+        let share = Share {
+            worker: 0,
+            job: 0,
+            work: Work::new(10).unwrap(),
+            block,
+            stale: false,
+            nonce: self.nonce,
+            ntime: 0,
+            version: 0,
+            extranonce2: Extranonce::new(&self.nonce.to_le_bytes()).unwrap(),
+        };
+        (self.now, Event::Share(share))
+    }
+
+    /// The gateway records that it found this block of the fake chain.
+    pub(crate) fn found(&mut self, hash: Hash, height: u64) {
+        self.found_with(hash, height, txid_of(hash));
+    }
+
+    /// The gateway records that it found this block.
+    pub(crate) fn found_with(&mut self, hash: Hash, height: u64, coinbase_txid: Hash) {
+        let share = self.share(true);
+        let block = BlockFound {
+            hash,
+            height,
+            coinbase_txid,
+            header: vec![0; 80],
+        };
+        let events = [share, (self.now, Event::BlockFound(block))];
+        self.gateway.0.append(&events).unwrap();
+    }
+
+    /// Everybody but the settlers.
+    fn others_turn(&mut self) {
+        self.now += TURN_MS;
+        let now = self.now;
+        self.broker.deliver(false);
+        if self.keeper_runs {
+            let stream = StreamId::from_parts(now, [9; 10]);
+            if let Err(error) = self.keeper.tick(&mut self.broker, now, 100, stream) {
+                let words = error.to_string();
+                assert!(
+                    words.contains("broker") || words.contains("timed out"),
+                    "{words}"
+                );
+            }
+        }
+        if self.now.is_multiple_of(SHARE_TURNS * TURN_MS) {
+            let share = self.share(false);
+            self.gateway.0.append(&[share]).unwrap();
+        }
+        let (spool, reader, publisher) = &mut self.gateway;
+        poll(reader, &self.broker);
+        if spool.should_cut(now) {
+            spool.cut().unwrap();
+        }
+        let stream = StreamId::from_parts(now, [8; 10]);
+        publisher
+            .tick(spool, reader, &mut self.broker, Clock::at(now), stream)
+            .unwrap();
+    }
+
+    /// One settler's turn; an error is its process's end.
+    pub(crate) fn settler_turn(&mut self, index: usize) -> Result<(), MachineError> {
+        let settler = &mut self.settlers[index];
+        let stream = settler.stream(self.now);
+        let Some((mirror, machine)) = &mut settler.life else {
+            return Ok(());
+        };
+        poll(&mut mirror.0.lock().unwrap(), &self.broker);
+        if settler.disk.crashed() {
+            return Ok(());
+        }
+        machine.ledger_turn(mirror, &mut self.broker, self.now, stream)?;
+        self.runtime
+            .block_on(machine.chain_turn(&self.chain, self.now))
+    }
+
+    pub(crate) fn turns(&mut self, count: u32) {
+        for _ in 0..count {
+            self.others_turn();
+            for index in 0..self.settlers.len() {
+                self.settler_turn(index).unwrap();
+            }
+        }
+    }
+
+    /// A turn in which settlers' disks may die, and their processes with them. Returns who died.
+    pub(crate) fn turn_with_deaths(&mut self) -> Vec<usize> {
+        self.others_turn();
+        let mut dead = Vec::new();
+        for index in 0..self.settlers.len() {
+            let failed = self.settler_turn(index).is_err();
+            let settler = &mut self.settlers[index];
+            assert!(
+                !failed || settler.disk.crashed(),
+                "it ends by its disk only"
+            );
+            if settler.disk.crashed() && settler.life.is_some() {
+                settler.kill();
+                dead.push(index);
+            }
+        }
+        dead
+    }
+
+    /// A settler without any sense says these events, as the second settler's key; they are final on return.
+    pub(crate) fn blurt(&mut self, events: &[Event]) {
+        let disk = disk_with_genesis(self.now, "mirror");
+        let (mut reader, _) =
+            Reader::open(disk.clone(), "mirror", LEDGER, store_config(), 0).unwrap();
+        let config = spool_config(Role::Settler);
+        let (mut spool, _) = Spool::open(disk, "blurt", config, signer(SETTLERS[1])).unwrap();
+        let stream = StreamId::from_parts(self.now, [6; 10]);
+        spool.begin(self.now, stream).unwrap();
+        let timed: Vec<_> = events.iter().map(|it| (self.now, it.clone())).collect();
+        spool.append(&timed).unwrap();
+        spool.cut().unwrap();
+        let mut publisher = Publisher::new();
+        for _ in 0..100 {
+            self.turns(1);
+            poll(&mut reader, &self.broker);
+            let clock = Clock::at(self.now);
+            publisher
+                .tick(&mut spool, &mut reader, &mut self.broker, clock, stream)
+                .unwrap();
+            if publisher.is_idle() {
+                return;
+            }
+        }
+        panic!("what was blurted out does not become final");
+    }
+
+    /// Turns until nothing was said for a while and nobody waits for anything.
+    pub(crate) fn calm(&mut self) {
+        let said = |world: &Self| world.settlers.iter().map(SettlerLife::said).sum::<u64>();
+        let mut quiet = 0;
+        for _ in 0..2_000 {
+            let before = said(self);
+            self.turns(1);
+            let is_idle = self.settlers.iter().all(|it| it.machine().is_free());
+            quiet = if is_idle && before == said(self) {
+                quiet + 1
+            } else {
+                0
+            };
+            if quiet == QUIET_TURNS {
+                return;
+            }
+        }
+        panic!("the world does not come to rest");
+    }
+
+    /// What the first settler's book says of a block.
+    pub(crate) fn book(&self, hash: Hash) -> Option<OurBlock> {
+        let book = self.settlers[0].machine().book();
+        book.block(hash).unwrap()
+    }
+
+    /// Name of a block's state, "none" before the first.
+    pub(crate) fn state(&self, hash: Hash) -> &'static str {
+        let obeyed = self.book(hash).and_then(|block| block.obeyed);
+        obeyed.map_or("none", |obeyed| obeyed.state.name())
+    }
+
+    /// Every settler's event of the final ledger, in order: (place, who, event).
+    pub(crate) fn said(&self) -> Vec<(At, Key, Event)> {
+        let reader = self.keeper.reader();
+        let mut said = Vec::new();
+        for position in 0..reader.final_size() {
+            let stored = reader.store().read(position).unwrap().unwrap();
+            for (index, raw) in (0u16..).zip(stored.frame.events()) {
+                let event = raw.unwrap().decode().unwrap();
+                if matches!(event, Event::BlockStatus(_) | Event::BlockRecovered(_)) {
+                    let key = stored.frame.header().key;
+                    said.push((At { position, index }, key, event));
+                }
+            }
+        }
+        said
+    }
+
+    /// Statuses of a block in the final ledger, obeyed or not.
+    pub(crate) fn statuses(&self, hash: Hash) -> Vec<(At, BlockStatus)> {
+        let of = |(at, _, event)| match event {
+            Event::BlockStatus(status) if status.hash == hash => Some((at, status)),
+            _ => None,
+        };
+        self.said().into_iter().filter_map(of).collect()
+    }
+
+    pub(crate) fn recoveries(&self) -> Vec<BlockRecovered> {
+        let of = |(_, _, event)| match event {
+            Event::BlockRecovered(block) => Some(block),
+            _ => None,
+        };
+        self.said().into_iter().filter_map(of).collect()
+    }
+
+    /// States of a block that were obeyed, in order, by the rule of the format page and no code of the settler's.
+    pub(crate) fn obeyed(&self, hash: Hash) -> Vec<&'static str> {
+        let mut last = At::default();
+        let mut states = Vec::new();
+        for (at, status) in self.statuses(hash) {
+            if status.expects == last {
+                last = at;
+                states.push(status.state.name());
+            }
+        }
+        states
+    }
+}
+
+pub(crate) fn poll(reader: &mut Reader<SimDisk>, broker: &SimBroker) {
+    match reader.poll(broker, 100) {
+        Ok(_) | Err(ReadError::Log(_) | ReadError::Unopened) => {}
+        Err(error) => {
+            // A dying disk: the owner's own next step tells.
+            let words = error.to_string();
+            assert!(
+                words.contains("crash") || words.contains("former life"),
+                "{words}"
+            );
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Miners' dialects without sockets: bytes in, actions out. Pure: no clock, no socket, no state but the session's own.
+//!
+//! Stratum V1 so far. The gateway owns the connection and splits it at `\n`; [`Session::line`] reads one line, writes the
+//! replies that need nobody else, and returns an [`Action`] for what the gateway must decide. Notifications are written by
+//! the functions of [`write`](mod@write); a notification depends on the job only, so one line serves every session.
+//!
+//! Not here: whether a share is real (`services/pow`), who may log in, difficulties, clocks, and when a reply may leave.
+
+mod action;
+mod difficulty;
+mod error;
+mod extensions;
+mod hex;
+mod id;
+mod request;
+mod scan;
+mod session;
+mod submit;
+mod user;
+pub mod write;
+
+pub use self::action::{Action, Authorize, Configured, Refused, Subscribe, Suggestion};
+pub use self::difficulty::DifficultyText;
+pub use self::error::{CloseReason, StratumError};
+pub use self::id::Id;
+pub use self::session::{Session, SessionConfig};
+pub use self::submit::{Submit, UserNumber, parse_job_id, show_job_id};
+pub use self::user::{Agent, PasswordOptions, UserName};
+
+/// Most bytes of a line, `\n` not counted. The largest honest one, `mining.configure` with `info`, has below 2,048. A longer
+/// one is answered with an error and [`CloseReason::LineTooLong`]; whoever splits lines must not buffer more than this.
+pub const LINE_BYTES_MAX: usize = 16_384;
+
+/// How many lines that are no request a connection may send before it is closed ([`CloseReason::Malformed`]). A request
+/// does not forgive them.
+pub const MALFORMED_LINES_MAX: u32 = 3;
+
+/// Most users of a connection; a proxy has one a rig. Above it authorize is refused with error 24.
+pub const USERS_MAX: usize = 1_024;
+
+/// Most bytes of a request's `id` that are echoed. A longer one makes the line malformed.
+pub const ID_BYTES_MAX: usize = 64;

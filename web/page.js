@@ -1,0 +1,354 @@
+// The page: asks the public API every two seconds and shows what changed. It computes no figure of its own.
+
+import { chart, summary } from "./chart.js";
+import { ago, clock, coins, count, h, hashrate, percent, put, short, table } from "./show.js";
+
+const POLL_MS = 2000;
+/** Older than this, figures are shown as stale. */
+const STALE_MS = 8000;
+const BLOCKS_PAGE = 15;
+const REMEMBERED = "orebook.account";
+
+const $ = (id) => document.getElementById(id);
+
+const state = {
+  pools: [], pool: null, window: 3600, blocks: null, older: [], olderNext: null,
+  points: [], accounts: null, account: "", accountView: null, accountError: null, ledger: null,
+  answered: 0, failed: null,
+};
+
+async function ask(path) {
+  const response = await fetch(path, { headers: { accept: "application/json" } });
+  const body = await response.json();
+  if (!response.ok) {
+    throw Object.assign(new Error(body.message ?? response.statusText), { status: response.status });
+  }
+  return body;
+}
+
+async function poll() {
+  try {
+    const [pools, ledger] = await Promise.all([ask("/api/v1/pools"), ask("/api/v1/ledger")]);
+    state.pools = pools.pools;
+    state.ledger = ledger;
+    if (!state.pools.some((pool) => pool.id === state.pool)) state.pool = state.pools[0]?.id ?? null;
+    if (state.pool !== null) await pollPool(`/api/v1/pools/${state.pool}`);
+    if (state.account) await pollAccount();
+    state.answered = Date.now();
+    state.failed = null;
+  } catch (error) {
+    state.failed = error.message;
+  }
+  show();
+}
+
+async function pollPool(base) {
+  const [blocks, accounts, series] = await Promise.all([
+    ask(`${base}/blocks?limit=${BLOCKS_PAGE}`),
+    ask(`${base}/accounts?limit=20&order=top`),
+    ask(`${base}/hashrate?window_seconds=${state.window}`),
+  ]);
+  if (state.blocks === null) state.olderNext = blocks.next;
+  state.blocks = blocks;
+  state.accounts = accounts;
+  state.points = drawn(series);
+}
+
+/** Whole steps, from the one before the first work on: a young pool's chart begins with it, and none ends in half a minute. */
+function drawn(series) {
+  const end = Date.parse(series.as_of_time) - 1000 * series.step_seconds;
+  const whole = series.points.filter((point) => Date.parse(point.time) <= end);
+  const first = whole.findIndex((point) => point.hashrate > 0);
+  return whole.slice(Math.max(0, first - 1));
+}
+
+async function pollAccount() {
+  const path = `/api/v1/accounts/${encodeURIComponent(state.account)}`;
+  try {
+    const [view, workers] = await Promise.all([ask(`${path}?limit=10`), ask(`${path}/workers?limit=50`)]);
+    state.accountView = { ...view, workers: workers.workers };
+    state.accountError = null;
+  } catch (error) {
+    if (error.status !== 400) throw error;
+    state.accountView = null;
+    state.accountError = error.message;
+  }
+}
+
+// ---- what is shown ----
+
+function show() {
+  showLive();
+  if (state.ledger === null) return;
+  showPools();
+  showChart();
+  showBlocks();
+  showAccounts();
+  showAccount();
+  showLedger();
+}
+
+const decimals = () => state.ledger.decimals;
+const coin = () => state.ledger.coin;
+const money = (units) => h("span", { class: "money" }, coins(units, decimals()));
+const time = (value) => h("time", { datetime: value, title: value }, ago(value, Date.now()));
+
+function showLive() {
+  const stale = state.failed !== null || STALE_MS < Date.now() - state.answered;
+  const live = $("live");
+  live.className = `live ${stale ? "stale" : "fresh"}`;
+  let text = "Connecting";
+  if (state.answered === 0 && state.failed !== null) text = state.failed;
+  else if (state.answered !== 0 && stale) text = `Stale since ${clock(state.answered)}`;
+  else if (state.ledger !== null) text = `Final up to ${count(state.ledger.as_of)}`;
+  // Figures inside change each second; a screen reader hears changes of state only.
+  if ($("live-text").textContent !== text) $("live-text").textContent = text;
+  live.setAttribute("aria-live", stale ? "polite" : "off");
+}
+
+function figure(label, value, hint) {
+  return h("div", { class: "figure" }, h("dt", {}, label), h("dd", {}, value, hint ? h("small", {}, hint) : null));
+}
+
+function effortBar(effort) {
+  return h("div", { class: "effort" },
+    h("div", { class: "effort-text" }, h("span", {}, "This round"), h("strong", {}, percent(effort))),
+    h("progress", { max: 1, value: Math.min(1, effort), class: effort > 1 ? "over" : null,
+      "aria-label": `Effort of this round: ${percent(effort)} of the work a block costs on average` }),
+    h("p", { class: "quiet" }, effort > 1 ? "past what a block costs on average" : "of what a block costs on average"));
+}
+
+function showPools() {
+  put($("pools"), state.pools.map((pool) => h("article", { class: "card", "data-key": pool.id },
+    h("header", {}, h("h2", {}, pool.name),
+      h("p", { class: "tags" }, h("span", { class: "tag" }, pool.scheme.toUpperCase()),
+        h("span", { class: "tag" }, `fee ${pool.fee_percent} %`), h("span", { class: "tag" }, pool.algorithm))),
+    h("p", { class: "big" }, hashrate(pool.hashrate)),
+    h("dl", { class: "figures" },
+      figure("Workers online", count(pool.workers_online)),
+      figure("Blocks found", count(pool.blocks_found), pool.blocks.orphaned ? `${count(pool.blocks.orphaned)} orphaned` : null),
+      figure("Last block", pool.last_block ? time(pool.last_block.found_at) : "none yet",
+        pool.last_block ? `height ${count(pool.last_block.height)}` : null),
+      figure("Luck", pool.luck ? percent(pool.luck.luck) : "none yet",
+        pool.luck ? `last ${count(pool.luck.blocks)} blocks` : null)),
+    effortBar(pool.round_effort))));
+  const choice = $("pool-choice");
+  put(choice, state.pools.map((pool) => h("option", { value: pool.id, "data-key": pool.id }, pool.name)));
+  choice.value = state.pool ?? "";
+  choice.closest(".choice").hidden = state.pools.length < 2;
+}
+
+function showChart() {
+  const some = state.points.some((point) => point.hashrate > 0) && state.points.length > 1;
+  const width = Math.max(280, Math.floor($("chart").clientWidth));
+  if (!some) {
+    put($("chart"), h("p", { class: "empty" }, "No accepted work in this time yet."));
+    put($("chart-table"));
+    return;
+  }
+  put($("chart"), chart(state.points, width), h("figcaption", { class: "quiet" }, summary(state.points)));
+  const rows = [...state.points].reverse().map((point) => [clock(point.time), hashrate(point.hashrate)]);
+  put($("chart-table"), table("Hashrate over time", [["From", ""], ["Hashrate", "n"]], rows));
+}
+
+const MARKS = { found: "○", seen: "◔", immature: "◑", confirmed: "●", orphaned: "✕" };
+
+function badge(block) {
+  return h("span", { class: `badge ${block.state}` },
+    h("span", { "aria-hidden": "true" }, `${MARKS[block.state] ?? "○"} `), block.state);
+}
+
+function blockRow(block) {
+  const luck = block.luck === null ? "unknown" : percent(block.luck);
+  return [count(block.height), time(block.found_at), badge(block),
+    h("span", { class: block.luck !== null && block.luck >= 1 ? "good" : null }, luck),
+    block.reward === null ? "unknown" : money(block.reward), finder(block),
+    h("code", { title: block.hash }, short(block.hash.replace(/^0+/, "…"), 7, 6))];
+}
+
+function finder(block) {
+  if (!block.finder) return "unknown";
+  return h("a", { href: `#account=${encodeURIComponent(block.finder)}`, title: block.finder }, short(block.finder));
+}
+
+function showBlocks() {
+  const pool = state.pools.find((one) => one.id === state.pool);
+  put($("luck"), pool?.luck
+    ? document.createTextNode(`${pool.name}: luck ${percent(pool.luck.luck)} over the last ${count(pool.luck.blocks)} blocks`)
+    : document.createTextNode(pool?.name ?? ""));
+  const newest = state.blocks?.blocks ?? [];
+  if (newest.length === 0) {
+    put($("blocks-table"), h("p", { class: "empty" }, "No block yet. When one is found it stands here at once."));
+    return;
+  }
+  const known = new Set(newest.map((block) => block.hash));
+  const rows = [...newest, ...state.older.filter((block) => !known.has(block.hash))].map(blockRow);
+  const columns = [["Height", "n"], ["Found", ""], ["State", ""], ["Luck", "n"],
+    [`Value (${coin()})`, "n"], ["Finder", ""], ["Hash", ""]];
+  put($("blocks-table"), table("Blocks, newest first", columns, rows));
+  $("blocks-more").hidden = !state.olderNext;
+}
+
+function showAccounts() {
+  const accounts = state.accounts?.accounts ?? [];
+  if (accounts.length === 0) {
+    put($("accounts-table"), h("p", { class: "empty" }, "Nobody has mined here yet."));
+    return;
+  }
+  const link = (one) => h("a", { href: `#account=${encodeURIComponent(one.address)}`, title: one.address }, short(one.address, 12, 8));
+  const rows = accounts.map((one) => [link(one), hashrate(one.hashrate), count(one.workers_online),
+    money(one.immature), money(one.available)]);
+  const columns = [["Account", ""], ["Hashrate", "n"], ["Workers", "n"],
+    [`Immature (${coin()})`, "n"], [`Available (${coin()})`, "n"]];
+  put($("accounts-table"), table("Accounts with their balances", columns, rows));
+}
+
+function balance(label, units, hint, strong) {
+  return h("div", { class: strong ? "balance strong" : "balance" },
+    h("dt", {}, label), h("dd", {}, money(units), " ", h("span", { class: "quiet" }, coin())), h("p", { class: "quiet" }, hint));
+}
+
+function showAccount() {
+  const target = $("account-view");
+  if (state.accountError) {
+    put(target, h("p", { class: "notice" }, `That is no account here: ${state.accountError}.`));
+    return;
+  }
+  const view = state.accountView;
+  if (!state.account || view === null) {
+    put(target);
+    return;
+  }
+  const parts = [h("p", { class: "account-name" }, h("code", {}, view.address)),
+    h("dl", { class: "balances" },
+      balance("Immature", view.balances.immature, "credited by blocks that can still be orphaned"),
+      balance("Available", view.balances.available, "yours; paid when it reaches the threshold", true),
+      balance("Being paid", view.balances.reserved, "in a batch of payouts on its way"),
+      balance("Paid", view.balances.paid, "sent and confirmed"))];
+  if (!view.known) parts.push(h("p", { class: "notice" }, "No accepted share names this account yet."));
+  if (view.workers.length > 0) {
+    const columns = [["Worker", ""], ["State", ""], ["Hashrate", "n"], ["Difficulty", "n"], ["Last share", ""], ["Accepted", "n"], ["Stale", "n"]];
+    const rows = view.workers.map((worker) => [worker.name,
+      h("span", { class: `badge ${worker.online ? "confirmed" : "orphaned"}` }, worker.online ? "● online" : "✕ silent"),
+      hashrate(worker.hashrate), worker.difficulty ?? "", worker.last_share ? time(worker.last_share) : "", count(worker.accepted), count(worker.stale)]);
+    parts.push(h("h3", {}, "Workers"), table("Workers of this account", columns, rows));
+  }
+  if (view.credits.length > 0) {
+    const columns = [["Block", "n"], ["State", ""], ["Share of the block", "n"], [`Credit (${coin()})`, "n"]];
+    const rows = view.credits.map((credit) => [count(credit.height), badge(credit),
+      credit.weight_ratio === null ? "" : percent(credit.weight_ratio), money(credit.amount)]);
+    parts.push(h("h3", {}, "Credits by block"), table("Credits by block, newest first", columns, rows));
+  }
+  put(target, h("div", { class: "account" }, parts));
+}
+
+function showLedger() {
+  const ledger = state.ledger;
+  const mono = (text) => h("code", { class: "wrap" }, text);
+  put($("ledger-view"), h("dl", { class: "facts" },
+    figure("Final", count(ledger.as_of), "positions; what is shown stands on these"),
+    figure("Head", count(ledger.head), `${count(Math.max(0, ledger.head - ledger.as_of))} not final yet`),
+    figure("Last checkpoint", ledger.checkpoint ? time(ledger.checkpoint.time) : "none yet",
+      ledger.checkpoint ? `signed for ${count(ledger.checkpoint.size)} positions` : null),
+    figure("Streams", count(ledger.streams.open), ledger.streams.closed ? `${count(ledger.streams.closed)} closed` : "none closed")),
+    h("dl", { class: "roots" },
+      h("div", {}, h("dt", {}, "Ledger"), h("dd", {}, mono(ledger.ledger))),
+      h("div", {}, h("dt", {}, `Root of the first ${count(ledger.as_of)} positions`), h("dd", {}, mono(ledger.root)))));
+  showVerify(ledger);
+}
+
+function showVerify(ledger) {
+  const step = (text, command) => h("li", {}, h("p", {}, text),
+    h("div", { class: "command" }, h("code", {}, command),
+      h("button", { type: "button", "data-copy": command, "aria-label": `Copy: ${command}` }, "Copy")));
+  put($("verify"), h("ol", { class: "steps" }, ledger.verify.map((one) => step(one.what, one.command))));
+}
+
+// ---- what a reader does ----
+
+async function lookUp(account) {
+  state.account = account;
+  state.accountView = null;
+  state.accountError = null;
+  $("account").value = account;
+  try {
+    if (account) localStorage.setItem(REMEMBERED, account);
+    else localStorage.removeItem(REMEMBERED);
+  } catch { /* private mode: the page works without memory */ }
+  if (account && state.ledger !== null) {
+    try {
+      await pollAccount();
+    } catch (error) {
+      state.failed = error.message;
+    }
+  }
+  show();
+}
+
+function fromHash() {
+  const match = location.hash.match(/^#account=(.+)$/);
+  if (!match) return;
+  lookUp(decodeURIComponent(match[1]));
+  $("balances").scrollIntoView();
+}
+
+$("look-up").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const account = $("account").value.trim();
+  history.replaceState(null, "", account ? `#account=${encodeURIComponent(account)}` : "#balances");
+  lookUp(account);
+});
+
+$("pool-choice").addEventListener("change", (event) => {
+  Object.assign(state, { pool: event.target.value, blocks: null, older: [], olderNext: null, points: [], accounts: null });
+  poll();
+});
+
+$("window-choice").addEventListener("change", (event) => {
+  state.window = Number(event.target.value);
+  state.points = [];
+  poll();
+});
+
+$("blocks-more").addEventListener("click", async () => {
+  try {
+    const page = await ask(`/api/v1/pools/${state.pool}/blocks?limit=50&cursor=${encodeURIComponent(state.olderNext)}`);
+    state.older.push(...page.blocks);
+    state.olderNext = page.next;
+  } catch (error) {
+    state.failed = error.message;
+  }
+  show();
+});
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  try {
+    await navigator.clipboard.writeText(button.dataset.copy);
+    button.textContent = "Copied";
+  } catch {
+    button.textContent = "Select it";
+  }
+  setTimeout(() => { button.textContent = "Copy"; }, 1500);
+});
+
+addEventListener("hashchange", fromHash);
+new ResizeObserver(() => state.ledger !== null && showChart()).observe($("chart"));
+document.addEventListener("visibilitychange", () => { if (!document.hidden) turn(); });
+
+let waiting = null;
+async function turn() {
+  clearTimeout(waiting);
+  if (!document.hidden) await poll();
+  // Two turns at once would race: the later one replaces the timer of the earlier.
+  clearTimeout(waiting);
+  waiting = setTimeout(turn, POLL_MS);
+}
+
+try {
+  state.account = localStorage.getItem(REMEMBERED) ?? "";
+} catch { /* private mode */ }
+$("account").value = state.account;
+fromHash();
+turn();
