@@ -1,6 +1,6 @@
 //! The harness of the whole-system tests: where the project is and which files belong to it.
 //!
-//! `tokens` reads Rust source as words and signs, for the house rules. Nothing here is shipped.
+//! `pool` runs the binary, `shares` reads what its ledger holds, `tokens` reads Rust source as words and signs, for the house rules. Nothing here is shipped.
 
 #![allow(
     clippy::expect_used,
@@ -9,11 +9,20 @@
     reason = "a test harness stops at the first surprise and says which"
 )]
 
+pub mod litecoind;
+
+pub mod pool;
+
+pub mod shares;
+
 pub mod tokens;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use serde_json::Value;
 
 /// A text file of the project, tracked or about to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +58,34 @@ pub fn orebook_binary() -> PathBuf {
         binary.display()
     );
     binary
+}
+
+/// Every book that is not empty, with what is in it, in sub-units: of what `oracle.py` or `replay --balances` says.
+///
+/// # Panics
+/// If it is not in their form.
+#[must_use]
+pub fn nets(said: &Value) -> BTreeMap<String, i128> {
+    let sum = |book: &Value, side: &str| -> i128 {
+        let text = book[side].as_str().expect("a decimal string");
+        text.parse().expect("a number")
+    };
+    let mut nets = BTreeMap::new();
+    let mut take = |name: String, book: &Value| {
+        let net = sum(book, "credits") - sum(book, "debits");
+        if net != 0 {
+            nets.insert(name, net);
+        }
+    };
+    for (account, books) in said["accounts"].as_object().expect("accounts") {
+        for (book, sums) in books.as_object().expect("books") {
+            take(format!("{account} {book}"), sums);
+        }
+    }
+    for (book, sums) in said["books"].as_object().expect("books") {
+        take(book.clone(), sums);
+    }
+    nets
 }
 
 /// Every text file that git tracks or would add, sorted by path. Files that are not UTF-8 are left out.

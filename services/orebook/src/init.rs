@@ -78,7 +78,24 @@ struct Producer {
     signer: Signer,
 }
 
+/// A new ledger.
+struct Made {
+    genesis: Genesis,
+    hash: Hash,
+    producers: Vec<Producer>,
+}
+
 pub(crate) fn run(args: &InitArgs) -> Result<(), Failure> {
+    let made = make(args)?;
+    report(args, &made.genesis, made.hash, &made.producers)
+}
+
+/// The same without a word, for `up` in a new folder.
+pub(crate) fn quietly(args: &InitArgs) -> Result<(), Failure> {
+    make(args).map(|_| ())
+}
+
+fn make(args: &InitArgs) -> Result<Made, Failure> {
     if args.approvers < args.needed {
         let message = format!(
             "{} approvals are needed of {} approvers",
@@ -103,7 +120,11 @@ pub(crate) fn run(args: &InitArgs) -> Result<(), Failure> {
         .collect::<Result<Vec<Key>, Failure>>()?;
     let genesis = make_genesis(args, &producers, approvers)?;
     let hash = write_genesis(&ledger_dir, &genesis, &producers)?;
-    report(args, &genesis, hash, &producers)
+    Ok(Made {
+        genesis,
+        hash,
+        producers,
+    })
 }
 
 fn make_dir(dir: &Path) -> Result<(), Failure> {

@@ -1,12 +1,12 @@
 //! Secret keys in files: 64 hex digits, readable by their owner only. Never shown, logged or put into an event.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use orebook_ledger::sign::Signer;
-use orebook_schema::units::hex;
+use orebook_schema::units::{hex, unhex};
 
 use crate::Failure;
 
@@ -28,12 +28,51 @@ pub(crate) fn create(path: &Path) -> Result<Signer, Failure> {
     Ok(Signer::from_seed(&seed))
 }
 
+/// Reads a key from a file that nobody but its owner may read.
+pub(crate) fn read(path: &Path) -> Result<Signer, Failure> {
+    let shown = path.display();
+    let refused = |error: std::io::Error| Failure::new(format!("{shown}: {error}"));
+    let mode = fs::metadata(path).map_err(refused)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(Failure::new(format!(
+            "{shown}: others may read this key (mode {:o})",
+            mode & 0o777
+        ))
+        .hint(format!(
+            "chmod 600 {shown}, and consider whether it is secret still"
+        )));
+    }
+    let text = fs::read_to_string(path).map_err(refused)?;
+    let seed = unhex(text.trim()).and_then(|seed| seed.try_into().ok());
+    let seed: [u8; 32] =
+        seed.ok_or_else(|| Failure::new(format!("{shown}: a key is 64 hex digits")))?;
+    Ok(Signer::from_seed(&seed))
+}
+
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
+
+    #[test]
+    fn a_key_is_read_back_unless_others_may_read_it_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.key");
+        let made = create(&path).unwrap();
+        assert_eq!(read(&path).unwrap().key(), made.key());
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        let said = read(&path).unwrap_err().to_string();
+        assert!(
+            said.contains("others may read this key (mode 640)"),
+            "{said}"
+        );
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::write(&path, "no key").unwrap();
+        let said = read(&path).unwrap_err().to_string();
+        assert!(
+            said.contains("64 hex digits") && !said.contains("no key"),
+            "{said}"
+        );
+    }
 
     #[test]
     fn a_key_is_readable_by_its_owner_only_and_never_overwritten() {
@@ -44,7 +83,7 @@ mod tests {
             fs::metadata(&path).unwrap().permissions().mode() & 0o777,
             0o600
         );
-        let seed = orebook_schema::units::unhex(fs::read_to_string(&path).unwrap().trim()).unwrap();
+        let seed = unhex(fs::read_to_string(&path).unwrap().trim()).unwrap();
         assert_eq!(
             Signer::from_seed(&seed.try_into().unwrap()).key(),
             made.key()

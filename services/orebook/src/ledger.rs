@@ -52,7 +52,7 @@ fn is_segment(name: &str) -> bool {
 }
 
 /// Opens the files for reading, whoever writes them meanwhile.
-fn open(place: &PlaceArgs) -> Result<(Store, LedgerId), Failure> {
+pub(crate) fn open(place: &PlaceArgs) -> Result<(Store, LedgerId), Failure> {
     let disk = folder(place)?;
     let names = disk.list("").map_err(failure)?;
     let first = names
@@ -179,6 +179,27 @@ fn write_frame(
 }
 
 /// A bar for people; silent where nobody looks.
+/// A bar over positions, for a replay.
+#[cfg(feature = "rocksdb")]
+pub(crate) fn positions_bar(format: Format, positions: u64) -> ProgressBar {
+    let bar = bar(format);
+    let style =
+        ProgressStyle::with_template("{bar:30} {pos} of {len} positions, {per_sec}, {eta} left");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.set_length(positions);
+    bar
+}
+
+/// Positions that an obeyed checkpoint covers. Admission is judged, signatures are not.
+#[cfg(feature = "rocksdb")]
+pub(crate) fn final_size(store: &Store, ledger: LedgerId) -> Result<u64, Failure> {
+    let mut walk = Walk::new(ledger);
+    for record in store.records(0) {
+        walk.step(store, record.map_err(|error| failure(error).found())?)?;
+    }
+    Ok(walk.state.final_size())
+}
+
 fn bar(format: Format) -> ProgressBar {
     let hidden = format == Format::Json || !std::io::stderr().is_terminal();
     let target = if hidden {

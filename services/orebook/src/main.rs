@@ -1,11 +1,17 @@
 //! The `orebook` command. Results go to stdout, talk to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 differences or
 //! damage found.
 
+mod bench;
 mod cat;
 mod cli;
+mod config;
 mod init;
 mod keys;
 mod ledger;
+mod mine;
+#[cfg(feature = "rocksdb")]
+mod replay;
+mod up;
 
 use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
@@ -66,9 +72,37 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// Logs to stderr, and a panic on any thread ends the process: what it held half done is in no file, and the spool goes on
+/// from what is.
+fn observe() {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_max_level(tracing::Level::INFO)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
+    let shown = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        shown(panic);
+        std::process::abort();
+    }));
+}
+
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
+    observe();
     let done = match cli.command {
+        #[cfg(feature = "rocksdb")]
+        cli::Command::Up(args) => up::run(&args, up::Stores::Rocks),
+        #[cfg(not(feature = "rocksdb"))]
+        cli::Command::Up(_) => Err(Failure::new("this binary was built without RocksDB")
+            .hint("`orebook demo` keeps its projections in memory")),
+        cli::Command::Demo(args) => up::run(&args, up::Stores::Memory),
+        cli::Command::Mine(args) => mine::run(&args),
+        cli::Command::Check(args) => up::check(&args.config),
+        #[cfg(feature = "rocksdb")]
+        cli::Command::Replay(args) => replay::run(&args),
+        cli::Command::Bench(args) => bench::run(&args),
+        cli::Command::BenchPart { part } => bench::run_part(part),
         cli::Command::Init(args) => init::run(&args),
         cli::Command::Ledger(command) => ledger::run(&command),
     };

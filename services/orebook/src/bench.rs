@@ -1,0 +1,354 @@
+//! `orebook bench`: every speed that we claim, measured again.
+//!
+//! Reading order: [`BENCHES`] (names, goals, workloads), `run` (one gateway run: two processes of this binary, then the
+//! ledger is checked), `gateway` and `load` (those processes), `check` (each answered share once), `replays`, `bytes`.
+
+mod bytes;
+mod check;
+mod gateway;
+mod ground;
+mod load;
+mod process;
+mod replays;
+mod run;
+mod sim;
+
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::cat::Object;
+use crate::cli::{BenchArgs, BenchPart, Format};
+use crate::{Failure, print, say};
+
+/// Runs of a bench; the median counts.
+const RUNS: usize = 3;
+/// Folder in which ledgers are made and removed again; the current one unless set. It must be on the disk that is meant.
+const DIR_VARIABLE: &str = "OREBOOK_BENCH_DIR";
+
+/// Thousandths: no figure needs a float.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Milli(pub(crate) u64);
+
+impl Milli {
+    /// `count` in so many nanoseconds, as a figure a second.
+    pub(crate) fn per_second(count: u64, nanos: u64) -> Self {
+        Self::ratio(u128::from(count) * 1_000_000_000, u128::from(nanos))
+    }
+
+    /// a / b.
+    pub(crate) fn ratio(a: u128, b: u128) -> Self {
+        let milli = a.saturating_mul(1_000).checked_div(b).unwrap_or(0);
+        Self(u64::try_from(milli).unwrap_or(u64::MAX))
+    }
+}
+
+impl std::fmt::Display for Milli {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (whole, rest) = (self.0 / 1_000, self.0 % 1_000);
+        match (whole, rest) {
+            (_, 0) => write!(f, "{whole}"),
+            (1_000.., _) => write!(f, "{}", whole + u64::from(500 <= rest)),
+            _ => write!(f, "{whole}.{rest:03}"),
+        }
+    }
+}
+
+/// Which way is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Better {
+    Higher,
+    Lower,
+}
+
+/// One figure of a bench.
+#[derive(Debug)]
+struct Part {
+    /// Tells the figures of one bench apart.
+    part: &'static str,
+    unit: &'static str,
+    goal: Option<Milli>,
+    better: Better,
+}
+
+/// What a run says of one part.
+#[derive(Clone, Debug)]
+pub(crate) struct Point {
+    pub(crate) part: &'static str,
+    pub(crate) value: Milli,
+    /// Key and JSON of whatever belongs to it.
+    pub(crate) extra: Vec<(&'static str, String)>,
+}
+
+struct Bench {
+    name: &'static str,
+    workload: &'static str,
+    parts: &'static [Part],
+    /// A simulation gives the same each time, and is run once.
+    runs: usize,
+    /// Gives the points of so many runs, in a folder that is removed afterwards.
+    run: fn(&Path, usize) -> Result<Vec<Point>, Failure>,
+}
+
+const fn part(part: &'static str, unit: &'static str, goal: u64, better: Better) -> Part {
+    Part {
+        part,
+        unit,
+        goal: Some(Milli(goal)),
+        better,
+    }
+}
+
+const BENCHES: [Bench; 6] = [
+    Bench {
+        name: "gateway_sha256d_recorded",
+        workload: "16 connections x 32 shares in flight over loopback TCP from another process; 12 merkle branches, extranonce2 \
+                   varies, each hash is a share; answered after write and fdatasync",
+        parts: &[part("rate", "shares/s", 400_000_000, Better::Higher)],
+        runs: RUNS,
+        run: run::recorded,
+    },
+    Bench {
+        name: "gateway_sha256d_recorded_single",
+        workload: "1,000 connections x 1 share in flight, else as gateway_sha256d_recorded",
+        parts: &[
+            part("rate", "shares/s", 60_000_000, Better::Higher),
+            part("cpu", "us of gateway CPU a share", 11_000, Better::Lower),
+        ],
+        runs: RUNS,
+        run: run::single,
+    },
+    Bench {
+        name: "gateway_share_cpu_1k",
+        workload: "1,000 shares/s, evenly spaced, each alone on one of 1,000 connections, else as gateway_sha256d_recorded",
+        parts: &[
+            part("cpu", "us of gateway CPU a share", 110_000, Better::Lower),
+            part("p99", "ms to the answer, 99 of 100", 2_500, Better::Lower),
+        ],
+        runs: RUNS,
+        run: run::paced,
+    },
+    Bench {
+        name: "replay_full",
+        workload: "segments with frames of 1,000 shares of 10,000 workers; every leaf, root, summary and signature is computed \
+                   again and every frame admitted again (engine, nothing on trust, no fold); one thread",
+        parts: &[part(
+            "rate",
+            "shares/s a core",
+            10_000_000_000,
+            Better::Higher,
+        )],
+        runs: RUNS,
+        run: replays::full,
+    },
+    Bench {
+        name: "replay_summaries",
+        workload: "the same segments backwards; each summary's hash checked, its rows added to one vector by worker number; \
+                   one thread",
+        parts: &[part(
+            "rate",
+            "shares/s a core",
+            80_000_000_000,
+            Better::Higher,
+        )],
+        runs: RUNS,
+        run: replays::summaries,
+    },
+    Bench {
+        name: "ledger_bytes_per_share",
+        workload: "simulated time through spool, publisher and archiver with their own rules; 10,000 workers, difficulty \
+                   1,000, a new job each 30 s; everything in the segments over shares",
+        parts: &[
+            Part {
+                part: "1/s",
+                unit: "bytes a share",
+                goal: None,
+                better: Better::Lower,
+            },
+            Part {
+                part: "100/s",
+                unit: "bytes a share",
+                goal: None,
+                better: Better::Lower,
+            },
+            part("10000/s", "bytes a share", 60_000, Better::Lower),
+        ],
+        runs: 1,
+        run: bytes::run,
+    },
+];
+
+/// Measures what was asked for.
+pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
+    let names: Vec<&str> = BENCHES.iter().map(|bench| bench.name).collect();
+    if let Some(unknown) = args
+        .names
+        .iter()
+        .find(|name| !names.contains(&name.as_str()))
+    {
+        return Err(Failure::new(format!("there is no bench {unknown}"))
+            .hint(format!("there are {}", names.join(", "))));
+    }
+    let wanted =
+        |bench: &&Bench| args.names.is_empty() || args.names.iter().any(|name| name == bench.name);
+    for bench in BENCHES.iter().filter(wanted) {
+        say(&format!("{}: {}", bench.name, bench.workload));
+        let dir = folder()?;
+        let points = (bench.run)(dir.path(), bench.runs)?;
+        report(bench, &points, args.format)?;
+    }
+    Ok(())
+}
+
+/// One of the processes that a bench starts: its settings come in as a line of JSON.
+pub(crate) fn run_part(part: BenchPart) -> Result<(), Failure> {
+    match part {
+        BenchPart::Gateway => gateway::run(),
+        BenchPart::Load => load::run(),
+    }
+}
+
+fn folder() -> Result<TempDir, Failure> {
+    let below = std::env::var_os(DIR_VARIABLE).map_or_else(|| PathBuf::from("."), PathBuf::from);
+    let made = tempfile::Builder::new()
+        .prefix("orebook-bench-")
+        .tempdir_in(&below);
+    made.map_err(|error| {
+        Failure::new(format!("{}: {error}", below.display())).hint(format!(
+            "ledgers are made in the current folder, or in {DIR_VARIABLE}"
+        ))
+    })
+}
+
+fn report(bench: &Bench, points: &[Point], format: Format) -> Result<(), Failure> {
+    for part in bench.parts {
+        let Some((median, all)) = median(points, part.part) else {
+            return Err(Failure::new(format!(
+                "{} gave no {}",
+                bench.name, part.part
+            )));
+        };
+        print(&match format {
+            Format::Json => json(bench, part, median, &all),
+            Format::Text => text(bench, part, median, &all),
+        })?;
+    }
+    Ok(())
+}
+
+/// The median of a part's runs, and all their values, ascending.
+fn median<'p>(points: &'p [Point], part: &str) -> Option<(&'p Point, Vec<String>)> {
+    let mut points: Vec<&Point> = points.iter().filter(|point| point.part == part).collect();
+    points.sort_by_key(|point| point.value);
+    let all = points.iter().map(|point| point.value.to_string()).collect();
+    points.get(points.len() / 2).map(|median| (*median, all))
+}
+
+fn json(bench: &Bench, part: &Part, median: &Point, all: &[String]) -> String {
+    let better = match part.better {
+        Better::Higher => "higher",
+        Better::Lower => "lower",
+    };
+    let goal = part
+        .goal
+        .map_or_else(|| "null".to_owned(), |goal| goal.to_string());
+    let mut object = Object::new();
+    object
+        .text("name", bench.name)
+        .text("part", part.part)
+        .raw("value", median.value)
+        .text("unit", part.unit)
+        .raw("goal", goal)
+        .text("better", better)
+        .text("workload", bench.workload)
+        .raw("runs", format_args!("[{}]", all.join(",")));
+    for (key, value) in &median.extra {
+        object.raw(key, value);
+    }
+    object.end()
+}
+
+fn text(bench: &Bench, part: &Part, median: &Point, all: &[String]) -> String {
+    let verdict = part.goal.map_or_else(String::new, |goal| {
+        let met = match part.better {
+            Better::Higher => goal <= median.value,
+            Better::Lower => median.value <= goal,
+        };
+        format!("  goal {goal} {}", if met { "met" } else { "MISSED" })
+    });
+    let mut text = format!(
+        "{:32} {:>8} {:>12} {}{verdict}  (runs: {})",
+        bench.name,
+        part.part,
+        median.value.to_string(),
+        part.unit,
+        all.join(", ")
+    );
+    let extra: Vec<String> = median
+        .extra
+        .iter()
+        .map(|(key, value)| format!("{key} {}", value.trim_matches('"')))
+        .collect();
+    if !extra.is_empty() {
+        text.push_str(&format!("\n    {}", extra.join(" · ")));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_shown_without_losing_what_matters() {
+        for (milli, shown) in [
+            (0, "0"),
+            (8_600, "8.600"),
+            (59_999, "59.999"),
+            (400_000_000, "400000"),
+            (400_000_499, "400000"),
+            (400_000_500, "400001"),
+        ] {
+            assert_eq!(Milli(milli).to_string(), shown);
+        }
+        assert_eq!(Milli::per_second(3, 2_000_000_000), Milli(1_500));
+        assert_eq!(Milli::ratio(1, 0), Milli(0));
+    }
+
+    #[test]
+    fn every_line_is_json_with_the_median_of_the_runs() {
+        let point = |value: u64| Point {
+            part: "rate",
+            value: Milli(value * 1_000),
+            extra: vec![("pinned", "true".to_owned())],
+        };
+        let points = [point(7), point(9), point(8)];
+        let bench = &BENCHES[0];
+        let (part, (median, all)) = (&bench.parts[0], median(&points, "rate").unwrap());
+        assert_eq!(all, ["7", "8", "9"]);
+        let line = json(bench, part, median, &all);
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(line["name"], "gateway_sha256d_recorded");
+        assert_eq!(
+            (&line["value"], &line["goal"]),
+            (&8.into(), &400_000.into())
+        );
+        assert_eq!(
+            (&line["better"], &line["pinned"]),
+            (&"higher".into(), &true.into())
+        );
+    }
+
+    #[test]
+    fn an_unknown_name_is_refused_with_those_there_are() {
+        let args = BenchArgs {
+            names: vec!["replay_ful".to_owned()],
+            format: Format::Json,
+        };
+        let said = run(&args).unwrap_err().to_string();
+        assert!(
+            said.contains("replay_ful") && said.contains("replay_full"),
+            "{said}"
+        );
+    }
+}

@@ -1,0 +1,234 @@
+//! The configuration: one TOML file, every key known, every default here.
+
+mod reading;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::cli::Preset;
+
+pub(crate) use self::reading::read;
+
+/// Share difficulty of the default port: a slow processor finds one every second.
+const DIFFICULTY_DEFAULT: &str = "0.0001";
+/// Text of the coinbase unless configured.
+const TEXT_DEFAULT: &str = "/Orebook/";
+
+/// Everything a process is told.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// Folder of the pool; `--data` wins over it.
+    pub(crate) data: Option<PathBuf>,
+    pub(crate) pool: Pool,
+    pub(crate) node: Vec<Node>,
+    pub(crate) development: Development,
+    pub(crate) gateway: Vec<Gateway>,
+    pub(crate) http: Http,
+    pub(crate) spool: Spool,
+    pub(crate) settler: Settler,
+}
+
+/// What the pool's own coinbases say.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Pool {
+    /// Coin of a ledger that `up` makes in a new folder.
+    pub(crate) coin: Option<Preset>,
+    /// Address that coinbases pay; without one a development pool uses an address of its own.
+    pub(crate) payout_address: Option<String>,
+    /// Text in the coinbase: how people see whose block it is.
+    pub(crate) text: String,
+}
+
+/// A chain node.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Node {
+    /// Name in logs and metrics.
+    pub(crate) name: String,
+    /// `host:port` of its RPC.
+    pub(crate) rpc: String,
+    /// File with one line `user:password`; the node's cookie file is one.
+    pub(crate) credentials_file: PathBuf,
+}
+
+/// The development chain in the process, used where no node is configured.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Development {
+    /// Seconds between blocks that its difficulty aims at.
+    pub(crate) block_seconds: u32,
+    /// Difficulty of its first blocks, decimal text.
+    pub(crate) difficulty: String,
+    /// Blocks after which a coinbase may be spent.
+    pub(crate) maturity: u32,
+    /// One block in so many is found by somebody else; 0 for none.
+    pub(crate) foreign_one_in: u32,
+    /// One block in so many makes the chain reorganise by one; 0 for never.
+    pub(crate) orphan_one_in: u32,
+    /// Rigs of the demonstration's own miner, `name.worker`; on this chain a name stands for an address.
+    pub(crate) miners: Vec<String>,
+    /// Hashes a second of each of these rigs.
+    pub(crate) miner_hashes_per_second: u64,
+}
+
+/// A gateway.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Gateway {
+    /// Its ports.
+    pub(crate) port: Vec<Port>,
+    /// Shortest time between two commits of the spool, milliseconds.
+    pub(crate) commit_ms: u32,
+    /// How long a share of the last parent's job is taken as stale, milliseconds.
+    pub(crate) stale_grace_ms: u32,
+}
+
+/// A port of a gateway.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Port {
+    /// Address to listen on.
+    pub(crate) listen: SocketAddr,
+    /// Number of the pot that its shares go to.
+    #[serde(default)]
+    pub(crate) pot: u16,
+    /// Fixed difficulty, decimal text.
+    pub(crate) difficulty: Option<String>,
+    /// Or one that follows the rig's speed.
+    pub(crate) vardiff: Option<Vardiff>,
+}
+
+/// A difficulty that follows the rig's speed.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Vardiff {
+    /// The first difficulty, decimal text.
+    pub(crate) start: String,
+    /// The lowest.
+    pub(crate) min: String,
+    /// The highest.
+    pub(crate) max: String,
+    /// Seconds between shares that it aims at.
+    #[serde(default = "seconds_per_share")]
+    pub(crate) seconds_per_share: u32,
+}
+
+const fn seconds_per_share() -> u32 {
+    10
+}
+
+/// Pages and API.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Http {
+    /// Address to listen on.
+    pub(crate) listen: SocketAddr,
+}
+
+/// A gateway's spool.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Spool {
+    /// Bytes of a file.
+    pub(crate) file_bytes: u64,
+    /// Bytes of all files.
+    pub(crate) total_bytes: u64,
+}
+
+/// The settler.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Settler {
+    /// Milliseconds between two looks at the chain.
+    pub(crate) poll_ms: u32,
+    /// Milliseconds of ledger time before a coinbase without a share counts as recovered.
+    pub(crate) grace_ms: u64,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self {
+            coin: None,
+            payout_address: None,
+            text: TEXT_DEFAULT.to_owned(),
+        }
+    }
+}
+
+impl Default for Development {
+    fn default() -> Self {
+        Self {
+            block_seconds: 4,
+            difficulty: "0.001".to_owned(),
+            maturity: 6,
+            foreign_one_in: 4,
+            orphan_one_in: 16,
+            miners: ["alice.rig1", "bob.rig1", "bob.rig2"]
+                .map(str::to_owned)
+                .to_vec(),
+            miner_hashes_per_second: 400_000,
+        }
+    }
+}
+
+impl Default for Gateway {
+    fn default() -> Self {
+        Self {
+            port: vec![Port::default()],
+            commit_ms: 1,
+            stale_grace_ms: 5_000,
+        }
+    }
+}
+
+impl Default for Port {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 3333)),
+            pot: 0,
+            difficulty: Some(DIFFICULTY_DEFAULT.to_owned()),
+            vardiff: None,
+        }
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+        }
+    }
+}
+
+impl Default for Spool {
+    fn default() -> Self {
+        Self {
+            file_bytes: 64 << 20,
+            total_bytes: 4 << 30,
+        }
+    }
+}
+
+impl Default for Settler {
+    fn default() -> Self {
+        Self {
+            poll_ms: 500,
+            grace_ms: 60_000,
+        }
+    }
+}
+
+impl Config {
+    /// Gateways, one by default.
+    pub(crate) fn gateways(&self) -> Vec<Gateway> {
+        if self.gateway.is_empty() {
+            vec![Gateway::default()]
+        } else {
+            self.gateway.clone()
+        }
+    }
+}

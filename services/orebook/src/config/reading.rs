@@ -1,0 +1,255 @@
+//! Reading the file: where a fault stands, and what was probably meant.
+
+use std::path::Path;
+
+use super::Config;
+use crate::Failure;
+
+/// Largest configuration file.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Reads and checks a configuration file.
+pub(crate) fn read(path: &Path) -> Result<Config, Failure> {
+    let shown = path.display();
+    let refused = |error: std::io::Error| {
+        Failure::new(format!("{shown}: {error}"))
+            .hint("give the file with --config, or leave it out for a development pool")
+    };
+    let len = std::fs::metadata(path).map_err(refused)?.len();
+    if FILE_BYTES_MAX < len {
+        return Err(Failure::new(format!("{shown}: more than 1 MiB")));
+    }
+    let text = std::fs::read_to_string(path).map_err(refused)?;
+    parse(&text).map_err(|fault| fault.shown(&shown.to_string()))
+}
+
+/// A fault in the text.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ConfigFault {
+    line: usize,
+    column: usize,
+    message: String,
+    hint: Option<String>,
+}
+
+impl ConfigFault {
+    fn shown(self, file: &str) -> Failure {
+        let Self {
+            line,
+            column,
+            message,
+            hint,
+        } = self;
+        let failure = Failure::new(format!("{file}:{line}:{column}: {message}"));
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+/// The configuration that a text says.
+pub(crate) fn parse(text: &str) -> Result<Config, ConfigFault> {
+    let config: Config = toml::from_str(text).map_err(|error| {
+        let (line, column) = place(text, error.span().map_or(0, |span| span.start));
+        let message = error.message().trim().to_owned();
+        let hint = suggestion(&message);
+        ConfigFault {
+            line,
+            column,
+            message,
+            hint,
+        }
+    })?;
+    check(&config).map_err(|message| ConfigFault {
+        line: 1,
+        column: 1,
+        message,
+        hint: None,
+    })?;
+    Ok(config)
+}
+
+/// What no single key says.
+fn check(config: &Config) -> Result<(), String> {
+    for (number, gateway) in (1..).zip(&config.gateway) {
+        if gateway.port.is_empty() {
+            return Err(format!("gateway {number} has no port"));
+        }
+        for port in &gateway.port {
+            let one = port.difficulty.is_some() != port.vardiff.is_some();
+            if !one {
+                return Err(format!(
+                    "port {} of gateway {number}: give either difficulty or vardiff",
+                    port.listen
+                ));
+            }
+        }
+    }
+    if !config.node.is_empty() && config.pool.payout_address.is_none() {
+        return Err("pool.payout_address: say which address the coinbases pay".to_owned());
+    }
+    Ok(())
+}
+
+/// Line and column of a byte, from 1.
+fn place(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before
+        .rsplit('\n')
+        .next()
+        .map_or(0, |last| last.chars().count())
+        + 1;
+    (line, column)
+}
+
+/// "did you mean" for an unknown key: the known key that is nearest to it.
+fn suggestion(message: &str) -> Option<String> {
+    let rest = message.strip_prefix("unknown field `")?;
+    let (unknown, expected) = rest.split_once('`')?;
+    let known = expected.split('`').skip(1).step_by(2);
+    let nearest = known.min_by_key(|known| distance(unknown, known))?;
+    let near = distance(unknown, nearest) <= unknown.chars().count().div_ceil(2);
+    near.then(|| format!("did you mean {nearest}?"))
+}
+
+/// Letters to insert, delete or change (Levenshtein), by rows.
+fn distance(left: &str, right: &str) -> usize {
+    let mut row: Vec<usize> = (0..=right.chars().count()).collect();
+    for (number, from) in (1..).zip(left.chars()) {
+        let mut diagonal = std::mem::replace(row.first_mut().unwrap_or(&mut 0), number);
+        let mut before = number;
+        for (cell, to) in row.iter_mut().skip(1).zip(right.chars()) {
+            let changed = diagonal + usize::from(from != to);
+            diagonal = *cell;
+            *cell = changed.min(*cell + 1).min(before + 1);
+            before = *cell;
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_configured_is_a_development_pool_on_the_loopback() {
+        let config = parse("").unwrap();
+        assert_eq!(config, Config::default());
+        let gateways = config.gateways();
+        assert_eq!(gateways.len(), 1);
+        assert_eq!(gateways[0].port[0].listen.to_string(), "127.0.0.1:3333");
+        assert_eq!(config.http.listen.to_string(), "127.0.0.1:8080");
+    }
+
+    #[test]
+    fn the_example_says_every_key_and_is_understood() {
+        let text = include_str!("../../../../orebook.example.toml");
+        let config = parse(text).unwrap();
+        assert_eq!(config.gateways().len(), 1);
+        assert_eq!(config.node.len(), 1);
+        let defaults = Config::default();
+        assert_eq!(config.development, defaults.development);
+        assert_eq!(config.http, defaults.http);
+        assert_eq!(config.spool, defaults.spool);
+        assert_eq!(config.settler, defaults.settler);
+    }
+
+    /// `corpus/config`: inputs whose names begin with what becomes of them.
+    #[test]
+    fn the_corpus_is_understood_or_refused_as_its_names_say() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/config");
+        let mut count = 0;
+        for file in std::fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
+            let parsed = parse(&text);
+            assert_eq!(
+                parsed.is_ok(),
+                name.starts_with("ok-"),
+                "{name}: {parsed:?}"
+            );
+            if let Err(fault) = parsed {
+                let lines = text.lines().count().max(1) + 1;
+                assert!((1..=lines).contains(&fault.line), "{name}: {fault:?}");
+                assert!(!fault.message.is_empty(), "{name}");
+            }
+            count += 1;
+        }
+        assert!(200 <= count, "{count} inputs");
+    }
+
+    #[test]
+    fn every_prefix_and_changed_byte_of_the_example_is_understood_or_refused() {
+        let text = include_str!("../../../../orebook.example.toml");
+        for (at, _) in text.char_indices() {
+            let (before, after) = text.split_at(at);
+            // Nothing but the absence of a panic is asked for here.
+            drop(parse(before));
+            for other in ["\"", "[", "=", "\n", "\u{0}", "9"] {
+                let rest = after.chars().skip(1).collect::<String>();
+                drop(parse(&format!("{before}{other}{rest}")));
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_place_and_what_was_probably_meant() {
+        for (text, place, hint) in [
+            ("dta = \"x\"\n", (1, 1), Some("did you mean data?")),
+            (
+                "[http]\nlitsen = \"127.0.0.1:1\"\n",
+                (2, 1),
+                Some("did you mean listen?"),
+            ),
+            (
+                "[pool]\n\n payout_adress = \"a\"\n",
+                (3, 2),
+                Some("did you mean payout_address?"),
+            ),
+            ("[http]\nxyzzyplugh = 1\n", (2, 1), None),
+        ] {
+            let fault = parse(text).unwrap_err();
+            assert_eq!((fault.line, fault.column), place, "{text}");
+            assert_eq!(fault.hint.as_deref(), hint, "{text}");
+            assert!(fault.message.starts_with("unknown field"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_contradiction_is_refused_in_words() {
+        for (text, says) in [
+            ("[[gateway]]\nport = []\n", "gateway 1 has no port"),
+            (
+                "[[gateway]]\n[[gateway.port]]\nlisten = \"127.0.0.1:1\"\n",
+                "give either difficulty or vardiff",
+            ),
+            (
+                "[[node]]\nname = \"a\"\nrpc = \"127.0.0.1:1\"\ncredentials_file = \"c\"\n",
+                "payout_address",
+            ),
+            ("[http]\nlisten = \"nowhere\"\n", "invalid socket address"),
+            ("data = \n", ""),
+        ] {
+            let fault = parse(text).unwrap_err();
+            assert!(fault.message.contains(says), "{text}: {}", fault.message);
+        }
+    }
+
+    #[test]
+    fn the_distance_of_words_is_levenshteins() {
+        for (left, right, expected) in [
+            ("", "", 0),
+            ("a", "", 1),
+            ("", "abc", 3),
+            ("kitten", "sitting", 3),
+            ("listen", "litsen", 2),
+            ("same", "same", 0),
+        ] {
+            assert_eq!(distance(left, right), expected, "{left} {right}");
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! `orebook up` and `demo`: every role in one process, on the embedded ledger.
+//!
+//! Reading order: [`run`] (what is started in which order, and how it ends), `place` (the folder), `chain` (nodes),
+//! `roles` (one function for each role), `stop_at` (crash tests).
+
+mod chain;
+mod figures;
+mod place;
+mod roles;
+mod stop_at;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use orebook_archiver::{Fatal, SharedLog, lock};
+use orebook_miner::{Mining, Rig};
+use orebook_projector::Member;
+
+use self::chain::Chain;
+use self::place::Place;
+use self::roles::Roles;
+use crate::cat::Object;
+use crate::cli::{Format, Preset, UpArgs};
+use crate::config::{self, Config, Gateway};
+use crate::{Failure, print, say};
+
+/// How long the ledger's first position may take to become final.
+const FIRST_FINAL: Duration = Duration::from_secs(30);
+/// Sleep between two looks at it.
+const LOOK: Duration = Duration::from_millis(10);
+/// Sleep of a demonstration's rig between two looks, and before it comes again.
+const RIG_LOOK: Duration = Duration::from_millis(200);
+/// Threads of the runtime that talks to nodes.
+const NODE_THREADS: usize = 2;
+
+/// Where projections rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stores {
+    /// In memory; rebuilt from the ledger at each start.
+    Memory,
+    /// In RocksDB, in the pool's folder.
+    #[cfg(feature = "rocksdb")]
+    Rocks,
+}
+
+/// Why the process ends.
+enum End {
+    /// An operator asked for it.
+    Asked,
+    /// A role cannot go on.
+    Fatal(String),
+}
+
+/// Runs until it is asked to end.
+pub(crate) fn run(args: &UpArgs, stores: Stores) -> Result<(), Failure> {
+    let config = configuration(args)?;
+    let gateways = config.gateways();
+    let count = u8::try_from(gateways.len()).unwrap_or(u8::MAX);
+    let data = args.data.as_deref().or(config.data.as_deref());
+    let coin = config.pool.coin.unwrap_or(Preset::Dev);
+    let place = Place::open(data, coin, count)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(NODE_THREADS)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("no runtime: {error}")))?;
+    let chain = Chain::start(&config, &place, runtime.handle())?;
+    let (ends, end) = channel();
+    asked_to_end(runtime.handle(), ends.clone())?;
+    let fatal = fatal(ends);
+    let mut roles = Roles::start(&place, &fatal, runtime.handle())?;
+    wait_for_the_first(&roles.log, &roles, &end)?;
+    roles.start_serving(&config, &gateways, &place, &chain, members(&place, stores)?)?;
+    announce(args, &place, &roles)?;
+    let rigs = if let Some(dev) = &chain.dev {
+        chain::start_others(dev.clone(), &config.development)
+            .map_err(|error| Failure::new(format!("no thread: {error}")))?;
+        Some(start_miners(&config, &place, &chain, &roles)?)
+    } else {
+        None
+    };
+    let ended = end.recv();
+    if let Some(rigs) = rigs {
+        rigs.store(true, Ordering::Release);
+    }
+    match ended {
+        Ok(End::Fatal(why)) => Err(Failure::new(why)
+            .hint("what was answered is in the spool: start again once the cause is gone")),
+        Ok(End::Asked) | Err(_) => {
+            roles.stop();
+            Ok(())
+        }
+    }
+}
+
+/// `orebook check`.
+pub(crate) fn check(path: &std::path::Path) -> Result<(), Failure> {
+    let config = config::read(path)?;
+    let gateways = config.gateways();
+    let ports: Vec<String> = gateways
+        .iter()
+        .flat_map(|gateway| &gateway.port)
+        .map(|port| port.listen.to_string())
+        .collect();
+    roles::check(&config, &gateways)?;
+    let nodes = match config.node.len() {
+        0 => "the development chain".to_owned(),
+        count => format!("{count} nodes"),
+    };
+    print(&format!(
+        "ok: {} gateways on {}, {nodes}, pages on {}",
+        gateways.len(),
+        ports.join(", "),
+        config.http.listen
+    ))
+}
+
+fn configuration(args: &UpArgs) -> Result<Config, Failure> {
+    let mut config = match &args.config {
+        Some(path) => config::read(path)?,
+        None => Config::default(),
+    };
+    if let Some(http) = args.http {
+        config.http.listen = http;
+    }
+    if let Some(stratum) = args.stratum {
+        if config.gateway.is_empty() {
+            config.gateway.push(Gateway::default());
+        }
+        let port = config
+            .gateway
+            .first_mut()
+            .and_then(|first| first.port.first_mut());
+        if let Some(port) = port {
+            port.listen = stratum;
+        }
+    }
+    Ok(config)
+}
+
+fn fatal(ends: Sender<End>) -> Fatal {
+    Arc::new(move |why: &str| {
+        tracing::error!(why, "the process ends");
+        // Nobody listens only if it ends already.
+        drop(ends.send(End::Fatal(why.to_owned())));
+    })
+}
+
+fn asked_to_end(runtime: &tokio::runtime::Handle, ends: Sender<End>) -> Result<(), Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let _inside = runtime.enter();
+    let failed = |error: std::io::Error| Failure::new(format!("signals: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    runtime.spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        drop(ends.send(End::Asked));
+    });
+    Ok(())
+}
+
+/// Jobs cite a policy, and that must be final first.
+fn wait_for_the_first(log: &SharedLog, roles: &Roles, end: &Receiver<End>) -> Result<(), Failure> {
+    let started = std::time::Instant::now();
+    let mut seen = 0;
+    while lock(&roles.mirror).final_size() == 0 {
+        if let Ok(End::Fatal(why)) = end.try_recv() {
+            return Err(Failure::new(why));
+        }
+        if FIRST_FINAL < started.elapsed() {
+            return Err(Failure::new("no position of the ledger becomes final")
+                .hint("the log on stderr says what the archiver waits for"));
+        }
+        seen = log.wait(seen, LOOK);
+    }
+    Ok(())
+}
+
+#[cfg_attr(
+    not(feature = "rocksdb"),
+    allow(unused_variables, reason = "only RocksDB needs a folder")
+)]
+fn members(place: &Place, stores: Stores) -> Result<Vec<Member>, Failure> {
+    match stores {
+        Stores::Memory => Ok(orebook_projector::folds()
+            .into_iter()
+            .map(|fold| {
+                let store: Arc<dyn orebook_replay::store::Store> =
+                    Arc::new(orebook_replay::store::MemoryStore::default());
+                (fold, store)
+            })
+            .collect()),
+        #[cfg(feature = "rocksdb")]
+        Stores::Rocks => crate::replay::members(&place.path().join("projections"), place.ledger),
+    }
+}
+
+fn announce(args: &UpArgs, place: &Place, roles: &Roles) -> Result<(), Failure> {
+    let http = roles.http().ok_or_else(|| Failure::new("no pages"))?;
+    let stratum = roles.stratum();
+    match args.format {
+        Format::Json => {
+            let list: Vec<String> = stratum.iter().map(|port| format!("\"{port}\"")).collect();
+            let mut object = Object::new();
+            object
+                .raw("stratum", format_args!("[{}]", list.join(",")))
+                .text("http", http)
+                .text("ledger", place.ledger)
+                .text("data", place.path().display());
+            print(&object.end())
+        }
+        Format::Text => {
+            let list: Vec<String> = stratum.iter().map(ToString::to_string).collect();
+            print(&format!(
+                "pages    http://{http}/\nstratum  {}\nledger   {}\ndata     {}",
+                list.join(", "),
+                place.ledger,
+                place.path().display()
+            ))?;
+            say("ctrl-c ends it");
+            Ok(())
+        }
+    }
+}
+
+/// The demonstration's rigs, all on the first port. Like any miner's they come again when they are sent away.
+fn start_miners(
+    config: &Config,
+    place: &Place,
+    chain: &Chain,
+    roles: &Roles,
+) -> Result<Arc<AtomicBool>, Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let Some(address) = roles.stratum().first().copied() else {
+        return Ok(stop);
+    };
+    for name in &config.development.miners {
+        let user = chain.user_of(name).unwrap_or_else(|| name.clone());
+        let rig = Rig {
+            url: address.to_string(),
+            user,
+            password: "x".to_owned(),
+            algorithm: place.genesis.algorithm,
+            threads: 1,
+            hashes_per_second: Some(config.development.miner_hashes_per_second),
+        };
+        let (name, seen) = (name.clone(), stop.clone());
+        std::thread::Builder::new()
+            .name("rig".to_owned())
+            .spawn(move || keep_mining(&name, &rig, &seen))
+            .map_err(|error| Failure::new(format!("no thread: {error}")))?;
+    }
+    Ok(stop)
+}
+
+fn keep_mining(name: &str, rig: &Rig, stop: &AtomicBool) {
+    while !stop.load(Ordering::Acquire) {
+        match Mining::start(rig) {
+            Ok(mining) => {
+                while !mining.is_over() && !stop.load(Ordering::Acquire) {
+                    std::thread::sleep(RIG_LOOK);
+                }
+                if let Some(why) = mining.stop() {
+                    tracing::info!(name, why, "the rig was sent away");
+                }
+            }
+            Err(why) => tracing::debug!(name, why, "the rig is not let in yet"),
+        }
+        std::thread::sleep(RIG_LOOK);
+    }
+}

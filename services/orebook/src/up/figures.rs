@@ -1,0 +1,294 @@
+//! Figures of the roles as lines of OpenMetrics, for `/metrics`. Labels come from closed sets: gateways by number, results by
+//! name, never an address or a worker.
+
+use std::fmt::Write as _;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+
+use orebook_archiver::{ArchiveStatus, SharedLog};
+use orebook_gateway::{Distribution, GatewayHandle, Metrics};
+use orebook_settler::metrics::Counters;
+
+/// Quantiles shown of a distribution, per mille.
+const QUANTILES: [(&str, u32); 4] = [("0.5", 500), ("0.9", 900), ("0.99", 990), ("1", 1_000)];
+/// Nanoseconds of a second.
+const NS: u64 = 1_000_000_000;
+
+/// What is shown.
+#[derive(Debug)]
+pub(crate) struct Figures {
+    pub(crate) gateways: Vec<Weak<GatewayHandle>>,
+    pub(crate) archiver: Arc<ArchiveStatus>,
+    pub(crate) log: SharedLog,
+    pub(crate) settler: Option<Arc<Counters>>,
+}
+
+/// One metric: its name, type and help, then its samples.
+struct Family<'o> {
+    out: &'o mut String,
+    name: &'static str,
+}
+
+impl<'o> Family<'o> {
+    fn new(out: &'o mut String, name: &'static str, kind: &str, help: &str) -> Self {
+        line(out, format_args!("# TYPE {name} {kind}"));
+        line(out, format_args!("# HELP {name} {help}"));
+        Self { out, name }
+    }
+
+    fn sample(&mut self, suffix: &str, labels: &str, value: impl std::fmt::Display) {
+        let name = self.name;
+        line(self.out, format_args!("{name}{suffix}{labels} {value}"));
+    }
+}
+
+fn line(out: &mut String, words: std::fmt::Arguments<'_>) {
+    // A String takes every byte, so that this write cannot fail.
+    writeln!(out, "{words}").unwrap_or_default();
+}
+
+fn seconds(ns: u64) -> String {
+    format!("{}.{:09}", ns / NS, ns % NS)
+}
+
+impl Figures {
+    /// Appends everything.
+    pub(crate) fn write(&self, out: &mut String) {
+        let gateways: Vec<(usize, Metrics)> = (1..)
+            .zip(&self.gateways)
+            .filter_map(|(number, gateway)| Some((number, gateway.upgrade()?.metrics())))
+            .collect();
+        sessions(out, &gateways);
+        shares(out, &gateways);
+        spools(out, &gateways);
+        distribution(
+            out,
+            &gateways,
+            (
+                "orebook_gateway_answer_seconds",
+                "From reading a share to sending its answer",
+            ),
+            |metrics| &metrics.sessions.answer_ns,
+        );
+        distribution(
+            out,
+            &gateways,
+            (
+                "orebook_gateway_broadcast_seconds",
+                "From making a job to its last notification",
+            ),
+            |metrics| &metrics.sessions.broadcast_ns,
+        );
+        distribution(
+            out,
+            &gateways,
+            (
+                "orebook_spool_sync_seconds",
+                "Time of an append with its sync",
+            ),
+            |metrics| &metrics.spool.sync_ns,
+        );
+        self.ledger(out);
+        if let Some(settler) = &self.settler {
+            let mut family =
+                Family::new(out, "orebook_settler", "gauge", "What the settler counts");
+            for (name, value) in settler.read().entries() {
+                family.sample("", &format!("{{what=\"{name}\"}}"), value);
+            }
+        }
+    }
+
+    fn ledger(&self, out: &mut String) {
+        let status = &self.archiver;
+        let load = |value: &std::sync::atomic::AtomicU64| value.load(Ordering::Relaxed);
+        let mut gauge = |name, help, value: u64| {
+            Family::new(out, name, "gauge", help).sample("", "", value);
+        };
+        gauge(
+            "orebook_ledger_head",
+            "Positions that the archiver read",
+            load(&status.head),
+        );
+        gauge(
+            "orebook_ledger_final",
+            "Positions that are final",
+            load(&status.final_size),
+        );
+        gauge(
+            "orebook_ledger_signed",
+            "Positions that the archiver signed for",
+            load(&status.signed),
+        );
+        let held = u64::try_from(self.log.held_records()).unwrap_or(u64::MAX);
+        gauge(
+            "orebook_log_held_records",
+            "Records of the embedded log that not every reader has taken",
+            held,
+        );
+        let mut family = Family::new(
+            out,
+            "orebook_archiver_errors",
+            "counter",
+            "Turns of the archiver that ended in an error that may pass",
+        );
+        family.sample("_total", "", load(&status.errors));
+    }
+}
+
+fn sessions(out: &mut String, gateways: &[(usize, Metrics)]) {
+    type Read = fn(&Metrics) -> u64;
+    let rows: [(&'static str, &'static str, &'static str, Read); 8] = [
+        (
+            "orebook_gateway_connections",
+            "gauge",
+            "Connections open now",
+            |m| m.sessions.counts.connections,
+        ),
+        (
+            "orebook_gateway_miners",
+            "gauge",
+            "Connections that have work now",
+            |m| m.sessions.counts.miners,
+        ),
+        (
+            "orebook_gateway_accepts",
+            "counter",
+            "Connections accepted",
+            |m| m.sessions.counts.accepted,
+        ),
+        (
+            "orebook_gateway_turned_away",
+            "counter",
+            "Connections closed at once",
+            |m| m.sessions.counts.refused,
+        ),
+        (
+            "orebook_gateway_logins",
+            "counter",
+            "Successful logins",
+            |m| m.sessions.counts.logins,
+        ),
+        (
+            "orebook_gateway_failed_logins",
+            "counter",
+            "Failed logins",
+            |m| m.sessions.counts.failed_logins,
+        ),
+        (
+            "orebook_gateway_blocks",
+            "counter",
+            "Blocks handed to the nodes",
+            |m| m.sessions.counts.blocks,
+        ),
+        ("orebook_gateway_jobs", "counter", "Jobs made", |m| {
+            m.sessions.counts.jobs
+        }),
+    ];
+    for (name, kind, help, read) in rows {
+        each(out, gateways, (name, kind, help), read);
+    }
+}
+
+fn shares(out: &mut String, gateways: &[(usize, Metrics)]) {
+    let help = "Shares by what they were answered";
+    let mut family = Family::new(out, "orebook_gateway_shares", "counter", help);
+    for (number, metrics) in gateways {
+        let counts = metrics.sessions.counts.shares;
+        for (result, count) in [
+            ("accepted", counts.accepted - counts.stale),
+            ("stale", counts.stale),
+            ("other", counts.other),
+            ("unknown_job", counts.unknown_job),
+            ("duplicate", counts.duplicate),
+            ("low", counts.low),
+            ("unauthorized", counts.unauthorized),
+            ("not_subscribed", counts.not_subscribed),
+        ] {
+            let labels = format!("{{gateway=\"{number}\",result=\"{result}\"}}");
+            family.sample("_total", &labels, count);
+        }
+    }
+}
+
+fn spools(out: &mut String, gateways: &[(usize, Metrics)]) {
+    type Read = fn(&Metrics) -> u64;
+    let rows: [(&'static str, &'static str, &'static str, Read); 8] = [
+        (
+            "orebook_spool_commits",
+            "counter",
+            "Groups of shares synced",
+            |m| m.spool.commits,
+        ),
+        ("orebook_spool_shares", "counter", "Shares recorded", |m| {
+            m.spool.shares
+        }),
+        (
+            "orebook_spool_frames_sent",
+            "counter",
+            "Frames sent, repeats included",
+            |m| m.spool.frames_sent,
+        ),
+        (
+            "orebook_spool_moves",
+            "counter",
+            "Streams that were closed and moved",
+            |m| m.spool.moves,
+        ),
+        ("orebook_spool_used_bytes", "gauge", "Bytes in use", |m| {
+            m.spool.used_bytes
+        }),
+        (
+            "orebook_spool_pending_events",
+            "gauge",
+            "Events that no frame covers yet",
+            |m| m.spool.pending_events,
+        ),
+        (
+            "orebook_spool_is_full",
+            "gauge",
+            "1 while shares are refused for want of room",
+            |m| u64::from(m.spool.is_full),
+        ),
+        (
+            "orebook_spool_full",
+            "counter",
+            "Times that a group found no room",
+            |m| m.spool.full,
+        ),
+    ];
+    for (name, kind, help, read) in rows {
+        each(out, gateways, (name, kind, help), read);
+    }
+}
+
+fn each(
+    out: &mut String,
+    gateways: &[(usize, Metrics)],
+    (name, kind, help): (&'static str, &'static str, &'static str),
+    read: fn(&Metrics) -> u64,
+) {
+    let mut family = Family::new(out, name, kind, help);
+    let suffix = if kind == "counter" { "_total" } else { "" };
+    for (number, metrics) in gateways {
+        family.sample(suffix, &format!("{{gateway=\"{number}\"}}"), read(metrics));
+    }
+}
+
+fn distribution(
+    out: &mut String,
+    gateways: &[(usize, Metrics)],
+    (name, help): (&'static str, &'static str),
+    read: fn(&Metrics) -> &Distribution,
+) {
+    let mut family = Family::new(out, name, "summary", help);
+    for (number, metrics) in gateways {
+        let times = read(metrics);
+        for (shown, per_mille) in QUANTILES {
+            let labels = format!("{{gateway=\"{number}\",quantile=\"{shown}\"}}");
+            family.sample("", &labels, seconds(times.per_mille(per_mille)));
+        }
+        let labels = format!("{{gateway=\"{number}\"}}");
+        family.sample("_count", &labels, times.count());
+        family.sample("_sum", &labels, seconds(times.sum()));
+    }
+}

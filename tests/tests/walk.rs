@@ -1,0 +1,21 @@
+//! Whole pools as processes: a miner on one side, the ledger's bytes on the other, and kill -9 in between.
+//!
+//! `OREBOOK_MOMENTS` says at how many seeded moments a pool is killed, `OREBOOK_SEED` which ones.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise and says which"
+)]
+
+#[path = "walk/books.rs"]
+mod books;
+#[path = "walk/kills.rs"]
+mod kills;
+#[path = "walk/litecoin.rs"]
+mod litecoin;
+#[path = "walk/newcomer.rs"]
+mod newcomer;
+#[path = "walk/rig.rs"]
+mod rig;
