@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use super::ground::failed;
-use super::sim::{HOUSE_MS, Sim, xorshift};
+use super::sim::{Sim, xorshift};
 use super::{Milli, Point};
 use crate::{Failure, say};
 
@@ -112,7 +112,7 @@ fn measure(dir: &Path, case: &Case) -> Result<Point, Failure> {
             jobs += 1;
             sim.announce_job(u32::try_from(jobs).unwrap_or(u32::MAX))?;
         }
-        let due = arrivals.before(now + HOUSE_MS);
+        let due = arrivals.before(now + 1);
         if !due.is_empty() {
             sim.say_shares(due.into_iter())?;
         }
