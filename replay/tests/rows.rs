@@ -453,6 +453,7 @@ fn moneys_rows_come_back_and_have_a_canonical_form() {
         standing: vec![at],
         standing_posted: 10,
         weights: Some(11),
+        found_later: true,
     });
     check(&BlockAtRow {
         at,

@@ -247,6 +247,7 @@ fn found(
         standing: Vec::new(),
         standing_posted: 0,
         weights: None,
+        found_later: false,
     };
     blocks::name(block, rows)
 }

@@ -300,6 +300,25 @@ fn a_share_that_comes_after_its_block_was_recovered_names_no_finder() {
 }
 
 #[test]
+fn what_was_recovered_and_found_later_is_not_recovered_again() {
+    let table = table(
+        "policy
+         g1 job 100
+         recovered A
+         recovered again A
+         g1 frame: anna 100 finds A
+         recovered again A
+         A immature 50
+         = reserve 50",
+    );
+    assert_eq!(
+        table.refusals(),
+        ["known", "known"],
+        "the share's word, then the last recovery"
+    );
+}
+
+#[test]
 fn a_block_that_a_share_found_is_not_recovered() {
     let table = table(
         "policy

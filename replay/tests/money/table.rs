@@ -9,7 +9,7 @@
 //! - `g1 lost: …`: a frame that never reached the ledger. `g1 moves`: its stream is given up, and the lost shares are said
 //!   again in a new one; each further `g1 moves` says them once more. `g1 moves twice`: each two times in one frame.
 //! - `A immature 50 fees=2`: the settler says so, in base units. `A confirmed 50 late`: with another `expects` than the last.
-//! - `recovered A`: the settler found a coinbase of ours.
+//! - `recovered A`: the settler found a coinbase of ours; `recovered again A`: it says so again, expecting its last word.
 //! - `= anna immature 24.5`, `= fee 0.5`: after the statements above, these are all the books that are not zero, in base
 //!   units with nine decimals at most. `= nothing` if all are zero. `reward` is always minus their sum.
 
@@ -83,6 +83,8 @@ pub(crate) struct Table {
     policy: At,
     nonce: u32,
     blocks: BTreeMap<String, (Hash, At)>,
+    /// Where the settler last said that it recovered something.
+    last_recovered: At,
     streams: u8,
     live: (Engine, Arc<MemoryStore>),
 }
@@ -134,6 +136,7 @@ impl Table {
             policy: At::default(),
             nonce: 0,
             blocks: BTreeMap::new(),
+            last_recovered: At::default(),
             streams: 0,
             live,
         }
@@ -285,10 +288,16 @@ impl Table {
     }
 
     fn recovered(&mut self, name: &str) {
+        let again = name.strip_prefix("again ");
+        let name = again.unwrap_or(name);
         let hash = Hash::of(&[name.as_bytes()]);
-        self.pool
-            .settler_says(&[block_recovered(hash, 9, At::default())]);
-        self.blocks.insert(name.to_owned(), (hash, At::default()));
+        // Only the height's last obeyed one is expected rightly.
+        let expects = again.map_or_else(At::default, |_| self.last_recovered);
+        let said = self.pool.settler_says(&[block_recovered(hash, 9, expects)]);
+        self.last_recovered = said;
+        if again.is_none() {
+            self.blocks.insert(name.to_owned(), (hash, At::default()));
+        }
     }
 
     fn status(&mut self, name: &str, rest: &str) {

@@ -177,13 +177,20 @@ pub(crate) struct CheckArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   orebook replay --data pool --into /tmp/again
-  orebook replay --segments copy/segments --into /tmp/again --format json")]
+  orebook replay --segments copy/segments --into /tmp/again --format json
+  orebook replay --data pool --into later --from snapshot       the snapshot and its tail")]
 pub(crate) struct ReplayArgs {
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
     /// Folder for the projections; empty, or one that an earlier replay left.
     #[arg(long)]
     pub(crate) into: PathBuf,
+    /// Begins with this snapshot instead of the ledger's first position; `--into` is empty then.
+    #[arg(long)]
+    pub(crate) from: Option<PathBuf>,
+    /// Leaves a snapshot of the projections in this folder at the end.
+    #[arg(long)]
+    pub(crate) snapshot: Option<PathBuf>,
     /// Prints every balance in sub-units instead, as JSON; tests/oracle.py prints the same.
     #[arg(long)]
     pub(crate) balances: bool,

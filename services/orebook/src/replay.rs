@@ -12,7 +12,7 @@ use orebook_replay::engine::{Engine, Progress};
 use orebook_replay::folds::money::{self, Balance};
 use orebook_replay::store::Store;
 use orebook_schema::{Account, LedgerId};
-use orebook_store::{Folder, Limits, Opened};
+use orebook_store::{Folder, Limits, Opened, restore};
 
 use crate::cat::Object;
 use crate::cli::{Format, ReplayArgs};
@@ -30,6 +30,13 @@ fn failure(error: impl std::fmt::Display) -> Failure {
 /// Every fold with its rows in RocksDB below `dir`.
 pub(crate) fn members(dir: &Path, ledger: LedgerId) -> Result<Vec<Member>, Failure> {
     let folder = Folder::open(dir, ledger, Limits::default()).map_err(failure)?;
+    members_of(&folder)
+}
+
+fn members_of(folder: &Folder) -> Result<Vec<Member>, Failure> {
+    if folder.was_emptied() {
+        tracing::info!("projections of another layout were removed; they are rebuilt");
+    }
     let one = |fold: Box<dyn orebook_replay::fold::Fold + Send>| {
         let (store, opened) = folder.store(fold.name(), fold.version()).map_err(failure)?;
         if let Opened::Dropped { .. } = opened {
@@ -46,7 +53,11 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<(), Failure> {
     let (segments, ledger) = ledger::open(&args.place)?;
     let started = Instant::now();
     let below = ledger::final_size(&segments, ledger)?;
-    let members = members(&args.into, ledger)?;
+    if let Some(snapshot) = &args.from {
+        restore(snapshot, &args.into, ledger).map_err(failure)?;
+    }
+    let folder = Folder::open(&args.into, ledger, Limits::default()).map_err(failure)?;
+    let members = members_of(&folder)?;
     let stores: Vec<_> = members
         .iter()
         .map(|(fold, store)| (fold.name(), store.clone()))
@@ -64,7 +75,9 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<(), Failure> {
             return Err(Failure::new(format!("fold {fold}: {stop}")));
         }
     }
-    bar.finish_and_clear();
+    if let Some(to) = &args.snapshot {
+        folder.snapshot(to).map_err(failure)?;
+    }
     report(args, &engine, &stores, &bar, started.elapsed())
 }
 

@@ -52,10 +52,13 @@ fn digests_of(ledger: &Value) -> Digests {
     digests
 }
 
-/// A fresh replay, a rebuild from nothing, and the oracle say the same as the pool did.
+/// A fresh replay, a snapshot with its tail, a rebuild from nothing, and the oracle say the same as the pool did.
 pub(crate) fn agree(data: &Path, config: &Path, digests: &Digests) {
     let again = data.with_extension("again");
-    let replayed = run(&["replay", "--format", "json"], data, Some(&again));
+    let snapshot = data.with_extension("snapshot");
+    let to = snapshot.to_str().expect("a path");
+    let arguments = ["replay", "--format", "json", "--snapshot", to];
+    let replayed = run(&arguments, data, Some(&again));
     let replayed: Value = serde_json::from_str(&replayed).expect("one JSON object");
     let size = replayed["size"].as_u64().expect("a size");
     assert!(0 < size);
@@ -63,7 +66,7 @@ pub(crate) fn agree(data: &Path, config: &Path, digests: &Digests) {
     // RocksDB is disposable.
     fs::remove_dir_all(data.join("projections")).expect("it was there");
     let pool = Pool::start(data, config);
-    let folds = pool.wait_for("/api/v1/ledger", "the projections are rebuilt", |ledger| {
+    let folds = &pool.wait_for("/api/v1/ledger", "the projections are rebuilt", |ledger| {
         size <= ledger["as_of"].as_u64().unwrap_or(0)
     });
     assert!(
@@ -88,7 +91,16 @@ pub(crate) fn agree(data: &Path, config: &Path, digests: &Digests) {
             "{name}: rebuilt against live"
         );
     }
-    drop(pool.kill());
+    pool.stop();
+    // What was added since: by the snapshot and its tail, and from the beginning.
+    let (tail, whole) = (data.with_extension("tail"), data.with_extension("whole"));
+    let with_tail = run(
+        &["replay", "--format", "json", "--from", to],
+        data,
+        Some(&tail),
+    );
+    let from_nothing = run(&["replay", "--format", "json"], data, Some(&whole));
+    assert_eq!(with_tail, from_nothing, "a snapshot with its tail");
 }
 
 /// `tests/oracle.py`, written by another hand, comes to the same balances.

@@ -20,7 +20,11 @@ use super::{SUB_UNITS, VALUE_MAX, rules_of};
 
 /// A block is named for the first time, by a share or by the settler; a hash that is known already stays what it is.
 pub(super) fn name(block: BlockRow, rows: &mut dyn Rows) -> Result<(), StoreFault> {
-    if known(rows, block.hash)?.is_some() {
+    if let Some(mut known) = known(rows, block.hash)? {
+        if known.finding.is_none() && block.finding.is_some() {
+            known.found_later = true;
+            put(rows, &known)?;
+        }
         return refuse(rows, block.at, block.hash, Refusal::Known);
     }
     let index = BlockAtRow {
@@ -44,7 +48,8 @@ pub(super) fn recovered(
         return refuse(rows, at, event.hash, Refusal::Expects);
     }
     let before = known(rows, event.hash)?;
-    if before.as_ref().is_some_and(|block| block.finding.is_some()) {
+    let is_found = |block: &BlockRow| block.finding.is_some() || block.found_later;
+    if before.as_ref().is_some_and(is_found) {
         return refuse(rows, at, event.hash, Refusal::Known);
     }
     put(
@@ -69,6 +74,7 @@ pub(super) fn recovered(
         standing: Vec::new(),
         standing_posted: 0,
         weights: None,
+        found_later: false,
     };
     name(block, rows)
 }

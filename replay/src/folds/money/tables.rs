@@ -117,6 +117,8 @@ row! {
             standing_posted: u128,
             /// Σ of the weights; none before the first settlement.
             weights: Option<u128>,
+            /// Whether a counted block_found named it after it was recovered.
+            found_later: bool,
         }
     }
 }
