@@ -151,6 +151,15 @@ impl<D: Disk + Clone> Archiver<D> {
         self.signed
     }
 
+    /// Writes and syncs all that was admitted, the newest checkpoint included: before an archiver ends, so that the files by
+    /// themselves tell what is final.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Read`].
+    pub fn persist(&mut self) -> Result<(), ArchiveError> {
+        Ok(self.reader.persist()?)
+    }
+
     /// Reads what there is, signs what is due, sends what is its own. `new_stream` is used if its stream was closed.
     /// Returns how many records were read.
     ///

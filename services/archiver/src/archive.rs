@@ -95,6 +95,9 @@ pub fn start_archiver(
             };
             seen = log.wait(seen, longest);
         }
+        if let Err(error) = archiver.persist() {
+            tracing::warn!(%error, "the newest positions are not in the files yet; the spools have them");
+        }
     })?;
     Ok((running, status))
 }
