@@ -1,14 +1,13 @@
 //! What shares are credited (section 4): the one function that turns a body into its summary, used by producers when they
 //! cut a frame and by admission when it judges one.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use orebook_schema::names::Pot;
 use orebook_schema::policy::PPM;
 use orebook_schema::summary::{PotSummary, Row, Summary};
 use orebook_schema::work::Share;
-use orebook_schema::{Event, Policy};
+use orebook_schema::{Event, FRAME_EVENTS_MAX, Policy};
 
 /// Parts of one that effort counts in.
 pub const EFFORT_SCALE: u128 = 1_000_000_000_000;
@@ -140,48 +139,105 @@ pub const fn effort(credit: u128, network_work: u128) -> u128 {
     credit * EFFORT_SCALE / network_work
 }
 
-/// By worker: shares and credit.
-type Rows = BTreeMap<u32, (u32, u128)>;
+/// Efforts that a [`SummaryBuilder`] remembers: rigs have few difficulties, and a division of u128 is slow.
+const EFFORTS: usize = 16;
+
+/// Credit, network work and effort of a share.
+type Effort = (u128, u128, u128);
 
 /// Adds up the shares of a frame: by pot, effort and rows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct SummaryBuilder {
-    pots: BTreeMap<Pot, (u128, Rows)>,
+    /// Pot, worker and index in `amounts` of each share, in one number that sorts.
+    keys: Vec<u128>,
+    /// Credit and effort of each share.
+    amounts: Vec<(u128, u128)>,
+    /// By credit: what was worked out last. Zero credit of work one has no effort, so the first entries are right.
+    efforts: [Effort; EFFORTS],
+}
+
+impl Default for SummaryBuilder {
+    fn default() -> Self {
+        Self::with_capacity(0)
+    }
 }
 
 impl SummaryBuilder {
+    /// With room for so many shares.
+    #[must_use]
+    pub fn with_capacity(shares: usize) -> Self {
+        Self {
+            keys: Vec::with_capacity(shares),
+            amounts: Vec::with_capacity(shares),
+            efforts: [(0, 1, 0); EFFORTS],
+        }
+    }
+
     /// Counts a share.
     pub fn add(&mut self, worker: u32, pot: Pot, credit: u128, network_work: u128) {
-        let (total, rows) = self.pots.entry(pot).or_default();
-        *total += effort(credit, network_work);
-        let (count, sum) = rows.entry(worker).or_default();
-        *count += 1;
-        *sum += credit;
+        let effort = self.effort(credit, network_work);
+        let index = self.amounts.len() as u64;
+        self.keys
+            .push(u128::from(pot.0) << 96 | u128::from(worker) << 64 | u128::from(index));
+        self.amounts.push((credit, effort));
+    }
+
+    /// [`effort`], remembered.
+    fn effort(&mut self, credit: u128, network_work: u128) -> u128 {
+        // Difficulties differ in their high bits: the product's top byte mixes them all.
+        let [.., mixed] = u64::to_le_bytes(low(credit).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let place = usize::from(mixed) % EFFORTS;
+        let Some(known) = self.efforts.get_mut(place) else {
+            return effort(credit, network_work);
+        };
+        if (known.0, known.1) != (credit, network_work) {
+            *known = (credit, network_work, effort(credit, network_work));
+        }
+        known.2
     }
 
     /// The summary of all that was counted.
     #[must_use]
-    pub fn finish(self) -> Summary {
-        let rows = |rows: Rows| {
-            rows.into_iter()
-                .map(|(worker, (count, credit))| Row {
-                    worker,
-                    count,
-                    credit,
-                })
-                .collect()
-        };
-        let pots = self.pots.into_iter();
-        Summary {
-            pots: pots
-                .map(|(pot, (effort, all))| PotSummary {
+    pub fn finish(mut self) -> Summary {
+        self.keys.sort_unstable();
+        let mut pots: Vec<PotSummary> = Vec::new();
+        for key in &self.keys {
+            let pot = Pot(u16::try_from(key >> 96).unwrap_or(u16::MAX));
+            let worker = u32::try_from(key >> 64 & u128::from(u32::MAX)).unwrap_or(u32::MAX);
+            let index = usize::try_from(low(*key)).unwrap_or(usize::MAX);
+            let (credit, effort) = self.amounts.get(index).copied().unwrap_or_default();
+            if pots.last().is_none_or(|last| last.pot != pot) {
+                let rows = Vec::with_capacity(if pots.is_empty() { self.keys.len() } else { 0 });
+                pots.push(PotSummary {
                     pot,
-                    effort,
-                    rows: rows(all),
-                })
-                .collect(),
+                    effort: 0,
+                    rows,
+                });
+            }
+            let Some(last) = pots.last_mut() else {
+                continue;
+            };
+            last.effort += effort;
+            match last.rows.last_mut() {
+                Some(row) if row.worker == worker => {
+                    row.count += 1;
+                    row.credit += credit;
+                }
+                _ => last.rows.push(Row {
+                    worker,
+                    count: 1,
+                    credit,
+                }),
+            }
         }
+        Summary { pots }
     }
+}
+
+/// Low half of a number.
+const fn low(value: u128) -> u64 {
+    let [b0, b1, b2, b3, b4, b5, b6, b7, ..] = value.to_le_bytes();
+    u64::from_le_bytes([b0, b1, b2, b3, b4, b5, b6, b7])
 }
 
 /// The summary of a body, in order: announcements count for what follows them. `terms_of` gives the terms of a job that is
@@ -194,7 +250,7 @@ pub fn summarise(
     overlay: &mut Overlay<'_>,
     mut terms_of: impl FnMut(&orebook_schema::work::Job) -> JobTerms,
 ) -> Result<Summary, Unannounced> {
-    let mut builder = SummaryBuilder::default();
+    let mut builder = SummaryBuilder::with_capacity(events.len().min(FRAME_EVENTS_MAX));
     for event in events {
         match event {
             Event::Share(share) => {
@@ -235,4 +291,78 @@ pub fn summarise(
         }
     }
     Ok(builder.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::{Strategy, any, prop_oneof};
+
+    use super::*;
+
+    /// One share: worker, pot, credit, network work.
+    type Counted = (u32, Pot, u128, u128);
+
+    /// By worker: shares and credit.
+    type Rows = BTreeMap<u32, (u32, u128)>;
+
+    /// The plain way: maps, and a division for each share.
+    fn reference(shares: &[Counted]) -> Summary {
+        let mut pots: BTreeMap<Pot, (u128, Rows)> = BTreeMap::new();
+        for (worker, pot, credit, network_work) in shares {
+            let (total, rows) = pots.entry(*pot).or_default();
+            *total += effort(*credit, *network_work);
+            let (count, sum) = rows.entry(*worker).or_default();
+            *count += 1;
+            *sum += credit;
+        }
+        let row = |(worker, (count, credit))| Row {
+            worker,
+            count,
+            credit,
+        };
+        Summary {
+            pots: pots
+                .into_iter()
+                .map(|(pot, (effort, rows))| PotSummary {
+                    pot,
+                    effort,
+                    rows: rows.into_iter().map(row).collect(),
+                })
+                .collect(),
+        }
+    }
+
+    fn shares() -> impl Strategy<Value = Vec<Counted>> {
+        let worker = prop_oneof![0..8u32, 0..5_000u32, any::<u32>()];
+        let pot = prop_oneof![0..3u16, any::<u16>()].prop_map(Pot);
+        let credit = prop_oneof![
+            (0..40u32).prop_map(|bits| 1 << bits),
+            0..(1u128 << 63),
+            0..4u128
+        ];
+        let network_work = prop_oneof![1..4u128, 1..u128::MAX, (1..4u128).prop_map(|n| n << 70)];
+        proptest::collection::vec((worker, pot, credit, network_work), 0..400)
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config {
+            cases: 512,
+            failure_persistence: None,
+            rng_seed: proptest::test_runner::RngSeed::Fixed(7),
+            ..Default::default()
+        })]
+
+        #[test]
+        fn summaries_equal_those_added_up_in_maps(shares in shares()) {
+            let mut builder = SummaryBuilder::default();
+            for (worker, pot, credit, network_work) in &shares {
+                builder.add(*worker, *pot, *credit, *network_work);
+            }
+            let (built, expected) = (builder.finish(), reference(&shares));
+            proptest::prop_assert_eq!(built.to_bytes(), expected.to_bytes());
+            proptest::prop_assert_eq!(built, expected);
+        }
+    }
 }

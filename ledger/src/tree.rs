@@ -1,21 +1,80 @@
 //! The tree of RFC 6962 (section 2.1), SHA-256: over a frame's events, and over the ledger's leaf entries.
+//!
+//! Shares are short and there are many, so their leaves and all nodes go straight to the compression function.
 
 use orebook_schema::Hash;
 use orebook_schema::frame::RawEvents;
+use sha2::block_api::compress256;
+
+/// Bytes that the compression function takes.
+const BLOCK_BYTES: usize = 64;
+/// Bytes of a block before the message's length in bits.
+const LENGTH_AT: usize = BLOCK_BYTES - 8;
+/// Longest entry whose leaf is one block: prefix, entry, the mark that ends a message, its length.
+const SHORT_ENTRY_BYTES_MAX: usize = LENGTH_AT - 2;
+/// Ends a message (FIPS 180-4, section 5.1.1).
+const MARK: u8 = 0x80;
+/// Bits of a node's message: prefix and two hashes.
+const NODE_BITS: u64 = 8 * 65;
+/// First state of SHA-256 (FIPS 180-4, section 5.3.3).
+const INITIAL: [u32; 8] = [
+    0x6a09_e667,
+    0xbb67_ae85,
+    0x3c6e_f372,
+    0xa54f_f53a,
+    0x510e_527f,
+    0x9b05_688c,
+    0x1f83_d9ab,
+    0x5be0_cd19,
+];
+
+/// SHA-256 of a message that was padded into these blocks.
+#[inline]
+fn hash_of_blocks(blocks: &[[u8; BLOCK_BYTES]]) -> Hash {
+    let mut state = INITIAL;
+    compress256(&mut state, blocks);
+    let mut bytes = [0; 32];
+    for (word, out) in state.iter().zip(bytes.as_chunks_mut::<4>().0) {
+        *out = word.to_be_bytes();
+    }
+    Hash(bytes)
+}
 
 /// Hash of a leaf: SHA-256(0x00 ‖ entry).
 #[must_use]
 pub fn leaf_hash(entry: &[u8]) -> Hash {
-    Hash::of(&[&[0], entry])
+    short_leaf_hash(entry).unwrap_or_else(|| Hash::of(&[&[0], entry]))
+}
+
+/// The same for an entry whose message is one block, as a share's is; none for a longer one.
+#[inline]
+fn short_leaf_hash(entry: &[u8]) -> Option<Hash> {
+    if SHORT_ENTRY_BYTES_MAX < entry.len() {
+        return None;
+    }
+    // The prefix, 0x00, is there already.
+    let mut block = [0; BLOCK_BYTES];
+    let (now, after) = block.get_mut(1..)?.split_at_mut_checked(entry.len())?;
+    now.copy_from_slice(entry);
+    *after.first_mut()? = MARK;
+    let bits = 8 * (1 + entry.len() as u64);
+    block[LENGTH_AT..].copy_from_slice(&bits.to_be_bytes());
+    Some(hash_of_blocks(&[block]))
 }
 
 /// Hash of an inner node: SHA-256(0x01 ‖ left ‖ right).
 #[must_use]
 pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
-    let mut bytes = [1u8; 65];
-    bytes[1..33].copy_from_slice(&left.0);
-    bytes[33..].copy_from_slice(&right.0);
-    Hash::of(&[&bytes])
+    let mut blocks = [[0; BLOCK_BYTES]; 2];
+    let bytes = blocks.as_flattened_mut();
+    if let Some(message) = bytes.first_chunk_mut::<66>() {
+        message[0] = 1;
+        message[1..33].copy_from_slice(&left.0);
+        message[33..65].copy_from_slice(&right.0);
+        message[65] = MARK;
+    }
+    blocks[1][LENGTH_AT..].copy_from_slice(&NODE_BITS.to_be_bytes());
+    hash_of_blocks(&blocks)
 }
 
 /// An append-only tree, kept as the roots of its complete subtrees: at most 64 hashes whatever the size.
@@ -110,6 +169,60 @@ mod tests {
                 let k = many.len().next_power_of_two() / 2;
                 node_hash(&reference(&many[..k]), &reference(&many[k..]))
             }
+        }
+    }
+
+    /// The same hashes through the digest that buffers.
+    fn slow_leaf_hash(entry: &[u8]) -> Hash {
+        Hash::of(&[&[0], entry])
+    }
+
+    fn slow_node_hash(left: &Hash, right: &Hash) -> Hash {
+        Hash::of(&[&[1], &left.0, &right.0])
+    }
+
+    fn slow_root(leaves: &[Hash]) -> Hash {
+        match leaves {
+            [] => Hash::of(&[]),
+            [one] => *one,
+            many => {
+                let k = many.len().next_power_of_two() / 2;
+                slow_node_hash(&slow_root(&many[..k]), &slow_root(&many[k..]))
+            }
+        }
+    }
+
+    #[test]
+    fn leaves_of_every_length_equal_the_digest() {
+        let bytes: Vec<u8> = (0..200u8).map(|n| n.wrapping_mul(167) ^ 0x5a).collect();
+        for len in 0..=bytes.len() {
+            let entry = &bytes[..len];
+            assert_eq!(leaf_hash(entry), slow_leaf_hash(entry), "length {len}");
+            let ones = vec![0xff; len];
+            assert_eq!(leaf_hash(&ones), slow_leaf_hash(&ones), "length {len}");
+            let short = len <= SHORT_ENTRY_BYTES_MAX;
+            assert_eq!(short_leaf_hash(entry).is_some(), short, "length {len}");
+        }
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config {
+            cases: 128,
+            failure_persistence: None,
+            rng_seed: proptest::test_runner::RngSeed::Fixed(7),
+            ..Default::default()
+        })]
+
+        #[test]
+        fn roots_of_random_trees_equal_the_digest(
+            entries in proptest::collection::vec(
+                proptest::collection::vec(proptest::num::u8::ANY, 0..130),
+                0..70,
+            )
+        ) {
+            let leaves: Vec<Hash> = entries.iter().map(|entry| slow_leaf_hash(entry)).collect();
+            let root = root_of(entries.iter().map(|entry| leaf_hash(entry)));
+            proptest::prop_assert_eq!(root, slow_root(&leaves));
         }
     }
 

@@ -148,7 +148,17 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`DecodeError::Value`] if it is longer than needed or does not fit, [`DecodeError::Short`].
+    #[inline]
     pub fn varint(&mut self) -> Decoded<u128> {
+        if let Some((value, rest)) = short_varint(self.rest) {
+            self.rest = rest;
+            return Ok(u128::from(value));
+        }
+        self.long_varint()
+    }
+
+    /// Any number, byte by byte: long ones, the last bytes of a slice, and all refusals.
+    fn long_varint(&mut self) -> Decoded<u128> {
         let mut value = 0u128;
         for shift in (0u32..128).step_by(7) {
             let byte = self.u8()?;
@@ -202,6 +212,34 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// A shortest-form LEB128 number of at most eight bytes at the front of at least eight, or one of one byte, and what
+/// follows it; none for anything else, right or wrong.
+#[inline]
+fn short_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    if let [byte @ 0..=0x7f, rest @ ..] = bytes {
+        return Some((u64::from(*byte), rest));
+    }
+    let word = u64::from_le_bytes(*bytes.first_chunk()?);
+    let ends = !word & 0x8080_8080_8080_8080;
+    if ends == 0 {
+        return None;
+    }
+    // Bits before the top bit of the last byte: 15, 23, … 63, as the first byte is not the last.
+    let bits = ends.trailing_zeros();
+    let number = word & (u64::MAX >> (63 - bits));
+    if number >> (bits - 7) == 0 {
+        // The last byte is zero: longer than needed.
+        return None;
+    }
+    // Seven bits of each byte are pushed together, in pairs, fours and eights.
+    let number = number & 0x7f7f_7f7f_7f7f_7f7f;
+    let number = (number & 0x007f_007f_007f_007f) | (number & 0x7f00_7f00_7f00_7f00) >> 1;
+    let number = (number & 0x0000_3fff_0000_3fff) | (number & 0x3fff_0000_3fff_0000) >> 2;
+    let number = (number & 0x0fff_ffff) | (number & 0x0fff_ffff_0000_0000) >> 4;
+    let len = usize::try_from(bits / 8 + 1).ok()?;
+    Some((number, bytes.get(len..)?))
+}
+
 /// Writes canonical bytes at the end of a buffer. Lengths are the caller's promise: a value that was built through its
 /// constructor always fits its length field.
 pub trait Write {
@@ -248,6 +286,61 @@ impl Write for Vec<u8> {
                 return;
             }
             self.push(byte | 0x80);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{Strategy, any, prop_oneof};
+
+    use super::*;
+
+    /// Bytes of every length, with runs of continuation bytes and zeros that end a number too late.
+    fn varints() -> impl Strategy<Value = Vec<u8>> {
+        let byte = prop_oneof![any::<u8>(), 0x80..=0xffu8, 0x80..=0xffu8, 0..2u8];
+        let noise = proptest::collection::vec(byte, 0..24);
+        (any::<u128>(), 0..128u32, noise, any::<bool>()).prop_map(|(value, bits, noise, right)| {
+            let mut out = Vec::new();
+            if right {
+                out.put_varint(value >> bits);
+            }
+            out.put(&noise);
+            out
+        })
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config {
+            cases: 20_000,
+            failure_persistence: None,
+            rng_seed: proptest::test_runner::RngSeed::Fixed(7),
+            ..Default::default()
+        })]
+
+        #[test]
+        fn numbers_read_at_once_equal_those_read_byte_by_byte(bytes in varints()) {
+            let mut fast = Reader::new(&bytes, "number");
+            let mut slow = fast.clone();
+            proptest::prop_assert_eq!(fast.varint(), slow.long_varint());
+            proptest::prop_assert_eq!(fast.rest(), slow.rest());
+        }
+    }
+
+    #[test]
+    fn numbers_around_each_length_are_read_back_with_and_without_bytes_behind() {
+        for bits in 0..128u32 {
+            for value in [(1u128 << bits) - 1, 1 << bits, (1 << bits) | 1] {
+                for behind in 0..10 {
+                    let mut bytes = Vec::new();
+                    bytes.put_varint(value);
+                    let len = bytes.len();
+                    bytes.resize(len + behind, 0xff);
+                    let mut reader = Reader::new(&bytes, "number");
+                    assert_eq!(reader.varint(), Ok(value), "{value} and {behind} bytes");
+                    assert_eq!(reader.rest().len(), behind, "{value} and {behind} bytes");
+                }
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use orebook_schema::summary::Summary;
 use orebook_schema::{Event, Frame, Hash};
 
 use crate::sign::{verify, verify_checkpoint};
-use crate::tree::events_root;
+use crate::tree::{Tree, leaf_hash};
 
 /// A frame that passed the tests that need no prefix: it can be made on any thread.
 #[derive(Clone, Debug)]
@@ -24,9 +24,9 @@ impl Parsed {
     /// [`DecodeError`] of the first rule broken; [`DecodeError::UnknownKind`] may mean that the software is too old.
     pub fn read(bytes: Vec<u8>) -> Result<Self, DecodeError> {
         let frame = Frame::read(bytes)?;
-        let events = decode_body(&frame)?;
+        let (events, root) = decode_body(&frame)?;
         let header = frame.header();
-        let ok = events_root(frame.body()) == header.events_root
+        let ok = root == header.events_root
             && Hash::of(&[frame.summary()]) == header.summary_hash
             && kinds_of(&events) == header.kinds
             && blocks_follow_shares(&events)
@@ -84,8 +84,10 @@ impl Parsed {
     }
 }
 
-fn decode_body(frame: &Frame) -> Result<Vec<Event>, DecodeError> {
+/// The events, in order of time, and the root over them: one pass.
+fn decode_body(frame: &Frame) -> Result<(Vec<Event>, Hash), DecodeError> {
     let header = frame.header();
+    let mut tree = Tree::new();
     let mut events = Vec::with_capacity(usize::try_from(header.count).unwrap_or(0));
     let mut last_dt = 0;
     for raw in frame.events() {
@@ -95,11 +97,12 @@ fn decode_body(frame: &Frame) -> Result<Vec<Event>, DecodeError> {
         }
         last_dt = raw.dt;
         events.push(raw.decode()?);
+        tree.push(leaf_hash(raw.bytes));
     }
     let times_ok = header.base_time.checked_add(u64::from(last_dt)) == Some(header.last_time);
     let count_ok = u32::try_from(events.len()) == Ok(header.count);
     if times_ok && count_ok {
-        Ok(events)
+        Ok((events, tree.root()))
     } else {
         Err(DecodeError::Value("frame count or time"))
     }
