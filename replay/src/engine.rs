@@ -486,7 +486,8 @@ impl Member {
         past: &Past<'_, impl Source>,
     ) -> Result<(), EngineError> {
         let fault = self.fault();
-        let view = self.store.view().map_err(&fault)?;
+        let store = Arc::clone(&self.store);
+        let view = store.view().map_err(&fault)?;
         let mut rows = self.pending.over(view.as_ref());
         let applied = self.fold.apply(frame, &mut rows, past);
         if let Err(stop) = applied {
@@ -502,16 +503,11 @@ impl Member {
                 }
             };
         }
-        let has_digest = self.fold.has_digest();
-        for (table, key) in self.pending.keep() {
-            assert!(
-                table < ENGINE_TABLES,
-                "tables from 0xf0 on are the engine's"
-            );
-            if has_digest {
-                self.digester.note(table, key);
-            }
+        if at_point {
+            self.fold.flush(&mut rows).map_err(&fault)?;
         }
+        let has_digest = self.fold.has_digest();
+        self.note_changes();
         self.cursor = Cursor {
             size: frame.size(),
             root,
@@ -531,6 +527,20 @@ impl Member {
         Ok(())
     }
 
+    /// Keeps what the fold wrote, and notes it for the digest.
+    fn note_changes(&mut self) {
+        let has_digest = self.fold.has_digest();
+        for (table, key) in self.pending.keep() {
+            assert!(
+                table < ENGINE_TABLES,
+                "tables from 0xf0 on are the engine's"
+            );
+            if has_digest {
+                self.digester.note(table, key);
+            }
+        }
+    }
+
     /// Whether admission's state should be kept beside the rows now.
     const fn is_state_due(&self, state: &State, state_positions: u64) -> bool {
         state.size() == self.cursor.size
@@ -544,7 +554,11 @@ impl Member {
         }
         let fault = self.fault();
         let keeps_state = self.is_state_due(state, state_positions);
-        let view = self.store.view().map_err(&fault)?;
+        let store = Arc::clone(&self.store);
+        let view = store.view().map_err(&fault)?;
+        let mut rows = self.pending.over(view.as_ref());
+        self.fold.flush(&mut rows).map_err(&fault)?;
+        self.note_changes();
         let mut rows = self.pending.over(view.as_ref());
         self.digester
             .settle(self.fold.as_ref(), &mut rows)

@@ -53,7 +53,7 @@ pub trait Fold {
     /// Version of its meaning. Another one is another fold: the store is deleted and the ledger replayed.
     fn version(&self) -> u32;
 
-    /// Applies the next final frame. What it keeps in `self` may be a cache of its rows and nothing else.
+    /// Applies the next final frame. What it keeps in `self` may be a cache of its rows, and changes until [`Fold::flush`].
     ///
     /// # Errors
     /// [`FoldStop`]; the engine takes the rows back that were written for this frame, and calls [`Fold::forget`].
@@ -64,8 +64,18 @@ pub trait Fold {
         ledger: &dyn Backwards,
     ) -> Result<(), FoldStop>;
 
-    /// Drops every cache: rows were taken back.
+    /// Drops every cache: rows were taken back. What was kept back for [`Fold::flush`] is lost with it, so a fold that keeps
+    /// changes back gives no [`FoldStop`] but a store's, and applies nothing more after that.
     fn forget(&mut self) {}
+
+    /// Writes the changes that [`Fold::apply`] kept back, so that a row that many frames change is written once; called
+    /// before every digest and every commit. When it is called must not change what the rows are then.
+    ///
+    /// # Errors
+    /// [`StoreFault`]; the process ends.
+    fn flush(&mut self, _rows: &mut dyn Rows) -> Result<(), StoreFault> {
+        Ok(())
+    }
 
     /// Canonical little-endian form of a row's value, for the digest. Use [`canonical_of!`](crate::canonical_of).
     ///

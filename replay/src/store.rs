@@ -108,7 +108,7 @@ impl Pending {
         &self.batch
     }
 
-    /// Bytes of keys and values that were written, roughly; it only grows until [`Pending::clear`].
+    /// Bytes of the changes, roughly: what one row is written over and over counts once.
     #[must_use]
     pub const fn bytes(&self) -> usize {
         self.bytes
@@ -146,8 +146,13 @@ impl Pending {
 
     fn set(&mut self, table: u8, key: &[u8], value: Option<&[u8]>) {
         let place: Place = (table, key.to_vec());
-        self.bytes += key.len() + value.map_or(0, <[u8]>::len) + 32;
         let before = self.batch.insert(place.clone(), value.map(<[u8]>::to_vec));
+        let size_of = |value: Option<&[u8]>| value.map_or(0, <[u8]>::len);
+        self.bytes = match &before {
+            Some(before) => self.bytes.saturating_sub(size_of(before.as_deref())),
+            None => self.bytes.saturating_add(key.len() + 32),
+        };
+        self.bytes = self.bytes.saturating_add(size_of(value));
         self.undo.push((place, before));
     }
 }

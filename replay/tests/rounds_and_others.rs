@@ -283,12 +283,12 @@ fn digest_of(fold: &dyn Fold, store: &MemoryStore) -> Hash {
     digest::from_scratch(fold, view.as_ref()).expect("rows")
 }
 
-fn stops_and_goes_on(fold: impl Fold + Copy + Send + 'static, pool: &Pool, random: &mut Random) {
-    let expected = digest_of(&fold, &replayed(pool, fold));
+fn stops_and_goes_on(fold: impl Fold + Clone + Send + 'static, pool: &Pool, random: &mut Random) {
+    let expected = digest_of(&fold, &replayed(pool, fold.clone()));
     let store = Arc::new(MemoryStore::new());
     let mut size = 0;
     while size < pool.size() {
-        let mut engine = opened(pool, fold, &store);
+        let mut engine = opened(pool, fold.clone(), &store);
         assert_eq!(engine.size(), size, "it goes on where it stopped");
         let steps = 1 + random.below(120);
         engine
@@ -302,7 +302,7 @@ fn stops_and_goes_on(fold: impl Fold + Copy + Send + 'static, pool: &Pool, rando
     let newest = digest::newest(view.as_ref()).expect("rows");
     let newest = newest.expect("there was a digest point");
     let fresh = Arc::new(MemoryStore::new());
-    let mut engine = opened(pool, fold, &fresh);
+    let mut engine = opened(pool, fold.clone(), &fresh);
     engine
         .advance(pool, newest.size, u64::MAX, &mut |_| {})
         .expect("the ledger is replayed");

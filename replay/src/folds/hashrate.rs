@@ -22,6 +22,8 @@ use crate::folds::workers::registry::Rig;
 use crate::rows::{Field, KeyField, Rows, StoreFault};
 use crate::{canonical_of, row};
 
+use self::apply::Kept;
+
 pub use self::read::{Point, Step, hashrate, series, work_of};
 
 /// Milliseconds of a minute, the smallest bucket.
@@ -184,8 +186,18 @@ const fn unit_byte(unit: WorkUnit) -> u8 {
 }
 
 /// The fold.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Hashrate;
+#[derive(Clone, Debug, Default)]
+pub struct Hashrate {
+    /// Shares that no row has yet.
+    kept: Kept,
+}
+
+/// The fold, with nothing kept: as if it had no memory.
+#[allow(
+    non_upper_case_globals,
+    reason = "a fold is named like a unit struct, with or without a cache"
+)]
+pub const Hashrate: Hashrate = Hashrate { kept: Kept::new() };
 
 impl Hashrate {
     /// Its name.
@@ -207,7 +219,15 @@ impl Fold for Hashrate {
         rows: &mut dyn Rows,
         _ledger: &dyn Backwards,
     ) -> Result<(), FoldStop> {
-        apply::apply(frame, rows)
+        apply::apply(frame, rows, &mut self.kept)
+    }
+
+    fn forget(&mut self) {
+        self.kept.forget();
+    }
+
+    fn flush(&mut self, rows: &mut dyn Rows) -> Result<(), StoreFault> {
+        self.kept.flush(rows)
     }
 
     fn canonical(&self, table: u8, key: &[u8], value: &[u8]) -> Result<Vec<u8>, StoreFault> {

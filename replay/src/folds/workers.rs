@@ -17,6 +17,8 @@ mod apply;
 
 mod due;
 
+mod kept;
+
 pub mod read;
 
 pub mod registry;
@@ -30,6 +32,7 @@ use crate::fold::{Backwards, FinalFrame, Fold, FoldStop};
 use crate::rows::{Field, Rows, StoreFault};
 use crate::{canonical_of, row};
 
+use self::kept::Kept;
 pub use self::read::{Page, account, machines, pot, worker, workers};
 use self::registry::Rig;
 
@@ -259,8 +262,18 @@ impl Worker {
 }
 
 /// The fold.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Workers;
+#[derive(Clone, Debug, Default)]
+pub struct Workers {
+    /// Machines whose rows are behind.
+    kept: Kept,
+}
+
+/// The fold, with nothing kept: as if it had no memory.
+#[allow(
+    non_upper_case_globals,
+    reason = "a fold is named like a unit struct, with or without a cache"
+)]
+pub const Workers: Workers = Workers { kept: Kept::new() };
 
 impl Workers {
     /// Its name.
@@ -282,8 +295,16 @@ impl Fold for Workers {
         rows: &mut dyn Rows,
         _ledger: &dyn Backwards,
     ) -> Result<(), FoldStop> {
-        apply::apply(frame, rows)?;
-        Ok(due::look_again(frame.ledger_time, rows)?)
+        apply::apply(frame, rows, &mut self.kept)?;
+        Ok(due::look_again(frame.ledger_time, rows, &mut self.kept)?)
+    }
+
+    fn forget(&mut self) {
+        self.kept.forget();
+    }
+
+    fn flush(&mut self, rows: &mut dyn Rows) -> Result<(), StoreFault> {
+        self.kept.flush(rows)
     }
 
     fn canonical(&self, table: u8, key: &[u8], value: &[u8]) -> Result<Vec<u8>, StoreFault> {

@@ -1,31 +1,44 @@
 //! How a frame changes the rows of `hashrate`, and how old rows are given up.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use orebook_schema::units::WorkUnit;
-use orebook_schema::{Event, Kind};
+use orebook_schema::{Event, Kind, StreamId};
 
 use super::{
     DAYS_KEPT, Days, HOUR_MS, HOURS_KEPT, Hours, Ledger, MINUTE_MS, MINUTES_HOURS, Minutes, Who,
     shown_time,
 };
 use crate::fold::{FinalFrame, FoldStop};
-use crate::folds::workers::registry;
+use crate::folds::workers::registry::{self, Rig};
 use crate::rows::{self, KeyField, Order, Row, Rows, Span, StoreFault};
 
 /// Most rows of each table given up with one frame; what is left goes with the next. Hours begin together, so this spreads
 /// the work of an hour's end over the frames after it.
 const GIVEN_UP_MAX: usize = 512;
+/// Most minutes of rigs kept until the next commit; at more they are written at once.
+const KEPT_MAX: usize = 65_536;
 const HOURS_A_DAY: u64 = 24;
 
 /// Minute since 1970 → work.
 type Minutely = BTreeMap<u64, u128>;
 
-pub(super) fn apply(frame: &FinalFrame<'_>, rows: &mut dyn Rows) -> Result<(), FoldStop> {
+pub(super) fn apply(
+    frame: &FinalFrame<'_>,
+    rows: &mut dyn Rows,
+    kept: &mut Kept,
+) -> Result<(), FoldStop> {
+    registry::still_whole(kept.is_lost)?;
     let mut ledger = ledger(frame, rows)?;
     registry::learn(frame, rows)?;
     if frame.has(Kind::Share) || frame.has(Kind::Moved) {
-        add_shares(frame, rows)?;
+        add_shares(frame, rows, kept)?;
+    }
+    // Minutes that are still kept must not come down into hours that are gone.
+    let due = (frame.ledger_time / HOUR_MS).saturating_sub(MINUTES_HOURS);
+    if ledger.minutes_from < due || KEPT_MAX <= kept.minutes {
+        kept.flush(rows)?;
     }
     give_up(frame, rows, &mut ledger)?;
     Ok(())
@@ -51,41 +64,86 @@ fn ledger(frame: &FinalFrame<'_>, rows: &mut dyn Rows) -> Result<Ledger, StoreFa
     Ok(ledger)
 }
 
-/// Adds the frame's shares up by worker, account and pot, so that each row is written once a frame.
-fn add_shares(frame: &FinalFrame<'_>, rows: &mut dyn Rows) -> Result<(), StoreFault> {
-    let mut by_number: BTreeMap<u32, Minutely> = BTreeMap::new();
+/// Adds the frame's shares to what is kept.
+fn add_shares(
+    frame: &FinalFrame<'_>,
+    rows: &mut dyn Rows,
+    kept: &mut Kept,
+) -> Result<(), StoreFault> {
+    let header = frame.header();
     for entry in frame.shares().filter(|entry| !entry.share.stale) {
-        let minute = shown_time(entry.time, frame.ledger_time) / MINUTE_MS;
-        let work = u128::from(entry.share.work.units());
-        merge(
-            by_number.entry(entry.worker).or_default(),
-            &[(minute, work)],
-        );
-    }
-    let mut subjects: BTreeMap<Who, Minutely> = BTreeMap::new();
-    for (number, minutes) in by_number {
-        let Some(rig) = registry::rig(frame, rows, number)? else {
-            continue;
+        let number = (header.stream, header.epoch, entry.worker);
+        let (_, minutes) = match kept.by_number.entry(number) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => match registry::rig(frame, rows, entry.worker)? {
+                Some(rig) => place.insert((rig, Minutely::new())),
+                None => continue,
+            },
         };
-        let minutes: Vec<(u64, u128)> = minutes.into_iter().collect();
-        let of_whom = [
-            Who::Pot(rig.pot),
-            Who::Account(rig.account.clone()),
-            Who::Worker(rig.account, rig.pot, rig.name),
-        ];
-        for who in of_whom {
-            merge(subjects.entry(who).or_default(), &minutes);
-        }
-    }
-    for (who, minutes) in subjects {
-        let mut minutes = minutes.into_iter().peekable();
-        while let Some(hour) = minutes.peek().map(|(minute, _)| minute / 60) {
-            let of_hour = std::iter::from_fn(|| minutes.next_if(|(minute, _)| minute / 60 == hour));
-            let of_hour = of_hour.map(|(minute, work)| (minute_of_hour(minute), work));
-            add(rows, hour, &who, of_hour.collect())?;
-        }
+        let minute = shown_time(entry.time, frame.ledger_time) / MINUTE_MS;
+        let sum = minutes.entry(minute).or_insert_with(|| {
+            kept.minutes += 1;
+            0
+        });
+        *sum = sum.saturating_add(u128::from(entry.share.work.units()));
     }
     Ok(())
+}
+
+/// Shares by rig and minute that no row has yet. A sum of rows and these is the same, whenever these are written.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Kept {
+    by_number: BTreeMap<(StreamId, u32, u32), (Rig, Minutely)>,
+    /// Minutes of all rigs together.
+    minutes: usize,
+    /// Shares were dropped: the rows would be wrong.
+    is_lost: bool,
+}
+
+impl Kept {
+    pub(super) const fn new() -> Self {
+        Self {
+            by_number: BTreeMap::new(),
+            minutes: 0,
+            is_lost: false,
+        }
+    }
+
+    pub(super) fn forget(&mut self) {
+        self.is_lost |= !self.by_number.is_empty();
+        self.by_number.clear();
+        self.minutes = 0;
+    }
+
+    /// Adds what is kept up by worker, account and pot, and writes each row once.
+    pub(super) fn flush(&mut self, rows: &mut dyn Rows) -> Result<(), StoreFault> {
+        registry::still_whole(self.is_lost)?;
+        self.is_lost = true;
+        self.minutes = 0;
+        let mut subjects: BTreeMap<Who, Minutely> = BTreeMap::new();
+        for (_, (rig, minutes)) in std::mem::take(&mut self.by_number) {
+            let minutes: Vec<(u64, u128)> = minutes.into_iter().collect();
+            let of_whom = [
+                Who::Pot(rig.pot),
+                Who::Account(rig.account.clone()),
+                Who::Worker(rig.account, rig.pot, rig.name),
+            ];
+            for who in of_whom {
+                merge(subjects.entry(who).or_default(), &minutes);
+            }
+        }
+        for (who, minutes) in subjects {
+            let mut minutes = minutes.into_iter().peekable();
+            while let Some(hour) = minutes.peek().map(|(minute, _)| minute / 60) {
+                let of_hour =
+                    std::iter::from_fn(|| minutes.next_if(|(minute, _)| minute / 60 == hour));
+                let of_hour = of_hour.map(|(minute, work)| (minute_of_hour(minute), work));
+                add(rows, hour, &who, of_hour.collect())?;
+            }
+        }
+        self.is_lost = false;
+        Ok(())
+    }
 }
 
 fn merge(sums: &mut Minutely, more: &[(u64, u128)]) {

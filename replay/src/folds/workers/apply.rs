@@ -6,12 +6,13 @@ use orebook_schema::names::Pot;
 use orebook_schema::{Account, Event, Kind, WorkerName};
 
 use super::due::{self, set_active};
+use super::kept::Kept;
 use super::registry::{self, Rig};
 use super::silence::{PACE_SHARES, explained_ms};
 use super::{Machine, Tally, WORKER_KEPT_MS, Worker, WorkerDue, read};
 use crate::fold::{FinalFrame, FoldStop, ShareEntry};
 use crate::folds::hashrate::shown_time;
-use crate::rows::{self, KeyField, Order, Rows, Span, StoreFault};
+use crate::rows::{self, KeyField, Order, Row as _, Rows, Span, StoreFault};
 
 /// What a frame says of one number.
 #[derive(Debug, Default)]
@@ -22,7 +23,12 @@ struct Said {
     recent: Vec<(u64, u64)>,
 }
 
-pub(super) fn apply(frame: &FinalFrame<'_>, rows: &mut dyn Rows) -> Result<(), FoldStop> {
+pub(super) fn apply(
+    frame: &FinalFrame<'_>,
+    rows: &mut dyn Rows,
+    kept: &mut Kept,
+) -> Result<(), FoldStop> {
+    kept.still_whole()?;
     registry::learn(frame, rows)?;
     let mut said: BTreeMap<u32, Said> = BTreeMap::new();
     if frame.has(Kind::Difficulty) {
@@ -39,15 +45,26 @@ pub(super) fn apply(frame: &FinalFrame<'_>, rows: &mut dyn Rows) -> Result<(), F
             number.take(&entry, frame.ledger_time);
         }
     }
-    let mut rigs = Vec::with_capacity(said.len());
+    let (header, now_ms) = (frame.header(), frame.ledger_time);
+    let mut rigs = Vec::new();
     for (number, said) in said {
-        if let Some(rig) = registry::rig(frame, rows, number)? {
+        if let Some(known) = kept.get_mut(&(header.stream, header.epoch, number)) {
+            known.more.add(&said.shares);
+            known.now_ms = now_ms;
+            hear(&mut known.machine, said);
+            judge(rows, &mut known.machine, now_ms)?;
+        } else if let Some(rig) = registry::rig(frame, rows, number)? {
             rigs.push((rig, said));
         }
     }
-    add_to_sums(rows, &rigs, frame.ledger_time)?;
+    let sums = rigs.iter().map(|(rig, said)| (rig, &said.shares));
+    add_to_sums(rows, sums, now_ms)?;
     for (rig, said) in rigs {
-        update(rows, &rig, said, frame.ledger_time)?;
+        let machine = update(rows, kept, &rig, said, now_ms)?;
+        // One without shares takes another's place with its first.
+        if !machine.shares.is_empty() {
+            kept.keep(rows, rig, machine, now_ms)?;
+        }
     }
     Ok(())
 }
@@ -77,7 +94,14 @@ fn push_recent(recent: &mut Vec<(u64, u64)>, share: (u64, u64)) {
     recent.push(share);
 }
 
-fn update(rows: &mut dyn Rows, rig: &Rig, said: Said, now_ms: u64) -> Result<(), StoreFault> {
+/// Updates the row of a machine that is not kept, and returns it.
+fn update(
+    rows: &mut dyn Rows,
+    kept: &mut Kept,
+    rig: &Rig,
+    said: Said,
+    now_ms: u64,
+) -> Result<Machine, StoreFault> {
     let key = Machine::key_of(
         &rig.account,
         &rig.pot,
@@ -92,8 +116,16 @@ fn update(rows: &mut dyn Rows, rig: &Rig, said: Said, now_ms: u64) -> Result<(),
         None => made(rows, rig, now_ms)?,
     };
     if machine.shares.is_empty() && !said.shares.is_empty() {
-        machine.recent = replaced(rows, &machine)?;
+        machine.recent = replaced(rows, kept, &machine)?;
     }
+    hear(&mut machine, said);
+    judge(rows, &mut machine, now_ms)?;
+    rows::put(rows, &machine)?;
+    Ok(machine)
+}
+
+/// Adds what a frame said of a machine.
+fn hear(machine: &mut Machine, said: Said) {
     machine.shares.add(&said.shares);
     // Shares of the difficulty before may still come, so the announced one is not taken from shares.
     if let Some(difficulty) = said.difficulty {
@@ -106,7 +138,6 @@ fn update(rows: &mut dyn Rows, rig: &Rig, said: Said, now_ms: u64) -> Result<(),
         }
         push_recent(&mut machine.recent, share);
     }
-    judge(rows, machine, now_ms)
 }
 
 /// A machine's first row.
@@ -132,7 +163,11 @@ fn made(rows: &mut dyn Rows, rig: &Rig, now_ms: u64) -> Result<Machine, StoreFau
 
 /// Drops the oldest machine of the same worker and stream that an earlier epoch announced, if there is one: it is the same
 /// rig, announced anew. Returns the shares that its pace was taken from.
-fn replaced(rows: &mut dyn Rows, machine: &Machine) -> Result<Vec<(u64, u64)>, StoreFault> {
+fn replaced(
+    rows: &mut dyn Rows,
+    kept: &mut Kept,
+    machine: &Machine,
+) -> Result<Vec<(u64, u64)>, StoreFault> {
     let mut prefix = Vec::new();
     machine.account.put_key(&mut prefix);
     machine.pot.put_key(&mut prefix);
@@ -141,7 +176,12 @@ fn replaced(rows: &mut dyn Rows, machine: &Machine) -> Result<Vec<(u64, u64)>, S
     let mut now = prefix.clone();
     machine.epoch.put_key(&mut now);
     let before = rows::first::<Machine>(rows, &Span::prefix_to(&prefix, now), Order::Forward)?;
-    let Some(mut before) = before else {
+    let Some(before) = before else {
+        return Ok(Vec::new());
+    };
+    // A kept machine has a row, but one that is behind.
+    kept.write_back(rows, &(before.stream, before.epoch, before.number))?;
+    let Some(mut before) = rows::get::<Machine>(rows, &before.key())? else {
         return Ok(Vec::new());
     };
     set_active(rows, &mut before, false)?;
@@ -151,16 +191,20 @@ fn replaced(rows: &mut dyn Rows, machine: &Machine) -> Result<Vec<(u64, u64)>, S
 
 /// Adds what the frame's rigs sent to their workers, accounts and pots, so that each row is written once a frame. Workers'
 /// rows are there before their machines become active.
-fn add_to_sums(rows: &mut dyn Rows, rigs: &[(Rig, Said)], now_ms: u64) -> Result<(), StoreFault> {
+pub(super) fn add_to_sums<'r>(
+    rows: &mut dyn Rows,
+    rigs: impl Iterator<Item = (&'r Rig, &'r Tally)>,
+    now_ms: u64,
+) -> Result<(), StoreFault> {
     let mut workers: BTreeMap<(&Account, Pot, &WorkerName), Tally> = BTreeMap::new();
     let mut accounts: BTreeMap<&Account, (Tally, u32)> = BTreeMap::new();
     let mut pots: BTreeMap<Pot, Tally> = BTreeMap::new();
-    for (rig, said) in rigs.iter().filter(|(_, said)| !said.shares.is_empty()) {
+    for (rig, shares) in rigs.filter(|(_, shares)| !shares.is_empty()) {
         let worker = workers.entry((&rig.account, rig.pot, &rig.name));
-        worker.or_default().add(&said.shares);
+        worker.or_default().add(shares);
         let (account, _) = accounts.entry(&rig.account).or_default();
-        account.add(&said.shares);
-        pots.entry(rig.pot).or_default().add(&said.shares);
+        account.add(shares);
+        pots.entry(rig.pot).or_default().add(shares);
     }
     for ((account, pot, name), shares) in workers {
         let known = read::worker(rows, account, pot, name)?;
@@ -199,17 +243,17 @@ fn add_to_sums(rows: &mut dyn Rows, rigs: &[(Rig, Said)], now_ms: u64) -> Result
     Ok(())
 }
 
-/// Says until when the machine's silence is explained, and whether it is active now.
-fn judge(rows: &mut dyn Rows, mut machine: Machine, now_ms: u64) -> Result<(), StoreFault> {
+/// Says until when the machine's silence is explained, and whether it is active now; its own row is the caller's to write.
+fn judge(rows: &mut dyn Rows, machine: &mut Machine, now_ms: u64) -> Result<(), StoreFault> {
     if machine.shares.is_empty() {
-        return rows::put(rows, &machine);
+        return Ok(());
     }
     let explained_ms = explained_ms(&machine.recent, machine.difficulty);
     machine.silent_ms = machine.shares.last_ms.saturating_add(explained_ms);
     let is_active = now_ms <= machine.silent_ms;
-    set_active(rows, &mut machine, is_active)?;
+    set_active(rows, machine, is_active)?;
     if is_active && machine.silent_ms < machine.due_ms {
-        due::move_to(rows, &mut machine, |machine| machine.silent_ms)?;
+        due::move_to(rows, machine, |machine| machine.silent_ms)?;
     }
-    rows::put(rows, &machine)
+    Ok(())
 }

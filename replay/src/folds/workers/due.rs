@@ -1,6 +1,7 @@
 //! Looking at machines and workers again when their time has come: what is silent for too long is not active any more, and
 //! what is silent for much longer is dropped.
 
+use super::kept::Kept;
 use super::{
     AccountWorkers, MACHINE_KEPT_MS, Machine, MachineDue, PotWorkers, WORKER_KEPT_MS, Worker,
     WorkerDue, read,
@@ -11,11 +12,20 @@ use crate::rows::{self, KeyField, Order, Row, Rows, Span, StoreFault};
 const LOOKED_AT_MAX: usize = 1_024;
 
 /// Looks at all whose time is before `now_ms`.
-pub(super) fn look_again(now_ms: u64, rows: &mut dyn Rows) -> Result<(), StoreFault> {
+pub(super) fn look_again(
+    now_ms: u64,
+    rows: &mut dyn Rows,
+    kept: &mut Kept,
+) -> Result<(), StoreFault> {
     for due in before::<MachineDue>(rows, now_ms)? {
+        kept.write_back(rows, &(due.stream, due.epoch, due.number))?;
         look_at_machine(rows, &due, now_ms)?;
     }
-    for due in before::<WorkerDue>(rows, now_ms)? {
+    let workers = before::<WorkerDue>(rows, now_ms)?;
+    if !workers.is_empty() {
+        kept.flush(rows)?;
+    }
+    for due in workers {
         look_at_worker(rows, &due, now_ms)?;
     }
     Ok(())
