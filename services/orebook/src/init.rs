@@ -2,8 +2,8 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use orebook_archiver::{new_stream, now_ms};
 use orebook_ledger::admit::{State, Verdict};
 use orebook_ledger::build::genesis_frame;
 use orebook_ledger::disk::real::RealDisk;
@@ -13,7 +13,7 @@ use orebook_schema::genesis::{Algorithm, Approved, Genesis};
 use orebook_schema::names::{CoinName, Pot};
 use orebook_schema::policy::{NetworkFees, PotRules, Scheme};
 use orebook_schema::units::unhex;
-use orebook_schema::{Hash, Key, Kind, LedgerId, Policy, Role, StreamId};
+use orebook_schema::{Hash, Key, Kind, LedgerId, Policy, Role};
 
 use crate::cat::Object;
 use crate::cli::{Format, InitArgs, Preset};
@@ -216,11 +216,7 @@ fn write_genesis(dir: &Path, genesis: &Genesis, producers: &[Producer]) -> Resul
         .find(|producer| producer.role == Role::Desk);
     let desk = desk.ok_or_else(|| Failure::new("no desk key was made"))?;
     let now = now_ms();
-    let mut random = [0; 10];
-    getrandom::fill(&mut random)
-        .map_err(|error| Failure::new(format!("no randomness: {error}")))?;
-    let stream = StreamId::from_parts(now, random);
-    let frame = genesis_frame(genesis, stream, now, &desk.signer)
+    let frame = genesis_frame(genesis, new_stream(), now, &desk.signer)
         .map_err(|error| Failure::new(format!("genesis: {error}")))?;
     make_dir(dir)?;
     let disk = RealDisk::new(dir.to_path_buf());
@@ -273,11 +269,4 @@ fn report(
         text
     };
     print(&text)
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
