@@ -279,7 +279,7 @@ class Oracle:
 
     def on_block_status(self, event):
         block = self.blocks.get(event["hash"])
-        if block is None or tuple(event["expects"]) != block.last_obeyed:
+        if block is None or tuple(event["expects"]) != block.last_obeyed or int(event["value"]) > 2 ** 80:
             return self.refused.append(self.at)
         block.last_obeyed, block.state = self.at, event["state"]
         block.value, block.fees = int(event["value"]), int(event["fees"])

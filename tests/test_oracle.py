@@ -407,6 +407,12 @@ class Ledgers(unittest.TestCase):
         self.assertEqual(sums(answer), self.AVAILABLE)
         self.assertEqual(answer["refused"], [(4, 0), (5, 0), (6, 1)])
 
+    def test_a_value_that_no_chain_pays_is_refused(self):
+        for value, refused in [(2 ** 80, []), (2 ** 80 + 1, [(3, 0)])]:
+            story = two_accounts()
+            story.settle(status("a", "immature", value=value))
+            self.assertEqual(run(story)["refused"], refused)
+
     def test_shares_after_the_finding_share_are_outside(self):
         story = two_accounts()
         story.gate(share(0, 19), share(1, 19))

@@ -8,6 +8,8 @@ pub mod control;
 
 pub mod hashrate;
 
+pub mod obeyed;
+
 pub mod rounds;
 
 pub mod workers;

@@ -201,7 +201,7 @@ fn statuses_of_blocks_that_nobody_named_and_impossible_values_are_refused() {
     let [found, event] = finding(0, 0xb1);
     pool.settler_says(&[block_status(hash(0xb1), NONE, BlockState::Seen, 50, 1)]);
     pool.say(&mut pen, &[found, event]);
-    let too_much = orebook_replay::folds::money::VALUE_MAX + 1;
+    let too_much = orebook_replay::folds::obeyed::VALUE_MAX + 1;
     pool.settler_says(&[block_status(
         hash(0xb1),
         NONE,

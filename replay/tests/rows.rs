@@ -14,9 +14,9 @@ use orebook_replay::engine::Engine;
 use orebook_replay::fold::Fold;
 use orebook_replay::folds::money::{
     AccountRow, BlockAtRow, BlockRow, Book, BookRow, CreditRow, Finding, HeightRow, Held,
-    JobRunRow, Money, MovedRow, PolicyRow, PostingRow, Refusal, RefusedRow, Status, TotalsRow,
-    WorkerRow,
+    JobRunRow, Money, MovedRow, PolicyRow, PostingRow, RefusedRow, Status, TotalsRow, WorkerRow,
 };
+use orebook_replay::folds::obeyed::Refusal;
 use orebook_replay::row;
 use orebook_replay::rows::{
     KeyField, MemoryRows, Order, Row, Rows, Span, StoreFault, View, collect, delete, first, get,

@@ -1,7 +1,7 @@
 //! Blocks of ours: where each was found and by whom, and what became of it.
 //!
-//! States come by `block_status`, compare and set (design 5): one is obeyed iff the block is known and `expects` is the
-//! place of the block's last obeyed status; a refused one is counted and changes nothing else. A `block_recovered` (a
+//! States come by `block_status`, compare and set; which of them are obeyed is [`obeyed`](crate::folds::obeyed)'s to say,
+//! and a refused one is counted and changes nothing else. A `block_recovered` (a
 //! coinbase of ours that no share explains) makes a block without pot and finder; if its `block_found` comes later, the
 //! block gets pot and effort, and still names no finder, as the money rules say. Confirmations are not stored: they are the
 //! chain's height less the block's.
@@ -13,6 +13,7 @@ use orebook_schema::work::BlockState;
 use orebook_schema::{Account, At, Hash, WorkerName};
 
 use crate::fold::{Backwards, FinalFrame, Fold, FoldStop};
+use crate::folds::obeyed::Known;
 use crate::folds::rounds::tally::Running;
 use crate::rows::{self, KeyField, Order, Rows, Span, StoreFault, View};
 use crate::{canonical_of, row};
@@ -61,6 +62,16 @@ row! {
             fees: Option<u128>,
             /// Statuses of this block that were refused.
             refused: u64,
+        }
+    }
+}
+
+impl From<&Block> for Known {
+    fn from(block: &Block) -> Self {
+        Self {
+            is_found: block.found_at.is_some(),
+            // No status stands at genesis.
+            last: (block.status_at != At::default()).then_some(block.status_at),
         }
     }
 }
@@ -127,7 +138,7 @@ row! {
             /// `block_status` of a block nobody named.
             unknown: u64,
             /// `block_status` that expected something else, or names a value that no chain pays
-            /// ([`VALUE_MAX`](crate::folds::money::VALUE_MAX)).
+            /// ([`VALUE_MAX`](crate::folds::obeyed::VALUE_MAX)).
             statuses: u64,
             /// `block_recovered` that expected something else, or whose block was known.
             recoveries: u64,

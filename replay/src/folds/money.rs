@@ -35,12 +35,8 @@ pub use self::read::{
 pub use self::split::{SUB_UNITS, Split, all_to_reserve, split, window_work};
 pub use self::tables::{
     AccountRow, BlockAtRow, BlockRow, BookRow, CreditOfRow, CreditRow, Finding, HeightRow, Held,
-    JobRunRow, MovedRow, PolicyRow, PostingRow, Refusal, RefusedRow, Status, TotalsRow, WorkerRow,
+    JobRunRow, MovedRow, PolicyRow, PostingRow, RefusedRow, Status, TotalsRow, WorkerRow,
 };
-
-/// Largest value of a block, base units: 2^80. A status that says more is refused, so that sub-units and their sums stay
-/// within u128 for ever.
-pub const VALUE_MAX: u128 = 1 << 80;
 
 /// Kinds that this fold applies where they stand. A frame of shares alone is looked at when a block is settled.
 const KINDS: u64 = Kind::Worker.bit()

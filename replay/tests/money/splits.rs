@@ -1,6 +1,7 @@
 //! Money rules, section 4: what becomes of a reward.
 
-use orebook_replay::folds::money::{SUB_UNITS, VALUE_MAX, split, window_work};
+use orebook_replay::folds::money::{SUB_UNITS, split, window_work};
+use orebook_replay::folds::obeyed::VALUE_MAX;
 use orebook_schema::policy::Scheme;
 
 use crate::pool::{PPLNS, rules};

@@ -1,7 +1,7 @@
 //! What the final ledger says of our blocks: each one, its job's depths, and its last obeyed status.
 //!
 //! A fold like those of `replay`, so that the engine feeds it final frames only and any store keeps it: after a restart it
-//! goes on, or is made again from the ledger. Which events are obeyed is LEDGER-FORMAT.md section 3. Nobody is paid by it.
+//! goes on, or is made again from the ledger. Which events are obeyed is [`obeyed`]'s to say. Nobody is paid by it.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use bincode::enc::Encoder;
 use bincode::error::{DecodeError, EncodeError};
 use orebook_ledger::admit::State;
 use orebook_replay::fold::{Backwards, BlockEntry, FinalFrame, Fold, FoldStop};
-use orebook_replay::folds::money::VALUE_MAX;
+use orebook_replay::folds::obeyed::{self, Known, Recovery};
 use orebook_replay::rows::{
     Field, Order, Row, Rows, Span, StoreFault, View, collect, delete, get, put, scan,
 };
@@ -133,6 +133,15 @@ row! {
             depths: Depths,
             /// Its last obeyed status; none if nothing was said yet.
             obeyed: Option<Obeyed>,
+        }
+    }
+}
+
+impl From<&OurBlock> for Known {
+    fn from(block: &OurBlock) -> Self {
+        Self {
+            is_found: block.is_found,
+            last: block.obeyed.map(|obeyed| obeyed.at),
         }
     }
 }
@@ -322,16 +331,12 @@ fn take_found(
     Ok(())
 }
 
-/// Whether it is obeyed: its block is known, it expects the block's last obeyed status, and its value is one.
+/// Whether it is obeyed.
 fn take_status(rows: &mut dyn Rows, at: At, status: &BlockStatus) -> Result<bool, StoreFault> {
-    let found: Option<OurBlock> = get(rows, &OurBlock::key_of(&status.hash))?;
-    let Some(mut block) = found else {
+    let known: Option<OurBlock> = get(rows, &OurBlock::key_of(&status.hash))?;
+    let Ok(mut block) = obeyed::status(known, status) else {
         return Ok(false);
     };
-    let last = block.obeyed.map(|obeyed| obeyed.at).unwrap_or_default();
-    if status.expects != last || VALUE_MAX < status.value {
-        return Ok(false);
-    }
     block.obeyed = Some(Obeyed {
         at,
         state: status.state,
@@ -348,17 +353,24 @@ fn take_status(rows: &mut dyn Rows, at: At, status: &BlockStatus) -> Result<bool
     Ok(true)
 }
 
-/// Whether it is obeyed: it expects the height's last obeyed one, and no share explained the block before.
+/// Whether it is obeyed.
 fn take_recovered(
     state: &State,
     rows: &mut dyn Rows,
     at: At,
     block: &BlockRecovered,
 ) -> Result<bool, StoreFault> {
-    let expected = recovered_at(rows, block.height)?;
-    let Some(depths) = Depths::newest(state).filter(|_| block.expects == expected) else {
+    let last: Option<Recovered> = get(rows, &Recovered::key_of(&block.height))?;
+    let known: Option<OurBlock> = get(rows, &OurBlock::key_of(&block.hash))?;
+    let recovery = obeyed::recovered(last.map(|last| last.at), known.as_ref(), block);
+    let (Ok(recovery), Some(depths)) = (recovery, Depths::newest(state)) else {
         return Ok(false);
     };
+    let height = block.height;
+    put(rows, &Recovered { height, at })?;
+    if recovery == Recovery::Again {
+        return Ok(true);
+    }
     let ours = OurBlock {
         hash: block.hash,
         height: block.height,
@@ -368,12 +380,6 @@ fn take_recovered(
         depths,
         obeyed: None,
     };
-    let known: Option<OurBlock> = get(rows, &OurBlock::key_of(&block.hash))?;
-    if known.is_some_and(|known| known.is_found) {
-        return Ok(false);
-    }
-    let height = block.height;
-    put(rows, &Recovered { height, at })?;
     name(rows, ours)?;
     Ok(true)
 }

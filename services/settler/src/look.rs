@@ -1,7 +1,7 @@
 //! Looking at the chain for one block: the questions, and the sight they add up to.
 
 use orebook_chain::ChainBlock;
-use orebook_replay::folds::money::VALUE_MAX;
+use orebook_replay::folds::obeyed::VALUE_MAX;
 use orebook_schema::Hash;
 
 use crate::book::OurBlock;

@@ -5,7 +5,7 @@ use orebook_schema::{At, Event, Kind};
 
 use super::{Block, Count, List, Listed, Recovered, Refused, count, refused};
 use crate::fold::{FinalFrame, FoldStop};
-use crate::folds::money::VALUE_MAX;
+use crate::folds::obeyed::{self, Recovery};
 use crate::folds::rounds::tally::{Ended, advance};
 use crate::folds::workers::registry;
 use crate::rows::{self, Rows, StoreFault};
@@ -82,16 +82,14 @@ fn recovered(
     said: &BlockRecovered,
 ) -> Result<(), FoldStop> {
     let last = rows::get::<Recovered>(rows, &Recovered::key_of(&said.height))?;
-    let expected = last.map_or_else(At::default, |last| last.at);
     let known = super::block(rows, &said.hash)?;
-    let is_found = known.as_ref().is_some_and(|block| block.found_at.is_some());
-    if expected != said.expects || is_found {
+    let last = last.map(|last| last.at);
+    let Ok(recovery) = obeyed::recovered(last, known.as_ref(), said) else {
         return refuse(rows, |refused| &mut refused.recoveries);
-    }
+    };
     let height = said.height;
     rows::put(rows, &Recovered { height, at })?;
-    if known.is_some() {
-        // The same block, recovered once more at its turn.
+    if recovery == Recovery::Again {
         return Ok(());
     }
     let block = Block {
@@ -125,14 +123,10 @@ fn status(
     at: At,
     said: &BlockStatus,
 ) -> Result<(), FoldStop> {
-    let Some(mut block) = super::block(rows, &said.hash)? else {
-        return refuse(rows, |refused| &mut refused.unknown);
+    let known = super::block(rows, &said.hash)?;
+    let Ok(mut block) = obeyed::status(known.clone(), said) else {
+        return refuse_status(rows, known);
     };
-    if block.status_at != said.expects || VALUE_MAX < said.value {
-        block.refused = block.refused.saturating_add(1);
-        rows::put(rows, &block)?;
-        return refuse(rows, |refused| &mut refused.statuses);
-    }
     let before = block.state;
     block.state = Some(said.state);
     block.status_at = at;
@@ -176,6 +170,16 @@ const fn of_state(count: &mut Count, state: Option<BlockState>) -> &mut u64 {
         Some(BlockState::Confirmed) => &mut count.confirmed,
         Some(BlockState::Orphaned) => &mut count.orphaned,
     }
+}
+
+/// Counts a refused status, at its block if there is one.
+fn refuse_status(rows: &mut dyn Rows, block: Option<Block>) -> Result<(), FoldStop> {
+    let Some(mut block) = block else {
+        return refuse(rows, |refused| &mut refused.unknown);
+    };
+    block.refused = block.refused.saturating_add(1);
+    rows::put(rows, &block)?;
+    refuse(rows, |refused| &mut refused.statuses)
 }
 
 fn refuse(

@@ -7,16 +7,16 @@ use orebook_schema::work::{BlockRecovered, BlockState, BlockStatus};
 use orebook_schema::{Account, At, Hash};
 
 use crate::fold::{Backwards, FoldStop};
+use crate::folds::obeyed::{self, Recovery, Refusal};
 use crate::rows::{Order, Rows, Span, StoreFault, get, put, scan};
 
 use super::books::{Book, Entries, totals};
 use super::split::{Split, all_to_reserve, split, window_work};
 use super::tables::{
-    BlockAtRow, BlockRow, CreditOfRow, CreditRow, Finding, HeightRow, Held, Refusal, RefusedRow,
-    Status,
+    BlockAtRow, BlockRow, CreditOfRow, CreditRow, Finding, HeightRow, Held, RefusedRow, Status,
 };
 use super::window::weights;
-use super::{SUB_UNITS, VALUE_MAX, rules_of};
+use super::{SUB_UNITS, rules_of};
 
 /// A block is named for the first time, by a share or by the settler; a hash that is known already stays what it is.
 pub(super) fn name(block: BlockRow, rows: &mut dyn Rows) -> Result<(), StoreFault> {
@@ -44,14 +44,12 @@ pub(super) fn recovered(
     rows: &mut dyn Rows,
 ) -> Result<(), StoreFault> {
     let height: Option<HeightRow> = get(&*rows, &HeightRow::key_of(&event.height))?;
-    if height.map_or_else(At::default, |row| row.last) != event.expects {
-        return refuse(rows, at, event.hash, Refusal::Expects);
-    }
     let before = known(rows, event.hash)?;
-    let is_found = |block: &BlockRow| block.finding.is_some() || block.found_later;
-    if before.as_ref().is_some_and(is_found) {
-        return refuse(rows, at, event.hash, Refusal::Known);
-    }
+    let last = height.map(|row| row.last);
+    let recovery = match obeyed::recovered(last, before.as_ref(), event) {
+        Ok(recovery) => recovery,
+        Err(why) => return refuse(rows, at, event.hash, why),
+    };
     put(
         rows,
         &HeightRow {
@@ -59,7 +57,7 @@ pub(super) fn recovered(
             last: at,
         },
     )?;
-    if before.is_some() {
+    if recovery == Recovery::Again {
         return Ok(());
     }
     let block = BlockRow {
@@ -79,19 +77,17 @@ pub(super) fn recovered(
     name(block, rows)
 }
 
-/// The settler says what became of a block. Obeyed iff it expects the block's last obeyed status.
+/// The settler says what became of a block: obeyed by the rule of [`obeyed`], and if the books have room for it.
 pub(super) fn status(
     at: At,
     event: &BlockStatus,
     rows: &mut dyn Rows,
     ledger: &dyn Backwards,
 ) -> Result<(), FoldStop> {
-    let Some(block) = known(rows, event.hash)? else {
-        return Ok(refuse(rows, at, event.hash, Refusal::Unknown)?);
+    let block = match obeyed::status(known(rows, event.hash)?, event) {
+        Ok(block) => block,
+        Err(why) => return Ok(refuse(rows, at, event.hash, why)?),
     };
-    if block.status.map_or_else(At::default, |last| last.at) != event.expects {
-        return Ok(refuse(rows, at, event.hash, Refusal::Expects)?);
-    }
     if !has_room(rows, &block, event)? {
         return Ok(refuse(rows, at, event.hash, Refusal::Value)?);
     }
@@ -113,11 +109,8 @@ fn refuse(rows: &mut dyn Rows, at: At, hash: Hash, why: Refusal) -> Result<(), S
 }
 
 /// Whether everything that the status may post fits into the sums: at most the opposite of what stands, or the difference of
-/// two values and the move of the new one.
+/// two values and the move of the new one. Both values are [`VALUE_MAX`](obeyed::VALUE_MAX) at most.
 fn has_room(rows: &dyn Rows, block: &BlockRow, event: &BlockStatus) -> Result<bool, StoreFault> {
-    if VALUE_MAX < event.value {
-        return Ok(false);
-    }
     let old = block.status.map_or(0, |status| status.value);
     let most = (event.value * 2 + old * 2)
         .checked_mul(SUB_UNITS)

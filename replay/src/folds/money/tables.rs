@@ -4,6 +4,7 @@ use orebook_schema::names::Pot;
 use orebook_schema::work::BlockState;
 use orebook_schema::{Account, At, Hash, Policy, StreamId};
 
+use crate::folds::obeyed::{Known, Refusal};
 use crate::row;
 
 use super::books::{Balance, Book, PostingId};
@@ -281,6 +282,15 @@ pub struct Finding {
     pub network_work: u128,
 }
 
+impl From<&BlockRow> for Known {
+    fn from(row: &BlockRow) -> Self {
+        Self {
+            is_found: row.finding.is_some() || row.found_later,
+            last: row.status.map(|status| status.at),
+        }
+    }
+}
+
 /// In which of an account's books a block's credits stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -309,36 +319,6 @@ pub struct Status {
     pub value: u128,
     /// Transaction fees therein, base units.
     pub fees: u128,
-}
-
-/// Why a deciding event was not obeyed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Refusal {
-    /// Its subject had moved on.
-    Expects = 1,
-    /// Nobody named the block before.
-    Unknown = 2,
-    /// The block was named before.
-    Known = 3,
-    /// The value is above [`VALUE_MAX`](super::VALUE_MAX), or a sum over all books would pass 2^128.
-    Value = 4,
-}
-
-impl Refusal {
-    /// Every cause.
-    pub const ALL: [Self; 4] = [Self::Expects, Self::Unknown, Self::Known, Self::Value];
-
-    /// Lower-case name as shown.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Expects => "expects",
-            Self::Unknown => "unknown",
-            Self::Known => "known",
-            Self::Value => "value",
-        }
-    }
 }
 
 /// A field that is a list of fields.
