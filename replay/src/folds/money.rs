@@ -164,7 +164,7 @@ fn announce_job(frame: &FinalFrame<'_>, job: &Job, rows: &mut dyn Rows) -> Resul
     if let Some(policy) = obeyed {
         let key = PolicyRow::key_of(&job.policy);
         if get::<PolicyRow>(&*rows, &key)?.is_none() {
-            if let Some(what) = policy.pots.iter().find_map(|pot| not_built(pot.scheme)) {
+            if let Some(what) = policy.pots.iter().find_map(|pot| unsettled(pot.scheme)) {
                 let position = frame.position;
                 return Err(FoldStop::Unknown { what, position });
             }
@@ -188,7 +188,10 @@ fn announce_job(frame: &FinalFrame<'_>, job: &Job, rows: &mut dyn Rows) -> Resul
     Ok(())
 }
 
-const fn not_built(scheme: Scheme) -> Option<&'static str> {
+/// What this fold cannot settle yet, in words; none if it settles the scheme. A ledger whose jobs cite a policy with such a
+/// pot stops the fold: who makes policies asks here first.
+#[must_use]
+pub const fn unsettled(scheme: Scheme) -> Option<&'static str> {
     match scheme {
         Scheme::Pplns | Scheme::Solo => None,
         Scheme::Prop => Some("the scheme prop"),
