@@ -1,4 +1,5 @@
-//! Which shares a ledger on disk holds, found by its own bytes: every share's header is put together and hashed again.
+//! Which shares a ledger on disk holds, found by its own bytes: every share's header is put together and hashed again, and
+//! its coinbase's tag must name the stream and epoch that it was answered in.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,7 +7,7 @@ use std::path::Path;
 use orebook_ledger::admit::{Parsed, State, Trust, Verdict};
 use orebook_ledger::disk::real::RealDisk;
 use orebook_ledger::segment::{Record, SegmentStore, first_frame};
-use orebook_pow::{Claim, PreparedJob};
+use orebook_pow::{Claim, PreparedJob, coinbase_tag};
 use orebook_schema::event::NO_NUMBER;
 use orebook_schema::genesis::Algorithm;
 use orebook_schema::work::{Share, Worker};
@@ -26,13 +27,25 @@ pub struct Held {
 #[derive(Default)]
 struct Announced {
     workers: BTreeMap<u32, Worker>,
-    jobs: BTreeMap<u32, PreparedJob>,
+    jobs: BTreeMap<u32, Announcement>,
+}
+
+struct Announcement {
+    prepared: PreparedJob,
+    coinbase1: Vec<u8>,
+}
+
+/// Whether a job's coinbase carries the tag of a stream and epoch: in the 8 bytes before extranonce1 (LEDGER-FORMAT.md,
+/// section 3).
+#[must_use]
+pub fn is_tagged(coinbase1: &[u8], stream: StreamId, epoch: u32) -> bool {
+    coinbase1.ends_with(&coinbase_tag(stream, epoch))
 }
 
 /// Every share that counts in the segments below `dir`, by the SHA-256d of its header.
 ///
 /// # Panics
-/// If the ledger is not whole, or a share's numbers were not announced.
+/// If the ledger is not whole, a share's numbers were not announced, or its coinbase has another stream's tag.
 #[must_use]
 pub fn shares_of(dir: &Path, algorithm: Algorithm) -> BTreeMap<Hash, Held> {
     let disk = RealDisk::new(dir.to_path_buf());
@@ -65,25 +78,32 @@ pub fn shares_of(dir: &Path, algorithm: Algorithm) -> BTreeMap<Hash, Held> {
         let mine = announced.entry((header.stream, header.epoch)).or_default();
         let mut counts = admitted.counts.iter();
         for event in parsed.events() {
-            let share = match event {
+            let (share, stream, epoch) = match event {
                 Event::Worker(worker) => {
                     mine.workers.insert(worker.number, worker.as_ref().clone());
                     continue;
                 }
                 Event::Job(job) => {
                     let prepared = PreparedJob::new(job, algorithm).expect("a job of ours");
-                    mine.jobs.insert(job.number, prepared);
+                    let announced = Announcement {
+                        prepared,
+                        coinbase1: job.coinbase1.clone(),
+                    };
+                    mine.jobs.insert(job.number, announced);
                     continue;
                 }
-                Event::Share(share) => *share,
+                Event::Share(share) => (*share, header.stream, header.epoch),
                 Event::Moved(moved) => {
                     let counted = *counts.next().expect("one for each moved event");
                     match moved.inner().expect("decodes") {
-                        Event::Share(share) if counted && moved.worker != NO_NUMBER => Share {
-                            worker: moved.worker,
-                            job: moved.job,
-                            ..share
-                        },
+                        Event::Share(share) if counted && moved.worker != NO_NUMBER => {
+                            let share = Share {
+                                worker: moved.worker,
+                                job: moved.job,
+                                ..share
+                            };
+                            (share, moved.stream, moved.epoch)
+                        }
                         _ => continue,
                     }
                 }
@@ -97,7 +117,13 @@ pub fn shares_of(dir: &Path, algorithm: Algorithm) -> BTreeMap<Hash, Held> {
                 nonce: share.nonce,
                 version: share.version,
             };
-            let proof = mine.jobs[&share.job].prove(&claim);
+            let job = &mine.jobs[&share.job];
+            assert!(
+                share.block || is_tagged(&job.coinbase1, stream, epoch),
+                "position {}: a share of stream {stream}, epoch {epoch}, has the coinbase of another",
+                stored.position
+            );
+            let proof = job.prepared.prove(&claim);
             let one = held.entry(proof.block_hash).or_insert(Held {
                 times: 0,
                 position: stored.position,
@@ -107,4 +133,32 @@ pub fn shares_of(dir: &Path, algorithm: Algorithm) -> BTreeMap<Hash, Held> {
         }
     }
     held
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_coinbase_is_tagged_iff_its_last_eight_bytes_are_those_of_stream_and_epoch() {
+        let stream = StreamId([0x51; 16]);
+        // SHA-256 of sixteen bytes 51 and 03 00 00 00, by another hand (python3, hashlib).
+        let tag = [0x22, 0x97, 0x6c, 0xb5, 0x09, 0x11, 0xdb, 0xb9];
+        let with = |before: &[u8], tag: &[u8], after: &[u8]| [before, tag, after].concat();
+        for (coinbase1, epoch, expected) in [
+            (with(&[1, 2], &tag, &[]), 3, true),
+            (with(&[], &tag, &[]), 3, true),
+            (with(&[1, 2], &tag, &[]), 4, false),
+            // One byte later, before or shorter.
+            (with(&[1, 2], &tag, &[0]), 3, false),
+            (with(&tag, &[1, 2], &[]), 3, false),
+            (tag[1..].to_vec(), 3, false),
+            (Vec::new(), 3, false),
+        ] {
+            let found = is_tagged(&coinbase1, stream, epoch);
+            assert_eq!(found, expected, "{coinbase1:02x?}, epoch {epoch}");
+        }
+        let other = StreamId([0x52; 16]);
+        assert!(!is_tagged(&tag, other, 3));
+    }
 }
