@@ -5,7 +5,10 @@ mod reading;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use orebook_schema::names::Pot as PotNumber;
+use orebook_schema::policy::{PPM, PotRules, Scheme as PotScheme};
 use serde::Deserialize;
+use toml::Spanned;
 
 use crate::cli::Preset;
 
@@ -15,6 +18,12 @@ pub(crate) use self::reading::read;
 const DIFFICULTY_DEFAULT: &str = "0.0001";
 /// Text of the coinbase unless configured.
 const TEXT_DEFAULT: &str = "/Orebook/";
+/// PPLNS window of a new ledger's pot unless configured: twice the network's work.
+const WINDOW_PPM_DEFAULT: u64 = 2_000_000;
+/// Pool fee of a new ledger's pot unless configured: 1 %.
+const FEE_PPM_DEFAULT: u32 = 10_000;
+/// Pots of a policy, at most (LEDGER-FORMAT.md, section 5).
+const POTS_MAX: usize = 16;
 
 /// Everything a process is told.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
@@ -41,6 +50,61 @@ pub(crate) struct Pool {
     pub(crate) payout_address: Option<String>,
     /// Text in the coinbase: how people see whose block it is.
     pub(crate) text: String,
+    /// Pots of a ledger that `up` makes in a new folder.
+    pub(crate) pot: Vec<Pot>,
+}
+
+/// Rules of a pot in the first policy of a ledger that `up` makes; later ones are the ledger's own matter.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Pot {
+    /// Its number, which ports name.
+    pub(crate) pot: Spanned<u16>,
+    /// How it is paid.
+    pub(crate) scheme: Spanned<Scheme>,
+    /// PPLNS window, parts per million of the network's work.
+    #[serde(default = "window_ppm")]
+    pub(crate) window_ppm: Spanned<u64>,
+    /// Pool fee, parts per million.
+    #[serde(default = "fee_ppm")]
+    pub(crate) fee_ppm: Spanned<u32>,
+}
+
+/// How a pot is paid (docs/rules.md, section 3).
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Scheme {
+    /// The last N work before a block.
+    Pplns,
+    /// The finder takes all.
+    Solo,
+    /// The block's round.
+    Prop,
+    /// Each share at once.
+    Pps,
+    /// The same with mean transaction fees.
+    Fpps,
+}
+
+impl Scheme {
+    /// As the ledger has it.
+    pub(crate) const fn in_ledger(self) -> PotScheme {
+        match self {
+            Self::Pplns => PotScheme::Pplns,
+            Self::Solo => PotScheme::Solo,
+            Self::Prop => PotScheme::Prop,
+            Self::Pps => PotScheme::Pps,
+            Self::Fpps => PotScheme::Fpps,
+        }
+    }
+}
+
+fn window_ppm() -> Spanned<u64> {
+    Spanned::new(0..0, WINDOW_PPM_DEFAULT)
+}
+
+fn fee_ppm() -> Spanned<u32> {
+    Spanned::new(0..0, FEE_PPM_DEFAULT)
 }
 
 /// A chain node.
@@ -155,6 +219,14 @@ impl Default for Pool {
             coin: None,
             payout_address: None,
             text: TEXT_DEFAULT.to_owned(),
+            pot: [(0, Scheme::Pplns), (1, Scheme::Solo)]
+                .map(|(pot, scheme)| Pot {
+                    pot: Spanned::new(0..0, pot),
+                    scheme: Spanned::new(0..0, scheme),
+                    window_ppm: window_ppm(),
+                    fee_ppm: fee_ppm(),
+                })
+                .to_vec(),
         }
     }
 }
@@ -219,6 +291,28 @@ impl Default for Settler {
             poll_ms: 500,
             grace_ms: 60_000,
         }
+    }
+}
+
+impl Pool {
+    /// Rules of the pots of a new ledger, by number.
+    pub(crate) fn rules(&self) -> Vec<PotRules> {
+        let rules = self.pot.iter().map(|pot| PotRules {
+            pot: PotNumber(*pot.pot.get_ref()),
+            scheme: pot.scheme.get_ref().in_ledger(),
+            n_ppm: match pot.scheme.get_ref() {
+                // Nothing is looked back at.
+                Scheme::Solo => 1,
+                _ => *pot.window_ppm.get_ref(),
+            },
+            fee_ppm: *pot.fee_ppm.get_ref(),
+            bonus_ppm: 0,
+            stale_ppm: 0,
+            keep_tx_fees: false,
+        });
+        let mut rules: Vec<PotRules> = rules.collect();
+        rules.sort_by_key(|rules| rules.pot);
+        rules
     }
 }
 

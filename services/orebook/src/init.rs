@@ -1,7 +1,7 @@
 //! `orebook init`: a ledger begins with its genesis and the keys of its first producers.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use orebook_archiver::{new_stream, now_ms};
 use orebook_ledger::admit::{State, Verdict};
@@ -78,6 +78,21 @@ struct Producer {
     signer: Signer,
 }
 
+/// What is asked of a new ledger.
+pub(crate) struct Wanted {
+    /// Folder of the pool.
+    pub(crate) data: PathBuf,
+    pub(crate) coin: Preset,
+    /// How many gateways and archivers get a key.
+    pub(crate) gateways: u8,
+    pub(crate) archivers: u8,
+    /// How many approvers there are, and how many of them a key or a policy needs.
+    pub(crate) approvers: u8,
+    pub(crate) needed: u8,
+    /// Rules of the first policy's pots, by number.
+    pub(crate) pots: Vec<PotRules>,
+}
+
 /// A new ledger.
 struct Made {
     genesis: Genesis,
@@ -86,25 +101,50 @@ struct Made {
 }
 
 pub(crate) fn run(args: &InitArgs) -> Result<(), Failure> {
-    let made = make(args)?;
+    let made = make(Wanted {
+        data: args.data.clone(),
+        coin: args.coin,
+        gateways: args.gateways,
+        archivers: args.archivers,
+        approvers: args.approvers,
+        needed: args.needed,
+        pots: pots(args),
+    })?;
     report(args, &made.genesis, made.hash, &made.producers)
 }
 
 /// The same without a word, for `up` in a new folder.
-pub(crate) fn quietly(args: &InitArgs) -> Result<(), Failure> {
-    make(args).map(|_| ())
+pub(crate) fn quietly(wanted: Wanted) -> Result<(), Failure> {
+    make(wanted).map(|_| ())
 }
 
-fn make(args: &InitArgs) -> Result<Made, Failure> {
-    if args.approvers < args.needed {
+/// The pots that the command line asks for.
+fn pots(args: &InitArgs) -> Vec<PotRules> {
+    let pot = |pot, scheme, n_ppm| PotRules {
+        pot,
+        scheme,
+        n_ppm,
+        fee_ppm: args.fee_ppm,
+        bonus_ppm: 0,
+        stale_ppm: 0,
+        keep_tx_fees: false,
+    };
+    vec![
+        pot(PPLNS_POT, Scheme::Pplns, args.window_ppm),
+        pot(SOLO_POT, Scheme::Solo, 1),
+    ]
+}
+
+fn make(wanted: Wanted) -> Result<Made, Failure> {
+    if wanted.approvers < wanted.needed {
         let message = format!(
             "{} approvals are needed of {} approvers",
-            args.needed, args.approvers
+            wanted.needed, wanted.approvers
         );
         return Err(Failure::new(message).hint("give --needed at most the number of --approvers"));
     }
-    let keys_dir = args.data.join("keys");
-    let ledger_dir = args.data.join("ledger");
+    let keys_dir = wanted.data.join("keys");
+    let ledger_dir = wanted.data.join("ledger");
     for dir in [&keys_dir, &ledger_dir] {
         if dir.exists() {
             let message = format!("{} exists already", dir.display());
@@ -114,11 +154,11 @@ fn make(args: &InitArgs) -> Result<Made, Failure> {
         }
     }
     make_dir(&keys_dir)?;
-    let producers = make_producers(args, &keys_dir)?;
-    let approvers = (1..=args.approvers)
+    let producers = make_producers(&wanted, &keys_dir)?;
+    let approvers = (1..=wanted.approvers)
         .map(|number| Ok(keys::create(&keys_dir.join(format!("approver-{number}.key")))?.key()))
         .collect::<Result<Vec<Key>, Failure>>()?;
-    let genesis = make_genesis(args, &producers, approvers)?;
+    let genesis = make_genesis(wanted, &producers, approvers)?;
     let hash = write_genesis(&ledger_dir, &genesis, &producers)?;
     Ok(Made {
         genesis,
@@ -131,7 +171,7 @@ fn make_dir(dir: &Path) -> Result<(), Failure> {
     fs::create_dir_all(dir).map_err(|error| Failure::new(format!("{}: {error}", dir.display())))
 }
 
-fn make_producers(args: &InitArgs, dir: &Path) -> Result<Vec<Producer>, Failure> {
+fn make_producers(wanted: &Wanted, dir: &Path) -> Result<Vec<Producer>, Failure> {
     let numbered = |role: Role, count: u8| {
         (1..=count).map(move |n| (format!("{}-{n}.key", role.name()), role))
     };
@@ -139,8 +179,8 @@ fn make_producers(args: &InitArgs, dir: &Path) -> Result<Vec<Producer>, Failure>
         .map(|role| (format!("{}.key", role.name()), role));
     let files = single
         .into_iter()
-        .chain(numbered(Role::Gateway, args.gateways))
-        .chain(numbered(Role::Archiver, args.archivers));
+        .chain(numbered(Role::Gateway, wanted.gateways))
+        .chain(numbered(Role::Archiver, wanted.archivers));
     files
         .map(|(file, role)| {
             let signer = keys::create(&dir.join(&file))?;
@@ -150,32 +190,20 @@ fn make_producers(args: &InitArgs, dir: &Path) -> Result<Vec<Producer>, Failure>
 }
 
 fn make_genesis(
-    args: &InitArgs,
+    wanted: Wanted,
     producers: &[Producer],
     mut approvers: Vec<Key>,
 ) -> Result<Genesis, Failure> {
-    let coin = coin(args.coin);
+    let coin = coin(wanted.coin);
     let mut random = [0; 10];
     getrandom::fill(&mut random)
         .map_err(|error| Failure::new(format!("no randomness: {error}")))?;
     // Hashes are shown with their bytes reversed; the ledger has header order.
     let mut chain = unhex(coin.chain).unwrap_or_default();
     chain.reverse();
-    let pot = |pot, scheme, n_ppm| PotRules {
-        pot,
-        scheme,
-        n_ppm,
-        fee_ppm: args.fee_ppm,
-        bonus_ppm: 0,
-        stale_ppm: 0,
-        keep_tx_fees: false,
-    };
     let (immature_depth, confirmed_depth, orphan_depth) = coin.depths;
     let policy = Policy {
-        pots: vec![
-            pot(PPLNS_POT, Scheme::Pplns, args.window_ppm),
-            pot(SOLO_POT, Scheme::Solo, 1),
-        ],
+        pots: wanted.pots,
         immature_depth,
         confirmed_depth,
         orphan_depth,
@@ -201,8 +229,8 @@ fn make_genesis(
         digest_answers: 1,
         approvers,
         approvals: vec![
-            (Approved::Key, args.needed),
-            (Approved::Policy, args.needed),
+            (Approved::Key, wanted.needed),
+            (Approved::Policy, wanted.needed),
         ],
         producers: keys,
         schema_set: Kind::known(),

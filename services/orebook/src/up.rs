@@ -15,14 +15,20 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use orebook_archiver::{Fatal, SharedLog, lock};
+use orebook_ledger::authority::Authority;
+use orebook_ledger::disk::Disk;
+use orebook_ledger::reader::Reader;
 use orebook_miner::{Mining, Rig};
 use orebook_projector::Member;
+use orebook_replay::folds::money::unsettled;
+use orebook_schema::Policy;
+use orebook_schema::policy::PotRules;
 
 use self::chain::Chain;
 use self::place::Place;
 use self::roles::Roles;
 use crate::cat::Object;
-use crate::cli::{Format, Preset, UpArgs};
+use crate::cli::{Format, UpArgs};
 use crate::config::{self, Config, Gateway};
 use crate::{Failure, print, say};
 
@@ -59,8 +65,7 @@ pub(crate) fn run(args: &UpArgs, stores: Stores) -> Result<(), Failure> {
     let gateways = config.gateways();
     let count = u8::try_from(gateways.len()).unwrap_or(u8::MAX);
     let data = args.data.as_deref().or(config.data.as_deref());
-    let coin = config.pool.coin.unwrap_or(Preset::Dev);
-    let place = Place::open(data, coin, count)?;
+    let place = Place::open(data, &config.pool, count)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(NODE_THREADS)
         .enable_all()
@@ -72,6 +77,11 @@ pub(crate) fn run(args: &UpArgs, stores: Stores) -> Result<(), Failure> {
     let fatal = fatal(ends);
     let mut roles = Roles::start(&place, &fatal, runtime.handle())?;
     wait_for_the_first(&roles.log, &roles, &end)?;
+    let checked = check_policy(&lock(&roles.mirror));
+    if let Err(failure) = checked {
+        roles.stop();
+        return Err(failure);
+    }
     roles.start_serving(&config, &gateways, &place, &chain, members(&place, stores)?)?;
     announce(args, &place, &roles)?;
     let rigs = if let Some(dev) = &chain.dev {
@@ -181,6 +191,26 @@ fn wait_for_the_first(log: &SharedLog, roles: &Roles, end: &Receiver<End>) -> Re
     Ok(())
 }
 
+/// A pool whose money fold would stop at the first job takes no share.
+fn check_policy<D: Disk + Clone>(mirror: &Reader<D>) -> Result<(), Failure> {
+    let newest = mirror.settled().authority().map(Authority::newest_policy);
+    let Some((at, Some(obeyed))) = newest else {
+        return Ok(());
+    };
+    settles(&obeyed.policy).map_err(|why| {
+        Failure::new(format!("the ledger's policy at {at}: {why}"))
+            .hint("bring a policy without such a pot into force, or serve this ledger with a newer orebook")
+    })
+}
+
+fn settles(policy: &Policy) -> Result<(), String> {
+    let unsettled = |pot: &PotRules| unsettled(pot.scheme).map(|what| (pot.pot.0, what));
+    match policy.pots.iter().find_map(unsettled) {
+        Some((pot, what)) => Err(format!("{what} of pot {pot} cannot be settled yet")),
+        None => Ok(()),
+    }
+}
+
 #[cfg_attr(
     not(feature = "rocksdb"),
     allow(unused_variables, reason = "only RocksDB needs a folder")
@@ -272,5 +302,62 @@ fn keep_mining(name: &str, rig: &Rig, stop: &AtomicBool) {
             Err(why) => tracing::debug!(name, why, "the rig is not let in yet"),
         }
         std::thread::sleep(RIG_LOOK);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use orebook_schema::names::Pot;
+    use orebook_schema::policy::Scheme;
+
+    use super::*;
+    use crate::cli::Preset;
+    use crate::init::{Wanted, quietly};
+
+    /// `up` on a ledger that somebody's `init` began with these schemes.
+    fn up_on(schemes: &[Scheme]) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let rules = config::Pool::default().rules();
+        let pots = (0..).zip(schemes).map(|(pot, scheme)| PotRules {
+            pot: Pot(pot),
+            scheme: *scheme,
+            ..rules[0]
+        });
+        quietly(Wanted {
+            data: dir.path().join("pool"),
+            coin: Preset::Dev,
+            gateways: 1,
+            archivers: 1,
+            approvers: 1,
+            needed: 1,
+            pots: pots.collect(),
+        })
+        .unwrap();
+        let args = UpArgs {
+            data: Some(dir.path().join("pool")),
+            config: None,
+            stratum: Some(std::net::SocketAddr::from(([127, 0, 0, 1], 0))),
+            http: Some(std::net::SocketAddr::from(([127, 0, 0, 1], 0))),
+            format: Format::Json,
+        };
+        run(&args, Stores::Memory).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_ledger_with_a_pot_that_the_money_fold_cannot_settle_is_not_served() {
+        for (schemes, says) in [
+            (
+                vec![Scheme::Pplns, Scheme::Prop],
+                "the ledger's policy at 0.0: the scheme prop of pot 1 cannot be settled yet",
+            ),
+            (vec![Scheme::Pps], "the scheme pps of pot 0"),
+            (
+                vec![Scheme::Solo, Scheme::Solo, Scheme::Fpps],
+                "the scheme fpps of pot 2",
+            ),
+        ] {
+            let said = up_on(&schemes);
+            assert!(said.contains(says), "{said}");
+        }
     }
 }

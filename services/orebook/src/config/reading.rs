@@ -2,7 +2,12 @@
 
 use std::path::Path;
 
-use super::Config;
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use orebook_replay::folds::money::unsettled;
+
+use super::{Config, POTS_MAX, PPM, Pool};
 use crate::Failure;
 
 /// Largest configuration file.
@@ -67,6 +72,15 @@ pub(crate) fn parse(text: &str) -> Result<Config, ConfigFault> {
         message,
         hint: None,
     })?;
+    check_pots(&config.pool).map_err(|(span, message)| {
+        let (line, column) = place(text, span.start);
+        ConfigFault {
+            line,
+            column,
+            message,
+            hint: None,
+        }
+    })?;
     Ok(config)
 }
 
@@ -88,6 +102,40 @@ fn check(config: &Config) -> Result<(), String> {
     }
     if !config.node.is_empty() && config.pool.payout_address.is_none() {
         return Err("pool.payout_address: say which address the coinbases pay".to_owned());
+    }
+    Ok(())
+}
+
+/// Whether the pots make a policy that the money fold can settle; else where the fault stands, and what it is.
+fn check_pots(pool: &Pool) -> Result<(), (Range<usize>, String)> {
+    let mut numbers = BTreeSet::new();
+    if pool.pot.is_empty() {
+        return Err((0..0, "pool.pot: a pool has at least one pot".to_owned()));
+    }
+    for pot in &pool.pot {
+        let at = pot.pot.span();
+        let number = *pot.pot.get_ref();
+        if POTS_MAX <= numbers.len() {
+            return Err((at, format!("pool.pot: more than {POTS_MAX} pots")));
+        }
+        if !numbers.insert(number) {
+            return Err((at, format!("pool.pot: pot {number} stands here twice")));
+        }
+        if let Some(what) = unsettled(pot.scheme.get_ref().in_ledger()) {
+            let message = format!(
+                "pool.pot: {what} of pot {number} cannot be settled yet; the money fold would stop at \
+                 the first job under it. pplns and solo can be"
+            );
+            return Err((pot.scheme.span(), message));
+        }
+        if *pot.window_ppm.get_ref() == 0 {
+            let message = format!("pool.pot: pot {number} has a window of nothing");
+            return Err((pot.window_ppm.span(), message));
+        }
+        if PPM < *pot.fee_ppm.get_ref() {
+            let message = format!("pool.pot: pot {number} has a fee above the whole, {PPM}");
+            return Err((pot.fee_ppm.span(), message));
+        }
     }
     Ok(())
 }
@@ -151,6 +199,7 @@ mod tests {
         assert_eq!(config.gateways().len(), 1);
         assert_eq!(config.node.len(), 1);
         let defaults = Config::default();
+        assert_eq!(config.pool.pot, defaults.pool.pot);
         assert_eq!(config.development, defaults.development);
         assert_eq!(config.http, defaults.http);
         assert_eq!(config.spool, defaults.spool);
@@ -237,6 +286,69 @@ mod tests {
             let fault = parse(text).unwrap_err();
             assert!(fault.message.contains(says), "{text}: {}", fault.message);
         }
+    }
+
+    #[test]
+    fn a_pot_that_the_money_fold_cannot_settle_or_the_ledger_cannot_hold_is_refused_at_its_line() {
+        let pots = |rows: &str| format!("[pool]\npot = [\n{rows}\n]\n");
+        let many: String = (0..17)
+            .map(|pot| format!("{{ pot = {pot}, scheme = \"solo\" }},\n"))
+            .collect();
+        for (rows, place, says) in [
+            (
+                "{ pot = 0, scheme = \"pplns\" },\n{ pot = 3, scheme = \"prop\" },",
+                (4, 21),
+                "the scheme prop of pot 3 cannot be settled yet",
+            ),
+            (
+                "{ pot = 0, scheme = \"pps\" },",
+                (3, 21),
+                "the scheme pps of pot 0 cannot be settled yet",
+            ),
+            (
+                "{ scheme = \"fpps\", pot = 7 },",
+                (3, 12),
+                "the scheme fpps of pot 7 cannot be settled yet",
+            ),
+            (
+                "{ pot = 0, scheme = \"pplnz\" },",
+                (3, 21),
+                "unknown variant `pplnz`",
+            ),
+            (
+                "{ pot = 4, scheme = \"solo\" },\n{ pot = 4, scheme = \"pplns\" },",
+                (4, 9),
+                "pot 4 stands here twice",
+            ),
+            (
+                "{ pot = 0, scheme = \"pplns\", window_ppm = 0 },",
+                (3, 43),
+                "a window of nothing",
+            ),
+            (
+                "{ pot = 0, scheme = \"pplns\", fee_ppm = 1000001 },",
+                (3, 40),
+                "a fee above the whole",
+            ),
+            (many.as_str(), (19, 9), "more than 16 pots"),
+            ("", (1, 1), "at least one pot"),
+        ] {
+            let fault = parse(&pots(rows)).unwrap_err();
+            assert!(fault.message.contains(says), "{rows}: {}", fault.message);
+            assert_eq!((fault.line, fault.column), place, "{rows}");
+        }
+    }
+
+    #[test]
+    fn configured_pots_are_the_rules_of_a_new_ledger_by_number() {
+        let text = "[[pool.pot]]\npot = 9\nscheme = \"solo\"\nfee_ppm = 0\n\
+                    [[pool.pot]]\npot = 2\nscheme = \"pplns\"\nwindow_ppm = 5\nfee_ppm = 1000000\n";
+        let rules = parse(text).unwrap().pool.rules();
+        let said: Vec<_> = rules
+            .iter()
+            .map(|rules| (rules.pot.0, rules.scheme.name(), rules.n_ppm, rules.fee_ppm))
+            .collect();
+        assert_eq!(said, [(2, "pplns", 5, 1_000_000), (9, "solo", 1, 0)]);
     }
 
     #[test]

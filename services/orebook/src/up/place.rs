@@ -11,13 +11,10 @@ use orebook_schema::{Event, LedgerId};
 use tempfile::TempDir;
 
 use super::stop_at::StopAt;
-use crate::cli::{Format, InitArgs, Preset};
-use crate::{Failure, init, keys};
-
-/// Pool fee of a ledger that `up` makes: 1 %.
-const FEE_PPM: u32 = 10_000;
-/// PPLNS window of a ledger that `up` makes: twice the network's work.
-const WINDOW_PPM: u64 = 2_000_000;
+use crate::cli::Preset;
+use crate::config::Pool;
+use crate::init::{self, Wanted};
+use crate::{Failure, keys};
 
 /// The pool's folder, locked while this lives.
 #[derive(Debug)]
@@ -34,8 +31,8 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Opens the folder, or a new one; makes its ledger if it has none.
-    pub(crate) fn open(path: Option<&Path>, coin: Preset, gateways: u8) -> Result<Self, Failure> {
+    /// Opens the folder, or a new one; makes its ledger, with the configuration's coin and pots, if it has none.
+    pub(crate) fn open(path: Option<&Path>, pool: &Pool, gateways: u8) -> Result<Self, Failure> {
         let (path, forgotten) = match path {
             Some(path) => (path.to_path_buf(), None),
             None => {
@@ -49,16 +46,14 @@ impl Place {
         fs::create_dir_all(&path).map_err(refused)?;
         let lock = lock(&path)?;
         if !path.join("ledger").exists() {
-            init::quietly(&InitArgs {
+            init::quietly(Wanted {
                 data: path.clone(),
-                coin,
+                coin: pool.coin.unwrap_or(Preset::Dev),
                 gateways,
                 archivers: 1,
                 approvers: 1,
                 needed: 1,
-                fee_ppm: FEE_PPM,
-                window_ppm: WINDOW_PPM,
-                format: Format::Text,
+                pots: pool.rules(),
             })?;
         }
         let wrong = |error: &dyn std::fmt::Display| {
@@ -133,17 +128,19 @@ mod tests {
     fn a_folder_is_made_once_and_used_by_one_process() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("pool");
-        let place = Place::open(Some(&path), Preset::Dev, 2).unwrap();
+        let place = Place::open(Some(&path), &Pool::default(), 2).unwrap();
         assert_eq!(place.genesis.coin_name.as_str(), "dev");
         assert!(place.key("gateway-2.key").is_ok() && place.key("gateway-3.key").is_err());
-        let said = Place::open(Some(&path), Preset::Dev, 2)
+        let said = Place::open(Some(&path), &Pool::default(), 2)
             .unwrap_err()
             .to_string();
         assert!(said.contains("another orebook process"), "{said}");
         let ledger = place.ledger;
         drop(place);
         assert_eq!(
-            Place::open(Some(&path), Preset::Dev, 2).unwrap().ledger,
+            Place::open(Some(&path), &Pool::default(), 2)
+                .unwrap()
+                .ledger,
             ledger
         );
     }
