@@ -33,6 +33,9 @@ impl Extranonce {
     }
 }
 
+/// Bytes of a share's fields before the extranonce.
+const SHARE_FIXED_BYTES: usize = 30;
+
 /// A rig is given a number, with its first accepted share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Worker {
@@ -277,13 +280,16 @@ pub(crate) fn read_job(reader: &mut Reader<'_>) -> Decoded<Job> {
 
 #[inline]
 pub(crate) fn write_share(share: &Share, out: &mut Vec<u8>) {
-    out.put(&share.worker.to_le_bytes());
-    out.put(&share.job.to_le_bytes());
-    out.put(&share.work.units().to_le_bytes());
-    out.put(&[u8::from(share.block) | u8::from(share.stale) << 1, 0]);
-    out.put(&share.nonce.to_le_bytes());
-    out.put(&share.ntime.to_le_bytes());
-    out.put(&share.version.to_le_bytes());
+    // One append instead of eight: of all events this one is written most.
+    let mut fixed = [0; SHARE_FIXED_BYTES];
+    fixed[..4].copy_from_slice(&share.worker.to_le_bytes());
+    fixed[4..8].copy_from_slice(&share.job.to_le_bytes());
+    fixed[8..16].copy_from_slice(&share.work.units().to_le_bytes());
+    fixed[16] = u8::from(share.block) | u8::from(share.stale) << 1;
+    fixed[18..22].copy_from_slice(&share.nonce.to_le_bytes());
+    fixed[22..26].copy_from_slice(&share.ntime.to_le_bytes());
+    fixed[26..].copy_from_slice(&share.version.to_le_bytes());
+    out.put(&fixed);
     out.put(share.extranonce2.bytes());
 }
 
