@@ -102,6 +102,10 @@ pub struct Spool<D: Disk> {
     /// The file in hand.
     meta: FileMeta,
     file: D::File,
+    /// Records that the next write takes, as they will stand at the end of the file.
+    records: Vec<u8>,
+    /// Canonical bytes of the group in hand; its memory is used again.
+    body: Vec<u8>,
     /// Policies that are on no disk yet.
     unsaved: BTreeSet<At>,
     moving: Option<Moving>,
@@ -178,6 +182,8 @@ impl<D: Disk> Spool<D> {
             older: found.older,
             meta,
             file,
+            records: Vec::new(),
+            body: Vec::new(),
             unsaved: BTreeSet::new(),
             moving: None,
             begun: false,

@@ -4,7 +4,7 @@ use orebook_schema::{BODY_BYTES_MAX, Event, FRAME_EVENTS_MAX, Frame, HEADER_BYTE
 
 use super::error::{Fault, FullCause, SpoolError, SpoolResult};
 use super::file;
-use super::record::{Group, Place, Progress, RecordKind, put_policy, put_record, record_bytes};
+use super::record::{Group, Place, Progress, RecordKind, put_policy, put_record_of, record_bytes};
 use super::standing::{Broken, Standing};
 use super::state::state_bytes_max;
 use super::table::{check_blocks, check_event, state_bytes};
@@ -22,35 +22,30 @@ pub struct Appended {
     pub cut: bool,
 }
 
-/// A record to be written.
-type Wanted = (RecordKind, Vec<u8>);
-
-/// A group that passed the checks, before it is known which frame it belongs to.
-struct Draft<'e> {
-    /// Forced times and events.
-    events: Vec<(u64, &'e Event)>,
+/// A group that passed the checks. Its canonical bytes are in the spool's `body`.
+#[derive(Clone, Copy, Debug)]
+struct Draft {
+    count: usize,
+    /// The caller's clock at its first event.
     first_ms: u64,
-    body_len: usize,
+    /// Forced time of its last event.
+    last_time: u64,
+    /// What the times in the bytes count from.
+    base_time: u64,
+    /// Whether it belongs to the frame of the unframed events.
+    joins: bool,
 }
 
-impl Draft<'_> {
-    fn first_time(&self) -> u64 {
-        self.events.first().map_or(0, |(time, _)| *time)
-    }
-
-    fn last_time(&self) -> u64 {
-        self.events.last().map_or(0, |(time, _)| *time)
-    }
-
+impl Draft {
     fn fits_dt(&self, base_time: u64) -> bool {
-        u32::try_from(self.last_time().saturating_sub(base_time)).is_ok()
+        u32::try_from(self.last_time.saturating_sub(base_time)).is_ok()
     }
 }
 
 impl<D: Disk> Spool<D> {
     /// Appends a group: each event with the caller's time, milliseconds since 1970. On return all of them are durable,
-    /// with one write and one sync; they stand in one frame, in this order. Times are forced not to run back within the
-    /// stream. An empty group does nothing.
+    /// with one write and one sync, which also take the header of the frame before if that one had no room for them; they
+    /// stand in one frame, in this order. Times are forced not to run back within the stream. An empty group does nothing.
     ///
     /// # Errors
     /// [`SpoolError::Refused`], [`SpoolError::TooLarge`], [`SpoolError::StateFull`]: the group is wrong, nothing was
@@ -108,7 +103,8 @@ impl<D: Disk> Spool<D> {
         self.next_file(None, now_ms)
     }
 
-    /// Appends events whose kinds were checked and notes how far a move has come, in one write.
+    /// Appends events whose kinds were checked and notes how far a move has come, in one write. Where they do not fit into
+    /// the frame before them, that one's header goes first in the same write.
     pub(super) fn commit(
         &mut self,
         events: &[(u64, Event)],
@@ -119,13 +115,16 @@ impl<D: Disk> Spool<D> {
         let framed = self.pending_events();
         self.make_room(&draft, progress)?;
         let cut = framed != 0 && self.pending_events() == 0;
-        let mut records = self.policy_records();
-        let group = self.group(&draft)?;
-        records.extend(group.iter().map(|group| (RecordKind::Group, group.clone())));
-        records.extend(progress.map(|it| (RecordKind::Progress, it.to_bytes())));
-        self.write(&records)?;
+        for (kind, payload) in self.policy_records() {
+            self.put(kind, [&payload, &[]]);
+        }
+        self.put_group(&draft)?;
+        if let Some(progress) = progress {
+            self.put(RecordKind::Progress, [&progress.to_bytes(), &[]]);
+        }
+        self.write()?;
         self.unsaved.clear();
-        let taken = self.take(&draft, group.as_deref(), progress);
+        let taken = self.take(&draft, events, progress);
         taken.map_err(|what| self.broken(what))?;
         Ok(Appended {
             first_seq,
@@ -134,60 +133,68 @@ impl<D: Disk> Spool<D> {
         })
     }
 
-    fn draft<'e>(&self, events: &'e [(u64, Event)]) -> SpoolResult<Draft<'e>> {
+    /// Checks numbers, times and sizes, and writes the canonical bytes into `body`.
+    fn draft(&mut self, events: &[(u64, Event)]) -> SpoolResult<Draft> {
         let current = self.standing.current.as_ref().ok_or(SpoolError::NotBegun)?;
         let refused = |(index, fault): (usize, Fault)| SpoolError::Refused { index, fault };
         current
             .table
             .check(events.iter().map(|(_, event)| event))
             .map_err(refused)?;
-        let mut time = current.last_time;
-        let mut body_len = 0;
-        let mut timed = Vec::with_capacity(events.len());
-        for (given, event) in events {
-            time = time.max(*given);
-            timed.push((time, event));
-            body_len += event.to_bytes(0).len();
-        }
-        let first_ms = events.first().map_or(0, |(given, _)| *given);
-        let draft = Draft {
-            events: timed,
+        let times = events.iter().map(|(given, _)| *given);
+        let first_ms = times.clone().next().unwrap_or(0);
+        let first_time = current.last_time.max(first_ms);
+        let mut draft = Draft {
+            count: events.len(),
             first_ms,
-            body_len,
+            last_time: times.fold(first_time, u64::max),
+            base_time: first_time,
+            joins: false,
         };
-        let alone = draft.fits_dt(draft.first_time());
-        if FRAME_EVENTS_MAX < events.len() || BODY_BYTES_MAX < body_len || !alone {
+        if FRAME_EVENTS_MAX < events.len() || !draft.fits_dt(first_time) {
+            return Err(SpoolError::TooLarge);
+        }
+        let pending = current.pending.as_ref();
+        let pending = pending.map(|it| (it.events.len(), it.body.len(), it.base_time));
+        if let Some((count, body_len, base_time)) = pending
+            && count + events.len() <= FRAME_EVENTS_MAX
+            && draft.fits_dt(base_time)
+        {
+            write_body(&mut self.body, events, first_time, base_time);
+            draft.joins = body_len + self.body.len() <= BODY_BYTES_MAX;
+            draft.base_time = if draft.joins { base_time } else { first_time };
+        }
+        if !draft.joins {
+            write_body(&mut self.body, events, first_time, first_time);
+        }
+        if BODY_BYTES_MAX < self.body.len() {
             return Err(SpoolError::TooLarge);
         }
         Ok(draft)
     }
 
-    /// Cuts the events before the group if they and it pass a frame's limits, and begins a file if this one has no room.
-    fn make_room(&mut self, draft: &Draft<'_>, progress: Option<Progress>) -> SpoolResult<()> {
-        let fits = self.standing.unframed().is_none_or(|(_, pending)| {
-            pending.events.len() + draft.events.len() <= FRAME_EVENTS_MAX
-                && pending.body.len() + draft.body_len <= BODY_BYTES_MAX
-                && draft.fits_dt(pending.base_time)
-        });
-        if !fits {
-            self.cut_pending()?;
+    /// Frames the events before the group if they and it pass a frame's limits, and begins a file if this one has no room.
+    fn make_room(&mut self, draft: &Draft, progress: Option<Progress>) -> SpoolResult<()> {
+        if !draft.joins {
+            self.frame_pending()?;
         }
         let policies: u64 = self
             .policy_records()
             .iter()
             .map(|it| record_bytes(it.1.len()))
             .sum();
-        let group = record_bytes(Group::HEAD_BYTES + draft.body_len);
+        let group = record_bytes(Group::HEAD_BYTES + self.body.len());
         let progress = progress.map_or(0, |_| record_bytes(Progress::BYTES));
-        let needed = policies + group + progress + RESERVE_BYTES;
+        let needed = self.records.len() as u64 + policies + group + progress + RESERVE_BYTES;
         if self.meta.end + needed <= self.meta.len {
             return Ok(());
         }
+        // A header stands in the file of its groups.
         self.cut_pending()?;
         self.next_file(None, draft.first_ms)
     }
 
-    fn policy_records(&self) -> Vec<Wanted> {
+    fn policy_records(&self) -> Vec<(RecordKind, Vec<u8>)> {
         let unsaved = self.unsaved.iter();
         let unsaved = unsaved.filter_map(|at| Some((*at, self.standing.policies.get(at)?)));
         let record = |(at, policy): (_, &std::sync::Arc<_>)| {
@@ -198,69 +205,76 @@ impl<D: Disk> Spool<D> {
         unsaved.map(record).collect()
     }
 
-    /// The group's record; none without events. The first group after a header fixes the frame's fields.
-    fn group(&self, draft: &Draft<'_>) -> SpoolResult<Option<Vec<u8>>> {
-        if draft.events.is_empty() {
-            return Ok(None);
+    /// Puts the group's record; none without events. The first group after a header fixes the frame's fields.
+    fn put_group(&mut self, draft: &Draft) -> SpoolResult<()> {
+        if draft.count == 0 {
+            return Ok(());
         }
+        let body = std::mem::take(&mut self.body);
+        let group = self.group(draft, &body);
+        let head = group.map(|group| group.head_bytes());
+        if let Ok(head) = &head {
+            self.put(RecordKind::Group, [head, &body]);
+        }
+        self.body = body;
+        head.map(|_| ())
+    }
+
+    fn group<'b>(&self, draft: &Draft, body: &'b [u8]) -> SpoolResult<Group<'b>> {
         let current = self.standing.current.as_ref().ok_or(SpoolError::NotBegun)?;
         let pending = current.pending.as_ref();
-        let base_time = pending.map_or(draft.first_time(), |pending| pending.base_time);
-        let mut body = Vec::with_capacity(draft.body_len);
-        for (time, event) in &draft.events {
-            event.write(dt(*time, base_time), &mut body);
-        }
-        let group = Group {
+        Ok(Group {
             stream: current.stream,
             epoch: current.epoch,
             schema_set: pending.map_or(self.config.schema_set, |pending| pending.schema_set),
             first_seq: current.next_seq,
-            base_time,
-            count: u32::try_from(draft.events.len()).unwrap_or(u32::MAX),
-            body: &body,
-        };
-        Ok(Some(group.to_bytes()))
+            base_time: draft.base_time,
+            count: u32::try_from(draft.count).unwrap_or(u32::MAX),
+            body,
+        })
     }
 
     /// Takes what was written into the standing.
     fn take(
         &mut self,
-        draft: &Draft<'_>,
-        group: Option<&[u8]>,
+        draft: &Draft,
+        events: &[(u64, Event)],
         progress: Option<Progress>,
     ) -> Result<(), Broken> {
-        if let Some(payload) = group {
+        if draft.count != 0 {
             if self.pending_events() == 0 {
                 self.first_ms = draft.first_ms;
             }
             self.last_ms = draft.first_ms;
-            let group = Group::read(payload).map_err(|_| "a group that does not decode")?;
-            let last_dt = dt(draft.last_time(), group.base_time);
-            let events = draft
-                .events
-                .iter()
-                .map(|(_, event)| (*event).clone())
-                .collect();
+            let body = std::mem::take(&mut self.body);
+            let group = self.group(draft, &body);
+            let group = group.map_err(|_| "a group without a stream")?;
+            let last_dt = dt(draft.last_time, draft.base_time);
+            let events = events.iter().map(|(_, event)| event.clone());
             self.standing.add_group(&group, events, last_dt)?;
             let span = (group.first_seq, group.next_seq());
-            self.meta.note(group.stream, span, draft.last_time());
+            self.meta.note(group.stream, span, draft.last_time);
+            self.body = body;
         }
         progress.map_or(Ok(()), |progress| self.standing.add_progress(progress))
     }
 
     /// Syncs the header of a frame over all unframed events, then gives the frame.
     pub(super) fn cut_pending(&mut self) -> SpoolResult<Option<Frame>> {
+        let frame = self.frame_pending()?;
+        self.write()?;
+        Ok(frame)
+    }
+
+    /// Makes a frame of all unframed events and puts its header. The frame must not leave before the header is written.
+    fn frame_pending(&mut self) -> SpoolResult<Option<Frame>> {
         let frame = self.standing.frame(&self.config, &self.signer);
         let Some(frame) = frame.map_err(|what| self.broken(what))? else {
             return Ok(None);
         };
         let summary_end = HEADER_BYTES + frame.summary().len();
-        let payload = frame
-            .bytes()
-            .get(..summary_end)
-            .unwrap_or_default()
-            .to_vec();
-        self.write(&[(RecordKind::Header, payload)])?;
+        let payload = frame.bytes().get(..summary_end).unwrap_or_default();
+        self.put(RecordKind::Header, [payload, &[]]);
         let taken = self
             .standing
             .add_header(frame.header(), frame.header_hash());
@@ -278,38 +292,46 @@ impl<D: Disk> Spool<D> {
         now_ms: u64,
     ) -> SpoolResult<Standing> {
         if self.meta.end + record_bytes(payload.len()) <= self.meta.len {
-            self.write(&[(kind, payload.to_vec())])?;
+            self.put(kind, [payload, &[]]);
+            self.write()?;
         } else {
             self.next_file(Some(&next), now_ms)?;
         }
         Ok(std::mem::replace(&mut self.standing, next))
     }
 
-    /// Writes and syncs records. Whatever fails here, nobody knows what is on the disk: the spool has ended.
-    fn write(&mut self, records: &[Wanted]) -> SpoolResult<()> {
+    /// Puts a record behind those that the next write takes.
+    fn put(&mut self, kind: RecordKind, payload: [&[u8]; 2]) {
         let (number, start) = (self.meta.number, self.meta.end);
         let place = Place {
             number,
             start,
             durable: start,
         };
-        let mut bytes = Vec::new();
-        for (kind, payload) in records {
-            put_record(&mut bytes, place, *kind, payload);
+        put_record_of(&mut self.records, place, kind, payload);
+    }
+
+    /// Writes and syncs the records that were put. Whatever fails here, nobody knows what is on the disk: the spool has
+    /// ended.
+    fn write(&mut self) -> SpoolResult<()> {
+        if self.records.is_empty() {
+            return Ok(());
         }
-        let end = start + bytes.len() as u64;
+        let start = self.meta.end;
+        let end = start + self.records.len() as u64;
         assert!(
             end <= self.meta.len,
             "records stay inside of the preallocated file"
         );
         let written = self
             .file
-            .write_at(start, &bytes)
+            .write_at(start, &self.records)
             .and_then(|()| self.file.sync());
         if let Err(error) = written {
             self.ended = true;
             return Err(error.into());
         }
+        self.records.clear();
         self.meta.end = end;
         Ok(())
     }
@@ -349,6 +371,16 @@ impl<D: Disk> Spool<D> {
             .push_back(std::mem::replace(&mut self.meta, meta));
         self.unsaved.clear();
         Ok(())
+    }
+}
+
+/// Writes canonical bytes of events whose times do not run back, from `first_time` on, over those in `body`.
+fn write_body(body: &mut Vec<u8>, events: &[(u64, Event)], first_time: u64, base_time: u64) {
+    body.clear();
+    let mut time = first_time;
+    for (given, event) in events {
+        time = time.max(*given);
+        event.write(dt(time, base_time), body);
     }
 }
 

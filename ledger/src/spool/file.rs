@@ -201,8 +201,9 @@ impl<F: DiskFile> Scanner<F> {
         let window_end = self.window_start.saturating_add(self.window.len() as u64);
         if offset < self.window_start || window_end < end {
             let wanted = (len as u64).max(WINDOW_BYTES.min(limit - offset));
-            self.window.clear();
-            let mut window = vec![0; usize::try_from(wanted).unwrap_or(0)];
+            // Its memory is used again; after an error it is empty.
+            let mut window = std::mem::take(&mut self.window);
+            window.resize(usize::try_from(wanted).unwrap_or(0), 0);
             self.file.read_at(offset, &mut window)?;
             self.window = window;
             self.window_start = offset;

@@ -1,6 +1,6 @@
 //! Bytes of a spool file: its head, its records, their payloads (`schema/SPOOL-FORMAT.md`).
 
-use crc32c::crc32c;
+use crc32c::{crc32c, crc32c_append};
 use orebook_schema::bytes::{DecodeError, Decoded, Reader, Write};
 use orebook_schema::event::{PolicyChange, RawEvent};
 use orebook_schema::{At, Event, HEADER_BYTES, Header, LedgerId, Policy, StreamId};
@@ -131,24 +131,32 @@ pub(super) const fn record_bytes(payload_len: usize) -> u64 {
 
 /// Appends a record to a buffer that will stand at `place`.
 pub(super) fn put_record(out: &mut Vec<u8>, place: Place, kind: RecordKind, payload: &[u8]) {
+    put_record_of(out, place, kind, [payload, &[]]);
+}
+
+/// The same for a payload in two pieces.
+pub(super) fn put_record_of(out: &mut Vec<u8>, place: Place, kind: RecordKind, pieces: [&[u8]; 2]) {
+    let [first, second] = pieces;
+    let len = first.len() + second.len();
     assert!(
-        payload.len() <= PAYLOAD_BYTES_MAX,
+        len <= PAYLOAD_BYTES_MAX,
         "a record's payload has at most 65,536 bytes"
     );
     let small = |value: u64| u32::try_from(value).unwrap_or(u32::MAX).to_le_bytes();
-    let offset = place.start + out.len() as u64;
-    let mut head = Vec::with_capacity(RECORD_HEAD_BYTES);
-    head.put(&RECORD_MAGIC);
-    head.put(&[kind as u8, 0, 0, 0]);
-    head.put(&small(payload.len() as u64));
-    head.put(&crc32c(payload).to_le_bytes());
-    head.put(&place.number.to_le_bytes());
-    head.put(&small(offset));
-    head.put(&small(place.durable));
-    head.put(&[0; 4]);
-    head.put(&crc32c(&head).to_le_bytes());
-    out.put(&head);
-    out.put(payload);
+    let start = out.len();
+    let payload_crc = crc32c_append(crc32c(first), second);
+    out.put(&RECORD_MAGIC);
+    out.put(&[kind as u8, 0, 0, 0]);
+    out.put(&small(len as u64));
+    out.put(&payload_crc.to_le_bytes());
+    out.put(&place.number.to_le_bytes());
+    out.put(&small(place.start + start as u64));
+    out.put(&small(place.durable));
+    out.put(&[0; 4]);
+    let head_crc = crc32c(out.get(start..).unwrap_or_default());
+    out.put(&head_crc.to_le_bytes());
+    out.put(first);
+    out.put(second);
     out.resize(out.len().next_multiple_of(8), 0);
 }
 
@@ -205,15 +213,15 @@ impl<'a> Group<'a> {
     /// Bytes before the body.
     pub(super) const HEAD_BYTES: usize = 44;
 
-    pub(super) fn to_bytes(self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(Self::HEAD_BYTES + self.body.len());
+    /// The bytes before the body.
+    pub(super) fn head_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(Self::HEAD_BYTES);
         out.put(&self.stream.0);
         out.put(&self.epoch.to_le_bytes());
         out.put(&self.schema_set.to_le_bytes());
         out.put(&self.first_seq.to_le_bytes());
         out.put(&self.base_time.to_le_bytes());
         out.put(&self.count.to_le_bytes());
-        out.put(self.body);
         out
     }
 

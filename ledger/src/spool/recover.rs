@@ -17,8 +17,8 @@ use super::standing::{Broken, Standing};
 use super::state::read_state;
 use crate::disk::{Disk, DiskFile, rewrite, zero};
 
-/// Most bytes of one write: unsaved policies, a group or a header.
-const WRITE_BYTES_MAX: u64 = 131_072;
+/// Most bytes of one write: the header of the frame before, unsaved policies, a group, how far a move has come.
+const WRITE_BYTES_MAX: u64 = 196_608;
 
 /// A write that never was durable was cut off.
 #[derive(Clone, Debug, PartialEq, Eq)]

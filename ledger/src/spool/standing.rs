@@ -263,14 +263,14 @@ impl Standing {
             .table
             .check(events.iter())
             .map_err(|_| "a group whose numbers are wrong")?;
-        self.add_group(group, events, last_dt)
+        self.add_group(group, events.into_iter(), last_dt)
     }
 
     /// Takes a group whose numbers were checked. `last_dt` is its last event's, milliseconds since the base time.
     pub(super) fn add_group(
         &mut self,
         group: &Group<'_>,
-        events: Vec<Event>,
+        events: impl Iterator<Item = Event>,
         last_dt: u32,
     ) -> Result<(), Broken> {
         let current = self.current.as_mut().ok_or("a group without an epoch")?;
@@ -286,15 +286,15 @@ impl Standing {
             return Err("a group with another base time or schema set than its frame's first");
         }
         pending.body.extend_from_slice(group.body);
-        for event in &events {
-            current.table.add(event, &self.policies);
-            if let Event::Job(job) = event
+        for event in events {
+            current.table.add(&event, &self.policies);
+            if let Event::Job(job) = &event
                 && let Some(entry) = current.table.jobs.get(&job.number)
             {
                 pending.terms.push(entry.terms.clone());
             }
+            pending.events.push(event);
         }
-        pending.events.extend(events);
         current.next_seq = group.next_seq();
         current.last_time = group.base_time.saturating_add(u64::from(last_dt));
         Ok(())

@@ -71,6 +71,8 @@ impl Table {
         events: impl Iterator<Item = &'e Event>,
     ) -> Result<(), (usize, Fault)> {
         let (mut workers, mut jobs) = (self.next_worker, self.next_job);
+        // A rig's shares often come together: what the last share referred to is known.
+        let mut known = None;
         for (index, event) in events.enumerate() {
             let worker =
                 |n: u32| self.workers.contains_key(&n) || self.next_worker <= n && n < workers;
@@ -78,7 +80,12 @@ impl Table {
             let fault = match event {
                 Event::Worker(it) if it.number != workers => Some(Fault::OutOfTurn),
                 Event::Job(it) if it.number != jobs => Some(Fault::OutOfTurn),
+                Event::Share(it) if known == Some((it.worker, it.job)) => None,
                 Event::Share(it) if !worker(it.worker) || !job(it.job) => Some(Fault::Unannounced),
+                Event::Share(it) => {
+                    known = Some((it.worker, it.job));
+                    None
+                }
                 Event::Difficulty(it) if !worker(it.worker) => Some(Fault::Unannounced),
                 Event::Moved(it)
                     if it.worker != orebook_schema::event::NO_NUMBER

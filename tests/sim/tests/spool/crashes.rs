@@ -1,6 +1,6 @@
 //! Crashes at every mutating operation, by power cut and by kill: what was answered counts once and in order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use orebook_ledger::spool::{Spool, SpoolError, SpoolResult};
 use orebook_schema::{Event, StreamId};
@@ -9,7 +9,7 @@ use orebook_sim::rng::Rng;
 
 use crate::world::{
     Ledger, SECOND, START_MS, all_frames, announcements, at, block, difficulty, job, open, share,
-    stream, teach, worker,
+    shares, stream, teach, worker,
 };
 
 /// What lasts over the lives of a gateway.
@@ -339,6 +339,53 @@ fn a_header_is_durable_before_its_frame_is_returned() {
         );
         assert_eq!(found[0].bytes(), frame.bytes());
     }
+}
+
+#[test]
+fn a_header_goes_in_the_write_of_the_group_that_its_frame_has_no_room_for() {
+    let mut seen = BTreeSet::new();
+    for seed in 0..200 {
+        println!("seed {seed}");
+        let disk = SimDisk::new(seed);
+        let mut spool = crate::world::begun(&disk);
+        spool.append(&at(START_MS, announcements())).unwrap();
+        spool.append(&shares(START_MS, 0..900)).unwrap();
+        let copy = disk.fork_copy();
+        let (mut twin, _) = open(&copy).unwrap();
+        let expected = twin.cut().unwrap().unwrap();
+        // Not at all, at the write, at the sync.
+        let crash = seed % 3;
+        disk.faults().crash_after(crash);
+        let before = disk.operations();
+        let appended = spool.append(&shares(START_MS, 900..1_100));
+        if crash == 0 {
+            assert!(appended.unwrap().cut);
+            assert_eq!(disk.operations() - before, 2, "one write and one sync");
+            assert!(all_frames(&spool) == [expected.clone()]);
+        } else {
+            assert!(appended.is_err());
+            assert_eq!(spool.cut(), Err(SpoolError::Ended));
+        }
+        disk.restart();
+        let (mut spool, found) = open(&disk).unwrap();
+        let frames = all_frames(&spool);
+        assert!(
+            frames.is_empty() || frames == [expected.clone()],
+            "seed {seed}"
+        );
+        let left = match (frames.len(), found.unframed_events) {
+            // Nothing of the write, its header alone, all of it.
+            (0, 906) | (1, 0) if crash != 0 => 0,
+            (1, 200) => 200,
+            other => panic!("seed {seed}: {other:?}"),
+        };
+        seen.insert((frames.len(), left));
+        spool.begin(START_MS, stream(5)).unwrap();
+        let mut ledger = Ledger::new();
+        ledger.publish(&spool);
+        ledger.assert_counted(&(0..900 + left).collect::<Vec<u32>>());
+    }
+    assert_eq!(seen.len(), 3, "{seen:?}");
 }
 
 #[test]
