@@ -1,6 +1,7 @@
 //! The publisher: sends a spool's frames until they are final, whatever the log loses, and moves to a new stream when the
 //! ledger closed the old one. It reads its own stream back through a [`Reader`]; acknowledgements decide nothing.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use orebook_schema::{Frame, Hash, StreamId};
@@ -227,13 +228,14 @@ impl<D: Disk + Clone> Publisher<D> {
     /// Whether a frame of ours that does not stand was refused for good.
     fn heed_notices(&mut self, reader: &mut Reader<D>) -> bool {
         let mut lost = false;
-        let missing: BTreeSet<Hash> = self
-            .window
-            .iter()
-            .skip(self.standing)
-            .map(Frame::header_hash)
-            .collect();
-        for notice in reader.take_notices(|notice| missing.contains(&notice.header_hash)) {
+        // As a rule there are no notices: nothing is prepared for them.
+        let missing = OnceCell::new();
+        let is_missing = |hash: Hash| {
+            let standing = self.window.iter().skip(self.standing);
+            let hashes = || standing.map(Frame::header_hash).collect::<BTreeSet<_>>();
+            missing.get_or_init(hashes).contains(&hash)
+        };
+        for notice in reader.take_notices(|notice| is_missing(notice.header_hash)) {
             match notice.cause {
                 Cause::Refused => self.refused = true,
                 Cause::Fork | Cause::Closed | Cause::StaleEpoch | Cause::Inconsistent => {
