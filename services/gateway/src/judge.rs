@@ -109,6 +109,8 @@ impl Loop {
             return;
         };
         job.prepared.prove_batch(&bench.claims, &mut bench.proofs);
+        job.seen
+            .prefetch(bench.proofs.iter().map(|proof| &proof.block_hash));
         let mut blocks = 0;
         for (index, proof) in group.iter().zip(&bench.proofs) {
             let Some(claimed) = claims.get_mut(*index) else {

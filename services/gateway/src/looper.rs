@@ -87,6 +87,9 @@ pub(crate) struct Loop {
     ready: Vec<u32>,
     /// Connections with something to be written.
     dirty: Vec<u32>,
+    /// Memory of the two while they are gone through; empty between.
+    reading: Vec<u32>,
+    flushing: Vec<u32>,
     pub(crate) spare: Vec<Vec<u8>>,
     buffer: Vec<u8>,
     pub(crate) scratch: Vec<u8>,
@@ -159,6 +162,8 @@ impl Loop {
             last_broadcast: now,
             ready: Vec::new(),
             dirty: Vec::new(),
+            reading: Vec::new(),
+            flushing: Vec::new(),
             spare: Vec::new(),
             buffer: vec![0; READ_BYTES],
             scratch: Vec::new(),
@@ -373,7 +378,8 @@ impl Loop {
             return;
         }
         let mut buffer = std::mem::take(&mut self.buffer);
-        let ready = std::mem::take(&mut self.ready);
+        let mut ready = std::mem::take(&mut self.reading);
+        std::mem::swap(&mut ready, &mut self.ready);
         for (index, slot) in ready.iter().enumerate() {
             if READS_PER_TURN <= index
                 || self.config.limits.unanswered <= self.unanswered + self.claims.len()
@@ -383,6 +389,8 @@ impl Loop {
             }
             self.read_slot(*slot, &mut buffer);
         }
+        ready.clear();
+        self.reading = ready;
         self.buffer = buffer;
     }
 
@@ -443,9 +451,12 @@ impl Loop {
     }
 
     fn flush_dirty(&mut self) {
-        for slot in std::mem::take(&mut self.dirty) {
+        let mut dirty = std::mem::take(&mut self.flushing);
+        std::mem::swap(&mut dirty, &mut self.dirty);
+        for slot in dirty.drain(..) {
             self.flush(slot);
         }
+        self.flushing = dirty;
     }
 
     fn flush(&mut self, slot: u32) {

@@ -4,6 +4,7 @@
 //! was not written leaves no gap, and a move to another stream changes nothing for the loop.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use orebook_ledger::disk::Disk;
@@ -55,11 +56,13 @@ pub(crate) struct Recorded {
 /// Rigs and jobs that shares may refer to.
 #[derive(Debug)]
 pub(crate) struct Recorder {
-    workers: HashMap<WorkerKey, WorkerBook>,
+    workers: HashMap<WorkerKey, WorkerBook, BuildHasherDefault<KeyHasher>>,
     jobs: BTreeMap<JobKey, JobBook>,
     /// The opening of a stream that shares are recorded under now.
     tagged: Tagged,
     group: Vec<(u64, Event)>,
+    /// Whose shares are in it.
+    places: Vec<Place>,
     /// What the group in hand announces, to be forgotten if it is not written.
     fresh: Fresh,
 }
@@ -78,13 +81,36 @@ struct Fresh {
 /// A share of the group in hand: which batch, which share.
 type Place = (usize, usize);
 
+/// Hashes keys that the loop counts up: nobody chooses them, so they need no defence against who would make them collide.
+#[derive(Debug, Default)]
+struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u32(u32::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, value: u32) {
+        // The golden ratio's bits: neighbours go far apart, in the high bits too.
+        let mixed = (self.0 ^ u64::from(value)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = mixed.rotate_left(32);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 impl Recorder {
     pub(crate) fn new(tagged: Tagged) -> Self {
         Self {
-            workers: HashMap::new(),
+            workers: HashMap::default(),
             jobs: BTreeMap::new(),
             tagged,
             group: Vec::new(),
+            places: Vec::new(),
             fresh: Fresh::default(),
         }
     }
@@ -99,7 +125,8 @@ impl Recorder {
         batches: &mut [Batch],
     ) -> Result<Recorded, Ended> {
         let mut recorded = Recorded::default();
-        let mut places: Vec<Place> = Vec::new();
+        let mut places = std::mem::take(&mut self.places);
+        places.clear();
         self.begin_group(spool);
         for at in 0..batches.len() {
             let Some(batch) = batches.get_mut(at) else {
@@ -121,6 +148,7 @@ impl Recorder {
             }
         }
         self.write(spool, batches, &mut places, &mut recorded)?;
+        self.places = places;
         for batch in batches.iter() {
             self.forget(spool, batch);
         }

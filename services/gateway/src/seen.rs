@@ -44,12 +44,22 @@ impl Seen {
         self.count
     }
 
+    /// Looks at the slots where these shares would be put: their memory is fetched side by side, while one insertion after
+    /// another would wait for each. Changes nothing.
+    pub(crate) fn prefetch<'p>(&self, pows: impl Iterator<Item = &'p Hash>) {
+        let first = |pow| {
+            let key = key_of(pow);
+            let slots = &self.tables.get(table_of(key))?.slots;
+            slots.get(home_of(key, slots.len()))
+        };
+        let any = pows.filter_map(first).fold(0, |any, slot| any | *slot);
+        std::hint::black_box(any);
+    }
+
     /// Remembers a share by its proof-of-work hash; `false` if it is there already.
     pub(crate) fn insert(&mut self, pow: &Hash) -> bool {
         let key = key_of(pow);
-        // The table by bits that the slot does not use.
-        let index = usize::try_from(key >> 122).unwrap_or(0) % TABLES;
-        let Some(table) = self.tables.get_mut(index) else {
+        let Some(table) = self.tables.get_mut(table_of(key)) else {
             return true;
         };
         let fresh = table.insert(key);
@@ -62,6 +72,17 @@ impl Seen {
 fn key_of(pow: &Hash) -> u128 {
     let low = pow.0.first_chunk::<16>().copied().unwrap_or_default();
     u128::from_le_bytes(low).max(1)
+}
+
+/// Index of a key's table, by bits that the slot does not use.
+fn table_of(key: u128) -> usize {
+    usize::try_from(key >> 122).unwrap_or(0) % TABLES
+}
+
+/// Where a key stands in a power of two of slots, unless that one is taken.
+fn home_of(key: u128, slots: usize) -> usize {
+    let low = u64::try_from(key & u128::from(u64::MAX)).unwrap_or(0);
+    usize::try_from(low).unwrap_or(0) & (slots - 1)
 }
 
 impl Table {
@@ -86,8 +107,7 @@ impl Table {
 /// Puts a key into a power of two of slots that has empty ones; `false` if it is there.
 fn put(slots: &mut [u128], key: u128) -> bool {
     let mask = slots.len() - 1;
-    let low = u64::try_from(key & u128::from(u64::MAX)).unwrap_or(0);
-    let mut at = usize::try_from(low).unwrap_or(0) & mask;
+    let mut at = home_of(key, slots.len());
     while let Some(slot) = slots.get_mut(at) {
         if *slot == key {
             return false;

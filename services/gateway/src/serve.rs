@@ -1,6 +1,7 @@
 //! What connections say: bytes into lines, lines into actions, actions into answers or claims.
 
 use std::collections::HashSet;
+use std::io::BufRead as _;
 
 use orebook_pow::{Claim, version_of};
 use orebook_schema::Work;
@@ -28,6 +29,15 @@ const HTTP_ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConn
     Content-Length: 48\r\n\r\nThis port speaks Stratum, for mining machines.\r\n";
 /// A rig's name where an account has too many.
 const OTHER: &str = "other";
+
+/// The bytes before the first line feed and those after it.
+fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut rest = bytes;
+    // Looks at many bytes at a time; reading from memory cannot fail.
+    let taken = rest.skip_until(b'\n').unwrap_or(0);
+    let (with_end, after) = bytes.split_at_checked(taken)?;
+    Some((with_end.strip_suffix(b"\n")?, after))
+}
 
 impl Loop {
     /// Reads a connection once and takes what it says. `Err` if it is lost.
@@ -70,9 +80,8 @@ impl Loop {
             }
         }
         let mut rest = bytes;
-        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-            let (line, after) = rest.split_at(end);
-            rest = after.get(1..).unwrap_or_default();
+        while let Some((line, after)) = split_line(rest) {
+            rest = after;
             if conn.partial.is_empty() {
                 self.line(conn, id, line);
             } else {

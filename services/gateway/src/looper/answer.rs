@@ -11,9 +11,10 @@ use crate::writer::NO_ROOM;
 impl Loop {
     /// Answers what came back from the writer.
     pub(super) fn release(&mut self) {
-        for mut batch in std::mem::take(&mut self.done) {
+        let mut done = std::mem::take(&mut self.done);
+        for mut batch in done.drain(..) {
             self.unanswered = self.unanswered.saturating_sub(batch.shares.len());
-            for reply in std::mem::take(&mut batch.replies) {
+            for reply in &batch.replies {
                 self.answer(&batch, reply.conn, &reply.what);
             }
             self.count_outcomes(&batch);
@@ -22,6 +23,7 @@ impl Loop {
                 self.batches.push(batch);
             }
         }
+        self.done = done;
     }
 
     fn answer(&mut self, batch: &Batch, id: ConnId, what: &Answer) {
