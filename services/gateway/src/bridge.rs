@@ -34,8 +34,17 @@ pub(crate) struct Terms {
 struct ToWriter {
     batches: Vec<Batch>,
     stop: bool,
-    /// The writer sleeps.
-    idle: bool,
+    /// How many more shares wake the writer, which sleeps; none while it works.
+    wanted: Option<usize>,
+}
+
+impl ToWriter {
+    /// Whether the writer sleeps and these shares are enough for it. Says so once.
+    fn wakes(&mut self, shares: usize) -> bool {
+        let left = self.wanted.map(|wanted| wanted.saturating_sub(shares));
+        self.wanted = left.filter(|left| 0 < *left);
+        left == Some(0)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -82,10 +91,10 @@ impl Bridge {
     /// Hands a batch to the writer.
     pub(crate) fn send(&self, batch: Batch) {
         let mut to_writer = lock(&self.to_writer);
+        let wakes = to_writer.wakes(batch.shares.len());
         to_writer.batches.push(batch);
-        let idle = to_writer.idle;
         drop(to_writer);
-        if idle {
+        if wakes {
             self.filled.notify_one();
         }
     }
@@ -109,16 +118,29 @@ impl Bridge {
             if left.is_zero() {
                 break;
             }
-            to_writer.idle = true;
+            // Any batch will do, one without shares too.
+            to_writer.wanted = Some(0);
             to_writer = wait(&self.filled, to_writer, left);
-            to_writer.idle = false;
         }
+        to_writer.wanted = None;
         std::mem::swap(&mut to_writer.batches, batches);
     }
 
-    /// Takes what gathered meanwhile.
-    pub(crate) fn take_more(&self, batches: &mut Vec<Batch>) {
-        batches.append(&mut lock(&self.to_writer).batches);
+    /// Waits until `until`, or until `batches` and those that came have `enough` shares together; adds those that came.
+    pub(crate) fn gather(&self, until: Instant, enough: usize, batches: &mut Vec<Batch>) {
+        let held = shares_of(batches);
+        let mut to_writer = lock(&self.to_writer);
+        while !to_writer.stop {
+            let wanted = enough.saturating_sub(held + shares_of(&to_writer.batches));
+            let left = until.saturating_duration_since(Instant::now());
+            if wanted == 0 || left.is_zero() {
+                break;
+            }
+            to_writer.wanted = Some(wanted);
+            to_writer = wait(&self.filled, to_writer, left);
+        }
+        to_writer.wanted = None;
+        batches.append(&mut to_writer.batches);
     }
 
     /// Gives batches back, each share with its outcome. `batches` is empty on return.
@@ -160,6 +182,10 @@ impl Bridge {
     }
 }
 
+fn shares_of(batches: &[Batch]) -> usize {
+    batches.iter().map(|batch| batch.shares.len()).sum()
+}
+
 /// A panic ends the process; until it has, what is queued is as good as it was.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -173,4 +199,27 @@ fn wait<'m, T>(
     condition
         .wait_timeout(guard, longest)
         .map_or_else(|poisoned| poisoned.into_inner().0, |(guard, _)| guard)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_writer_is_woken_once_when_it_has_what_it_waits_for() {
+        for (wanted, batches, woken) in [
+            (None, &[1, 500][..], &[false, false][..]),
+            (Some(0), &[0, 0, 7], &[true, false, false]),
+            (Some(3), &[2, 0, 1, 9], &[false, false, true, false]),
+            (Some(256), &[255, 1], &[false, true]),
+            (Some(256), &[300], &[true]),
+        ] {
+            let mut to_writer = ToWriter {
+                wanted,
+                ..ToWriter::default()
+            };
+            let wakes = batches.iter().map(|shares| to_writer.wakes(*shares));
+            assert_eq!(wakes.collect::<Vec<bool>>(), woken, "{wanted:?}");
+        }
+    }
 }

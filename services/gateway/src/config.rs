@@ -43,7 +43,8 @@ pub struct GatewayConfig {
     pub extranonce2_bytes: usize,
     /// Version bits that miners may roll.
     pub version_mask: u32,
-    /// Least time between the beginnings of two commits, at most [`COMMIT_SPACING_MAX`]. Zero commits as shares come.
+    /// Time between the beginnings of two commits, so that more shares go with each; at most [`COMMIT_SPACING_MAX`]. Zero
+    /// commits as shares come. An eighth less will do, and 256 waiting shares do not wait for it.
     pub commit_spacing: Duration,
     /// How long shares of the previous parent's jobs are taken as stale, instead of error 21.
     pub stale_grace: Duration,

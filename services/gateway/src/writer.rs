@@ -26,6 +26,10 @@ const HOUSE: Duration = Duration::from_millis(20);
 const IDLE: Duration = Duration::from_millis(200);
 /// Time after which a busy mirror is tried again.
 const BUSY: Duration = Duration::from_millis(2);
+/// Shares that make a commit worth its cost: with so many it waits for no more.
+const ENOUGH_SHARES: usize = 256;
+/// The part of the spacing that is not worth going to sleep for: the system's own timers are not finer.
+const EARLY: u32 = 8;
 /// Time between tries to find room in a full spool.
 const ROOM: Duration = Duration::from_millis(250);
 /// How long a stopping gateway waits for the ledger to take its last frames; what it does not take stays in the spool.
@@ -134,8 +138,7 @@ impl<L: Log> Writer<L> {
             let until = self.next_house.min(self.next_tick);
             self.bridge.wait(until, &mut batches);
             if !batches.is_empty() {
-                self.space();
-                self.bridge.take_more(&mut batches);
+                self.space(&mut batches);
                 self.commit(&mut batches)
                     .map_err(|error| error.to_string())?;
             } else if self.bridge.is_stopping() {
@@ -145,15 +148,19 @@ impl<L: Log> Writer<L> {
         }
     }
 
-    /// Keeps commits apart, so that more shares go with each.
-    fn space(&mut self) {
+    /// Keeps commits apart, so that more shares go with each, and takes those that came meanwhile.
+    fn space(&mut self, batches: &mut Vec<Batch>) {
         let now = Instant::now();
         let due = self.last_commit.map_or(now, |last| last + self.spacing);
         let left = due.saturating_duration_since(now);
-        if !left.is_zero() {
-            std::thread::sleep(left);
-        }
-        self.last_commit = Some(now + left);
+        let until = if left <= self.spacing / EARLY {
+            now
+        } else {
+            due
+        };
+        self.bridge.gather(until, ENOUGH_SHARES, batches);
+        // A sleep that lasted too long does not put off the next commit too.
+        self.last_commit = Some(Instant::now().min(until));
     }
 
     fn commit(&mut self, batches: &mut Vec<Batch>) -> Result<(), SpoolError> {
