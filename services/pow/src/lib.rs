@@ -13,6 +13,7 @@ mod engine;
 mod job;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
+mod many;
 #[cfg(target_arch = "x86_64")]
 mod quad;
 mod rounds;
@@ -22,6 +23,7 @@ mod wide;
 
 pub use self::engine::prove_header;
 pub use self::job::PreparedJob;
+pub use self::many::Many;
 pub use self::sha256::{sha256d, sha256d_pair};
 
 use orebook_schema::units::U256;

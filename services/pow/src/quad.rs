@@ -96,6 +96,19 @@ impl Quad {
         }
     }
 
+    /// SHA-256 of messages that were padded into these blocks: first blocks, second blocks.
+    pub(crate) fn digests<const N: usize>(
+        self,
+        blocks: &[[[u8; BLOCK_BYTES]; N]],
+        hashes: &mut [Hash; N],
+    ) {
+        let mut states = [INITIAL; N];
+        blocks
+            .iter()
+            .for_each(|blocks| self.compress(&mut states, blocks));
+        *hashes = states.map(|state| Hash(bytes_of(state)));
+    }
+
     /// SHA-256 of digests.
     fn again<const N: usize>(self, digests: &[[u32; 8]; N]) -> [[u32; 8]; N] {
         let mut states = [INITIAL; N];

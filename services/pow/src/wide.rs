@@ -3,6 +3,8 @@
 //! A share stays in its lane from the coinbase to the header: what all claims have (branches, parent, bits) is spread over
 //! the lanes, only extranonces, version, time and nonce are gathered.
 
+mod many;
+
 use std::arch::x86_64::{
     __m512i, _mm512_add_epi32, _mm512_ror_epi32, _mm512_set1_epi32, _mm512_srli_epi32,
     _mm512_ternarylogic_epi32,
@@ -16,19 +18,20 @@ use crate::lanes::{Hashed, Tail, words};
 use crate::rounds::{INITIAL, K, K_AND_PADDING_OF_64};
 use crate::sha256::bytes_of;
 
-/// Claims in a register.
+/// Claims, or messages, in a register.
 const LANES: usize = 16;
 
-/// From how many claims on thirty-two lanes beat sixteen and the rest by four.
-const BOTH_CLAIMS_MIN: usize = 26;
+/// From how many on thirty-two lanes beat sixteen and the rest by four.
+const BOTH_MIN: usize = 26;
 
-/// A processor with AVX-512F.
+/// A processor with AVX-512F and AVX-512BW.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wide(());
 
 impl Wide {
     pub(crate) fn detect() -> Option<Self> {
-        is_x86_feature_detected!("avx512f").then_some(Self(()))
+        let has = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
+        has.then_some(Self(()))
     }
 
     /// Hashes the first claims, 16 or 32 of them or what there is, and gives the others back.
@@ -43,7 +46,7 @@ impl Wide {
         claims: &'a [Claim],
         out: &mut Vec<Hashed>,
     ) -> &'a [Claim] {
-        if claims.len() < BOTH_CLAIMS_MIN {
+        if claims.len() < BOTH_MIN {
             let (now, later) = claims.split_at(claims.len().min(LANES));
             // SAFETY: a `Wide` is made only where the processor has AVX-512F.
             unsafe { hash::<1>(job, tail, now, out) };
