@@ -1,11 +1,20 @@
 //! The tree of RFC 6962 (section 2.1), SHA-256: over a frame's events, and over the ledger's leaf entries.
 //!
-//! Shares are short and there are many, so their leaves and all nodes go straight to the compression function.
+//! Shares are short and there are many, so their leaves and all nodes go straight to the compression function; where a
+//! whole frame is at hand, to as many lanes of it as the process was given.
+
+mod lanes;
 
 use orebook_schema::Hash;
 use orebook_schema::frame::RawEvents;
 use sha2::block_api::compress256;
 
+pub use self::lanes::{Lanes, LanesError, root_of_entries, use_lanes};
+
+/// What stands before an entry when its leaf is hashed.
+const LEAF_PREFIX: u8 = 0;
+/// What stands before two hashes when their node is hashed.
+const NODE_PREFIX: u8 = 1;
 /// Bytes that the compression function takes.
 const BLOCK_BYTES: usize = 64;
 /// Bytes of a block before the message's length in bits.
@@ -43,17 +52,23 @@ fn hash_of_blocks(blocks: &[[u8; BLOCK_BYTES]]) -> Hash {
 /// Hash of a leaf: SHA-256(0x00 ‖ entry).
 #[must_use]
 pub fn leaf_hash(entry: &[u8]) -> Hash {
-    short_leaf_hash(entry).unwrap_or_else(|| Hash::of(&[&[0], entry]))
+    prefixed(LEAF_PREFIX, entry)
+}
+
+/// SHA-256(prefix ‖ entry).
+#[inline]
+fn prefixed(prefix: u8, entry: &[u8]) -> Hash {
+    short_prefixed(prefix, entry).unwrap_or_else(|| Hash::of(&[&[prefix], entry]))
 }
 
 /// The same for an entry whose message is one block, as a share's is; none for a longer one.
 #[inline]
-fn short_leaf_hash(entry: &[u8]) -> Option<Hash> {
+fn short_prefixed(prefix: u8, entry: &[u8]) -> Option<Hash> {
     if SHORT_ENTRY_BYTES_MAX < entry.len() {
         return None;
     }
-    // The prefix, 0x00, is there already.
     let mut block = [0; BLOCK_BYTES];
+    block[0] = prefix;
     let (now, after) = block.get_mut(1..)?.split_at_mut_checked(entry.len())?;
     now.copy_from_slice(entry);
     *after.first_mut()? = MARK;
@@ -65,10 +80,15 @@ fn short_leaf_hash(entry: &[u8]) -> Option<Hash> {
 /// Hash of an inner node: SHA-256(0x01 ‖ left ‖ right).
 #[must_use]
 pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
+    prefixed_pair(NODE_PREFIX, left, right)
+}
+
+/// SHA-256(prefix ‖ left ‖ right).
+fn prefixed_pair(prefix: u8, left: &Hash, right: &Hash) -> Hash {
     let mut blocks = [[0; BLOCK_BYTES]; 2];
     let bytes = blocks.as_flattened_mut();
     if let Some(message) = bytes.first_chunk_mut::<66>() {
-        message[0] = 1;
+        message[0] = prefix;
         message[1..33].copy_from_slice(&left.0);
         message[33..65].copy_from_slice(&right.0);
         message[65] = MARK;
@@ -149,11 +169,8 @@ pub fn root_of(leaves: impl IntoIterator<Item = Hash>) -> Hash {
 /// that were decoded.
 #[must_use]
 pub fn events_root(body: &[u8]) -> Hash {
-    root_of(
-        RawEvents::new(body)
-            .map_while(Result::ok)
-            .map(|event| leaf_hash(event.bytes)),
-    )
+    let events = RawEvents::new(body).map_while(Result::ok);
+    root_of_entries(events.map(|event| event.bytes))
 }
 
 #[cfg(test)]
@@ -201,7 +218,11 @@ mod tests {
             let ones = vec![0xff; len];
             assert_eq!(leaf_hash(&ones), slow_leaf_hash(&ones), "length {len}");
             let short = len <= SHORT_ENTRY_BYTES_MAX;
-            assert_eq!(short_leaf_hash(entry).is_some(), short, "length {len}");
+            assert_eq!(
+                short_prefixed(LEAF_PREFIX, entry).is_some(),
+                short,
+                "length {len}"
+            );
         }
     }
 

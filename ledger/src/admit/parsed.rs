@@ -7,7 +7,7 @@ use orebook_schema::summary::Summary;
 use orebook_schema::{Event, Frame, Hash};
 
 use crate::sign::{verify, verify_checkpoint};
-use crate::tree::{Tree, leaf_hash};
+use crate::tree::root_of_entries;
 
 /// A frame that passed the tests that need no prefix: it can be made on any thread.
 #[derive(Clone, Debug)]
@@ -87,8 +87,9 @@ impl Parsed {
 /// The events, in order of time, and the root over them: one pass.
 fn decode_body(frame: &Frame) -> Result<(Vec<Event>, Hash), DecodeError> {
     let header = frame.header();
-    let mut tree = Tree::new();
-    let mut events = Vec::with_capacity(usize::try_from(header.count).unwrap_or(0));
+    let count = usize::try_from(header.count).unwrap_or(0);
+    let mut entries = Vec::with_capacity(count);
+    let mut events = Vec::with_capacity(count);
     let mut last_dt = 0;
     for raw in frame.events() {
         let raw = raw?;
@@ -97,12 +98,12 @@ fn decode_body(frame: &Frame) -> Result<(Vec<Event>, Hash), DecodeError> {
         }
         last_dt = raw.dt;
         events.push(raw.decode()?);
-        tree.push(leaf_hash(raw.bytes));
+        entries.push(raw.bytes);
     }
     let times_ok = header.base_time.checked_add(u64::from(last_dt)) == Some(header.last_time);
     let count_ok = u32::try_from(events.len()) == Ok(header.count);
     if times_ok && count_ok {
-        Ok((events, tree.root()))
+        Ok((events, root_of_entries(entries)))
     } else {
         Err(DecodeError::Value("frame count or time"))
     }
