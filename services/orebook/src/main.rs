@@ -7,6 +7,7 @@ mod cli;
 mod config;
 mod init;
 mod keys;
+mod lanes;
 mod ledger;
 mod mine;
 #[cfg(feature = "rocksdb")]
@@ -90,6 +91,7 @@ fn observe() {
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     observe();
+    lanes::begin();
     let done = match cli.command {
         #[cfg(feature = "rocksdb")]
         cli::Command::Up(args) => up::run(&args, up::Stores::Rocks),
