@@ -18,7 +18,6 @@ use orebook_schema::{
 use crate::authority::Authority;
 use crate::credit::Announced;
 use crate::disk::DiskError;
-use crate::sign::verify;
 use crate::tree::{Tree, leaf_hash};
 
 use self::judge::role_says;
@@ -356,7 +355,9 @@ impl State {
             && !admitted
             && (header.first_seq < stream.next_seq
                 || header.first_seq == stream.next_seq && header.previous != stream.last_hash)
-            && verify(&header.key, FRAME_DOMAIN, signed, &header.signature);
+            && authority
+                .verifier(&header.key)
+                .is_some_and(|verifier| verifier.verify(FRAME_DOMAIN, signed, &header.signature));
         stream.closed |= is_fork;
         Ok(is_fork)
     }

@@ -14,7 +14,7 @@ use orebook_schema::frame::THING_DOMAIN;
 use orebook_schema::genesis::{Approved, Genesis};
 use orebook_schema::{At, Event, Hash, Key, LedgerId, Policy, Role};
 
-use crate::sign::verify_approval;
+use crate::sign::{Verifier, verify_approval};
 
 /// A policy that was obeyed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ struct KeyState {
     role: Role,
     in_force: bool,
     last: At,
+    /// The key taken apart; none if nothing verifies with it.
+    verifier: Option<Verifier>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +75,7 @@ impl Authority {
                         role: *role,
                         in_force: true,
                         last: At::default(),
+                        verifier: Verifier::of(key),
                     },
                 )
             })
@@ -105,6 +108,12 @@ impl Authority {
             .get(key)
             .filter(|state| state.in_force)
             .map(|state| state.role)
+    }
+
+    /// What verifies signatures of a key that was ever in force; none if nothing does.
+    #[must_use]
+    pub fn verifier(&self, key: &Key) -> Option<&Verifier> {
+        self.keys.get(key)?.verifier.as_ref()
     }
 
     /// Keys in force.
@@ -276,6 +285,7 @@ impl Authority {
                         role: change.role,
                         in_force,
                         last: at,
+                        verifier: Verifier::of(&change.key),
                     },
                 );
             }

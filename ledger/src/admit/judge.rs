@@ -7,6 +7,7 @@ use orebook_schema::{Event, Frame, Hash, Header, Key, Kind, Role, StreamId};
 use super::{AdmitError, Cause, Effects, History, Parsed, State, Trust};
 use crate::authority::Authority;
 use crate::credit::{Announced, JobTerms, Overlay, summarise};
+use crate::sign::Verifier;
 
 impl State {
     pub(super) fn judge(
@@ -47,7 +48,10 @@ impl State {
             .is_none_or(|stream| stream.key == header.key);
         role_says(authority, header)
             && stream_ok
-            && (trust == Trust::CheckedBefore || parsed.signatures_hold())
+            && (trust == Trust::CheckedBefore
+                || authority
+                    .verifier(&header.key)
+                    .is_some_and(|verifier| parsed.signatures_hold(verifier)))
     }
 
     /// Tests 3 to 7.
@@ -241,7 +245,9 @@ fn judge_genesis(parsed: &Parsed) -> Result<Effects, Cause> {
         .producers
         .iter()
         .any(|(key, role)| *key == header.key && *role == Role::Desk);
-    if !desk || !parsed.signatures_hold() {
+    let signed =
+        || Verifier::of(&header.key).is_some_and(|verifier| parsed.signatures_hold(&verifier));
+    if !desk || !signed() {
         return Err(Cause::Refused);
     }
     let lists_itself = genesis.schema_set.contains(&SchemaEntry {

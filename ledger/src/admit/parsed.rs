@@ -6,7 +6,7 @@ use orebook_schema::frame::{FRAME_DOMAIN, SIGNED_BYTES};
 use orebook_schema::summary::Summary;
 use orebook_schema::{Event, Frame, Hash};
 
-use crate::sign::{verify, verify_checkpoint};
+use crate::sign::Verifier;
 use crate::tree::root_of_entries;
 
 /// A frame that passed the tests that need no prefix: it can be made on any thread.
@@ -66,18 +66,18 @@ impl Parsed {
         self.frame
     }
 
-    /// Signatures of the frame and, inside, of its checkpoints.
-    pub(super) fn signatures_hold(&self) -> bool {
+    /// Signatures of the frame and, inside, of its checkpoints, by the frame's key.
+    pub(super) fn signatures_hold(&self, verifier: &Verifier) -> bool {
         let header = self.frame.header();
         let signed = self
             .frame
             .header_bytes()
             .get(..SIGNED_BYTES)
             .unwrap_or_default();
-        verify(&header.key, FRAME_DOMAIN, signed, &header.signature)
+        verifier.verify(FRAME_DOMAIN, signed, &header.signature)
             && self.events.iter().all(|event| match event {
                 Event::Checkpoint(c) => {
-                    verify_checkpoint(&header.key, header.ledger, c.size, &c.root, &c.signature)
+                    verifier.verify_checkpoint(header.ledger, c.size, &c.root, &c.signature)
                 }
                 _ => true,
             })

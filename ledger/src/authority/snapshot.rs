@@ -8,6 +8,7 @@ use orebook_schema::event::{RawEvent, SchemaSet};
 use orebook_schema::{Event, Key, Policy, Role};
 
 use super::{Authority, KeyState, ObeyedPolicy, Thing};
+use crate::sign::Verifier;
 
 impl Authority {
     /// Policies that were obeyed, by their places.
@@ -68,6 +69,7 @@ impl Authority {
                     role,
                     in_force,
                     last,
+                    verifier: Verifier::of(&key),
                 },
             ))
         })?;
