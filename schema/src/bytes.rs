@@ -231,13 +231,19 @@ fn short_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
         // The last byte is zero: longer than needed.
         return None;
     }
-    // Seven bits of each byte are pushed together, in pairs, fours and eights.
-    let number = number & 0x7f7f_7f7f_7f7f_7f7f;
-    let number = (number & 0x007f_007f_007f_007f) | (number & 0x7f00_7f00_7f00_7f00) >> 1;
-    let number = (number & 0x0000_3fff_0000_3fff) | (number & 0x3fff_0000_3fff_0000) >> 2;
-    let number = (number & 0x0fff_ffff) | (number & 0x0fff_ffff_0000_0000) >> 4;
+    let number = join_sevens(number);
     let len = usize::try_from(bits / 8 + 1).ok()?;
     Some((number, bytes.get(len..)?))
+}
+
+/// The low seven bits of each byte pushed together, the first byte's lowest.
+#[inline]
+pub(crate) const fn join_sevens(word: u64) -> u64 {
+    // In pairs, fours and eights.
+    let word = word & 0x7f7f_7f7f_7f7f_7f7f;
+    let word = (word & 0x007f_007f_007f_007f) | (word & 0x7f00_7f00_7f00_7f00) >> 1;
+    let word = (word & 0x0000_3fff_0000_3fff) | (word & 0x3fff_0000_3fff_0000) >> 2;
+    (word & 0x0fff_ffff) | (word & 0x0fff_ffff_0000_0000) >> 4
 }
 
 /// Writes canonical bytes at the end of a buffer. Lengths are the caller's promise: a value that was built through its
