@@ -4,7 +4,7 @@
 //! is decided elsewhere: frames come here after admission, and what is final comes as a number.
 //!
 //! Reading order: [`record`] and [`footer`] (bytes), `scan` (walks over files), `index` and `sealed` (what a file
-//! holds), `view` (reading), `recover` (opening), `trees`, `write` and [`store`] (writing), `report` and [`verify`].
+//! holds), `view` (reading), `summaries` (reading without bodies), `recover` (opening), `trees`, `write` and [`store`] (writing), `report` and [`verify`].
 
 mod flaw;
 
@@ -19,6 +19,8 @@ mod index;
 mod sealed;
 
 mod view;
+
+mod summaries;
 
 mod recover;
 
@@ -41,6 +43,7 @@ pub use flaw::Flaw;
 pub use recover::TornTail;
 pub use report::{Fault, Progress, Verified};
 pub use store::{SegmentInfo, SegmentStore, StoreConfig};
+pub use summaries::{Summaries, Summarised};
 pub use verify::verify_files;
 pub use view::{Record, Records, StoredFrame};
 

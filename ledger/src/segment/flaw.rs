@@ -57,6 +57,12 @@ pub enum Flaw {
     /// Another frame of the segment starts at the same place of the same stream.
     #[error("two frames stand at one place of a stream")]
     Twice,
+    /// A header that is not the one before its stream's next frame.
+    #[error("the frame header is not the one that its stream's next frame names")]
+    Unlinked,
+    /// A summary that is not its header's.
+    #[error("the summary is not the one that the frame header names")]
+    Summary,
     /// A footer's figures or tables contradict the file.
     #[error("the footer is wrong: {0}")]
     Footer(&'static str),

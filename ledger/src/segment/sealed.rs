@@ -1,5 +1,7 @@
 //! A sealed segment, of which only small facts stay in memory: its tables are read where they lie.
 
+use std::ops::Range;
+
 use orebook_schema::StreamId;
 
 use super::footer::{FOOTER_FIXED_BYTES, FOOTER_POSITION_BYTES, Footer, FooterFacts, IndexEntry};
@@ -100,6 +102,29 @@ impl Sealed {
         let inside = position.saturating_sub(self.first());
         file.read_at(self.tables() + 8 * inside, &mut entry)?;
         Ok(u64::from_le_bytes(entry))
+    }
+
+    /// Offsets of the records of neighbouring positions of the segment, as the footer has them, and of what follows.
+    pub(super) fn offsets<F: DiskFile>(
+        &self,
+        file: &F,
+        positions: Range<u64>,
+    ) -> DiskResult<Vec<u64>> {
+        let inside = positions.start.saturating_sub(self.first());
+        // The footer itself follows the last position.
+        let entries = positions.end.saturating_add(1).min(self.next()) - positions.start;
+        let mut bytes = vec![0; 8 * as_index(entries)];
+        file.read_at(self.tables() + 8 * inside, &mut bytes)?;
+        let mut offsets: Vec<u64> = bytes
+            .as_chunks()
+            .0
+            .iter()
+            .map(|entry| u64::from_le_bytes(*entry))
+            .collect();
+        if positions.end == self.next() {
+            offsets.push(self.footer_offset);
+        }
+        Ok(offsets)
     }
 
     /// Whether the segment can have a frame of `stream` that starts at `seq` or before; true if that is not known.

@@ -9,7 +9,7 @@ use super::sealed::Sealed;
 use super::trees::Trees;
 use super::view::{Open, View};
 use super::write::{seal_segment, sync_segment};
-use super::{Records, StoreError, StoredFrame, TornTail, path_of};
+use super::{Records, StoreError, StoredFrame, Summaries, TornTail, path_of};
 use crate::admit::{AdmitError, History};
 use crate::disk::{Disk, DiskFile, DiskResult, zero};
 use crate::tree::{Tree, leaf_hash};
@@ -176,6 +176,18 @@ impl<D: Disk> SegmentStore<D> {
     /// [`StoreError::Disk`], [`StoreError::Damaged`].
     pub fn read(&self, position: u64) -> Result<Option<StoredFrame>, StoreError> {
         self.view().frame(position)
+    }
+
+    /// Reads header and summary of the frame of a position into `out`, and those of some frames before it, for a walk
+    /// backwards; whether there is such a frame. What must not change while a walk lasts is asked for only: final frames.
+    ///
+    /// Bodies are not read, except of the first frame of each stream that a walk meets; see [`Summaries`] and its module
+    /// for what is checked. A frame before the asked one that cannot be read is an error when it is asked for.
+    ///
+    /// # Errors
+    /// [`StoreError::Disk`], [`StoreError::Damaged`].
+    pub fn summaries(&self, position: u64, out: &mut Summaries) -> Result<bool, StoreError> {
+        self.view().summaries(position, out)
     }
 
     /// All records from position `from` on, in order, those that wait for a sync too. A closure comes before the frame

@@ -199,14 +199,14 @@ impl<'a, D: Disk> View<'a, D> {
         ))
     }
 
-    fn open_segment(&self, position: u64) -> Option<&'a Open<D::File>> {
+    pub(super) fn open_segment(&self, position: u64) -> Option<&'a Open<D::File>> {
         let after = self
             .open
             .partition_point(|open| open.index.first() <= position);
         self.open.get(after.checked_sub(1)?)
     }
 
-    fn sealed_segment(&self, position: u64) -> Option<&'a Sealed> {
+    pub(super) fn sealed_segment(&self, position: u64) -> Option<&'a Sealed> {
         let at = self
             .sealed
             .partition_point(|sealed| sealed.next() <= position);
@@ -235,7 +235,7 @@ impl<D: Disk> History for View<'_, D> {
 }
 
 /// A file that was longer once is damaged; it is not the disk that failed.
-fn no_longer(error: DiskError, path: &str, position: u64) -> StoreError {
+pub(super) fn no_longer(error: DiskError, path: &str, position: u64) -> StoreError {
     match error {
         DiskError::Short { offset, .. } => damaged(path, offset, position, Flaw::Short),
         other => StoreError::Disk(other),
