@@ -31,6 +31,15 @@ pub enum LogError {
         /// First offset that is not there.
         end: u64,
     },
+    /// The offset is below what the log still has: what stood there was final, archived and deleted. Positions come from
+    /// an archiver or another reader.
+    #[error("offset {offset} was deleted: the log begins at {first}")]
+    Trimmed {
+        /// Offset asked for.
+        offset: u64,
+        /// First offset that is there.
+        first: u64,
+    },
     /// There is no such incarnation (any more).
     #[error("incarnation {0} does not exist")]
     Gone(u32),
@@ -60,9 +69,11 @@ pub trait Log {
     /// Records from `offset` on, at least one where there are some and at most `max`; empty at the end.
     ///
     /// # Errors
-    /// [`LogError::Unavailable`], [`LogError::Gone`], [`LogError::OutOfRange`] if `offset` is past the end.
+    /// [`LogError::Unavailable`], [`LogError::Gone`], [`LogError::OutOfRange`] if `offset` is past the end,
+    /// [`LogError::Trimmed`] if it is below the beginning. Offset 0, the opening record, is never below it.
     fn read(&self, incarnation: u32, offset: u64, max: usize) -> LogResult<Vec<LogRecord>>;
-    /// Sends a record. `Ok` says that it is there, any error that nobody knows.
+    /// Sends a record. `Ok` says that the log has it or has taken it on its way; only reading it back tells that it is
+    /// there. An error says that nobody knows, but for [`LogError::Full`]: then it was not taken.
     ///
     /// # Errors
     /// [`LogError`].

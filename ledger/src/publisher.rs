@@ -308,6 +308,7 @@ impl<D: Disk + Clone> Publisher<D> {
                     LogError::Full
                     | LogError::Gone(_)
                     | LogError::Exists(_)
+                    | LogError::Trimmed { .. }
                     | LogError::OutOfRange { .. },
                 ) => break,
             }
