@@ -9,6 +9,8 @@
     reason = "a test harness stops at the first surprise and says which"
 )]
 
+pub mod kafka;
+
 pub mod litecoind;
 
 pub mod pool;
