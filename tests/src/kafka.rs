@@ -34,6 +34,11 @@ const JARS_SHA256: &str = "8891d46675cc647cfeadf41da52e3fb21d3209d02fc30cad30c3c
 /// Two thirds of what a broker of a test needs, measured; more would only be taken.
 const HEAP: &str = "-Xmx256m";
 
+/// Who may log in at a secured broker, and with what; both are of this test only.
+pub const USER: &str = "orebook";
+/// See [`USER`].
+pub const PASSWORD: &str = "of-this-test-only";
+
 /// Keeps a broker company: when the test goes, in whatever way, its end of the pipe closes, the broker is killed and its
 /// folder removed. A word in the pipe keeps the folder.
 const GUARD: &str = r#""$@" >>"$LOG" 2>&1 </dev/null & echo $!
@@ -58,10 +63,19 @@ struct Broker {
     running: Option<Running>,
 }
 
+/// A listener with TLS and SASL beside the plain one.
+#[derive(Clone, Debug)]
+struct Secured {
+    port: u16,
+    keys: PathBuf,
+    certificate: PathBuf,
+}
+
 /// A cluster of one or three brokers.
 #[derive(Debug)]
 pub struct Cluster {
     brokers: Vec<Broker>,
+    secured: Option<Secured>,
     jars: PathBuf,
     _folder: TempDir,
 }
@@ -84,16 +98,38 @@ impl Cluster {
     /// If Java or Maven is missing, or the brokers do not get ready.
     #[must_use]
     pub fn start(count: usize) -> Self {
+        Self::start_with(count, false)
+    }
+
+    /// Starts one broker that listens plainly and, at another port, with TLS and SASL/PLAIN.
+    ///
+    /// # Panics
+    /// As [`Cluster::start`].
+    #[must_use]
+    pub fn start_secured() -> Self {
+        Self::start_with(1, true)
+    }
+
+    fn start_with(count: usize, secured: bool) -> Self {
         assert!((1..=BROKERS_MAX).contains(&count), "1 to {BROKERS_MAX}");
         let jars = jars();
         for _ in 0..TRIES {
             let folder = tempfile::tempdir().expect("a folder");
-            let ports = free_ports(2 * count);
+            let ports = free_ports(2 * count + 1);
             let (listen, control) = ports.split_at(count);
+            let (secure_port, control) = control.split_last().expect("one more");
+            let secured = secured.then(|| Secured::generate(folder.path(), *secure_port));
             let brokers = (0..count).map(|index| {
                 let folder = folder.path().join(format!("broker-{}", index + 1));
                 fs::create_dir_all(&folder).expect("a folder");
                 let text = properties(&folder, index, listen, control);
+                let more = secured
+                    .as_ref()
+                    .map_or_else(String::new, Secured::properties);
+                let text = match &secured {
+                    Some(secured) => secured.listen(&text),
+                    None => text,
+                } + &more;
                 fs::write(folder.join("server.properties"), text).expect("written");
                 Broker {
                     folder,
@@ -104,6 +140,7 @@ impl Cluster {
             });
             let mut cluster = Self {
                 brokers: brokers.collect(),
+                secured,
                 jars: jars.clone(),
                 _folder: folder,
             };
@@ -123,6 +160,16 @@ impl Cluster {
     pub fn addresses(&self) -> Vec<String> {
         let ports = self.brokers.iter().map(|broker| broker.port);
         ports.map(|port| format!("127.0.0.1:{port}")).collect()
+    }
+
+    /// `host:port` with TLS and SASL, and the file of the certificate that it shows.
+    ///
+    /// # Panics
+    /// If the cluster is not a secured one.
+    #[must_use]
+    pub fn secured(&self) -> (String, &Path) {
+        let secured = self.secured.as_ref().expect("a secured cluster");
+        (format!("127.0.0.1:{}", secured.port), &secured.certificate)
     }
 
     /// Kills a broker at once, as `kill -9` does.
@@ -254,6 +301,62 @@ impl Cluster {
     #[must_use]
     pub fn said(&self, index: usize) -> String {
         fs::read_to_string(self.brokers[index].log()).unwrap_or_default()
+    }
+}
+
+impl Secured {
+    /// Makes a key and its certificate, with the tool that Java brings.
+    fn generate(folder: &Path, port: u16) -> Self {
+        let (keys, certificate) = (folder.join("keys.p12"), folder.join("certificate.pem"));
+        let keytool = |arguments: &[&str], to: &Path| {
+            let mut command = Command::new("keytool");
+            command
+                .args(arguments)
+                .args(["-alias", "broker", "-storetype", "PKCS12"]);
+            command
+                .args(["-storepass", PASSWORD, "-keystore"])
+                .arg(&keys);
+            let output = command.output().expect("keytool comes with java");
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success(), "{said}");
+            if to == certificate {
+                fs::write(to, &output.stdout).expect("written");
+            }
+        };
+        let generate =
+            "-genkeypair -keyalg EC -groupname secp256r1 -dname CN=broker -ext san=ip:127.0.0.1";
+        keytool(&generate.split(' ').collect::<Vec<_>>(), &keys);
+        keytool(&["-exportcert", "-rfc"], &certificate);
+        Self {
+            port,
+            keys,
+            certificate,
+        }
+    }
+
+    /// The properties with a further listener.
+    fn listen(&self, properties: &str) -> String {
+        let lines = properties.lines().map(|line| match line.split_once('=') {
+            Some(("listeners" | "advertised.listeners", _)) => {
+                format!("{line},SECURED://127.0.0.1:{}\n", self.port)
+            }
+            Some(("listener.security.protocol.map", _)) => format!("{line},SECURED:SASL_SSL\n"),
+            _ => format!("{line}\n"),
+        });
+        lines.collect()
+    }
+
+    fn properties(&self) -> String {
+        let module = "org.apache.kafka.common.security.plain.PlainLoginModule";
+        format!(
+            "listener.name.secured.ssl.keystore.location={keys}
+listener.name.secured.ssl.keystore.type=PKCS12
+listener.name.secured.ssl.keystore.password={PASSWORD}
+listener.name.secured.sasl.enabled.mechanisms=PLAIN
+listener.name.secured.plain.sasl.jaas.config={module} required user_{USER}=\"{PASSWORD}\";
+",
+            keys = self.keys.display()
+        )
     }
 }
 

@@ -13,14 +13,14 @@ use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 
 use crate::client::{Ear, PARTITION};
 use crate::config;
-use crate::preflight::{Inspector, refusal};
+use crate::preflight::{Inspector, Preflight, refusal};
 use crate::tail::{ANSWER_WAIT, append_time};
 use crate::topics::Topics;
 
 /// How often the topics are listed and the newest is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(1_000);
 /// How often the settings are read again.
-const INSPECT_EVERY: Duration = Duration::from_secs(30);
+const INSPECT_EVERY: Duration = Duration::from_secs(10);
 /// A question that takes longer is asked again later.
 const QUESTION: Duration = Duration::from_secs(3);
 /// What was listed longer ago than this says nothing any more.
@@ -56,6 +56,8 @@ struct State {
     problem: Option<String>,
     /// What the settings' last reading refuses, in words.
     refused: Option<String>,
+    /// Somebody waited for an answer that did not come: nobody waits until one does.
+    in_vain: bool,
     hurry: bool,
     stop: bool,
 }
@@ -64,6 +66,15 @@ type Shared = Arc<(Mutex<State>, Condvar)>;
 
 fn lock(shared: &Shared) -> MutexGuard<'_, State> {
     shared.0.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes what a preflight refuses: reading and sending stop until it is mended.
+fn heed(shared: &Shared, preflight: &Preflight) {
+    let refused = refusal(preflight);
+    if let Some(refused) = &refused {
+        tracing::error!("{refused}");
+    }
+    lock(shared).refused = refused;
 }
 
 /// The thread's other half.
@@ -166,6 +177,11 @@ impl Watch {
         state.hurry = true;
     }
 
+    /// Somebody read the settings.
+    pub(crate) fn heed(&self, preflight: &Preflight) {
+        heed(&self.shared, preflight);
+    }
+
     /// What the settings' last reading refuses.
     pub(crate) fn check_settings(&self) -> LogResult<()> {
         match &lock(&self.shared).refused {
@@ -176,11 +192,12 @@ impl Watch {
 
     fn await_state(&self, done: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
         let state = lock(&self.shared);
-        let waited = self
-            .shared
-            .1
-            .wait_timeout_while(state, ANSWER_WAIT, |state| !done(state));
-        waited.map_or_else(|poisoned| poisoned.into_inner().0, |(state, _)| state)
+        let (_, changed) = &*self.shared;
+        let waited =
+            changed.wait_timeout_while(state, ANSWER_WAIT, |state| !done(state) && !state.in_vain);
+        let mut state = waited.map_or_else(|poisoned| poisoned.into_inner().0, |(state, _)| state);
+        state.in_vain = !done(&state);
+        state
     }
 
     /// What was listed, unless it is too old to say anything or the settings are refused.
@@ -229,6 +246,7 @@ impl Watcher {
             });
             let mut state = lock(&self.shared);
             state.problem = looked.err().map(|error| error.to_string());
+            state.in_vain &= state.problem.is_some();
             drop(state);
             self.shared.1.notify_all();
             self.inspect_if_due();
@@ -361,10 +379,6 @@ impl Watcher {
             return;
         };
         self.inspected = Some(Instant::now());
-        let mut state = lock(&self.shared);
-        state.refused = refusal(&preflight);
-        if let Some(refused) = &state.refused {
-            tracing::error!("{refused}");
-        }
+        heed(&self.shared, &preflight);
     }
 }

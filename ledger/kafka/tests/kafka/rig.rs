@@ -29,7 +29,7 @@ pub(crate) const COIN: u32 = 1;
 /// The broker of the tests that harm nobody's.
 pub(crate) fn shared() -> MutexGuard<'static, Cluster> {
     static SHARED: OnceLock<Mutex<Cluster>> = OnceLock::new();
-    let cluster = SHARED.get_or_init(|| Mutex::new(Cluster::start(1)));
+    let cluster = SHARED.get_or_init(|| Mutex::new(Cluster::start_secured()));
     cluster.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

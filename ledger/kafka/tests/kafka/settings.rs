@@ -8,9 +8,10 @@ use orebook_kafka::{ConfigError, Finding, KafkaConfig, KafkaLog, OpenError, Topi
 use orebook_ledger::log::{Log, LogError};
 use orebook_schema::frame::IncarnationOpened;
 use orebook_schema::{Hash, LedgerId};
+use orebook_tests::kafka::{PASSWORD, USER};
 use rdkafka::admin::{AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 
-use crate::rig::{COIN, admin, now_ms, shared_addresses, wait_for, wait_until};
+use crate::rig::{COIN, admin, now_ms, shared, shared_addresses, wait_for, wait_until};
 
 /// A topic as it should be, for one broker.
 const SAFE: [(&str, &str); 6] = [
@@ -21,6 +22,15 @@ const SAFE: [(&str, &str); 6] = [
     ("unclean.leader.election.enable", "false"),
     ("compression.type", "producer"),
 ];
+
+fn opening(ledger: LedgerId) -> IncarnationOpened {
+    IncarnationOpened {
+        ledger,
+        incarnation: 0,
+        next_position: 1,
+        root: Hash::ZERO,
+    }
+}
 
 fn names(findings: &[Finding]) -> Vec<&'static str> {
     findings.iter().map(|finding| finding.setting).collect()
@@ -116,13 +126,7 @@ fn a_refused_cluster_opens_no_incarnation() {
     };
     let ledger = LedgerId([0x53; 16]);
     let mut log = KafkaLog::open(&config, COIN, ledger).expect("a log");
-    let opened = IncarnationOpened {
-        ledger,
-        incarnation: 0,
-        next_position: 1,
-        root: Hash::ZERO,
-    };
-    let said = log.open_incarnation(now_ms(), &opened);
+    let said = log.open_incarnation(now_ms(), &opening(ledger));
     let Err(LogError::Unavailable(what)) = said else {
         panic!("{said:?}");
     };
@@ -138,12 +142,7 @@ fn a_log_whose_append_time_is_switched_off_stops_with_the_setting_s_name() {
     let ledger = LedgerId([0x54; 16]);
     let config = KafkaConfig::development(addresses.clone());
     let mut log = KafkaLog::open(&config, COIN, ledger).expect("a log");
-    let opened = IncarnationOpened {
-        ledger,
-        incarnation: 0,
-        next_position: 1,
-        root: Hash::ZERO,
-    };
+    let opened = opening(ledger);
     wait_until("it opens", || log.open_incarnation(now_ms(), &opened).ok());
     let topic = Topics::new("orebook", COIN, ledger).incarnation(0);
     let mut altered = AlterConfig::new(ResourceSpecifier::Topic(&topic));
@@ -157,12 +156,6 @@ fn a_log_whose_append_time_is_switched_off_stops_with_the_setting_s_name() {
     }
     let done = wait_for(admin(&addresses).alter_configs([&altered], &AdminOptions::new()));
     assert!(done.expect("answered")[0].is_ok());
-    let preflight = wait_until("the setting is seen", || {
-        log.preflight()
-            .ok()
-            .filter(|preflight| !preflight.refused.is_empty())
-    });
-    assert_eq!(names(&preflight.refused), ["message.timestamp.type"]);
     log.send(0, now_ms(), b"x").expect("room");
     let what = wait_until("the reader stops", || match log.read(0, 1, 1) {
         Err(LogError::Unavailable(what)) if what.contains("LogAppendTime") => Some(what),
@@ -173,6 +166,16 @@ fn a_log_whose_append_time_is_switched_off_stops_with_the_setting_s_name() {
         Err(_) => None,
     });
     assert!(what.contains("message.timestamp.type"), "{what}");
+    // Nobody asks for a preflight here: it is done in the background.
+    let what = wait_until("the sender stops", || match log.send(0, now_ms(), b"y") {
+        Err(LogError::Unavailable(what)) => Some(what),
+        _ => None,
+    });
+    assert!(
+        what.contains("message.timestamp.type is CreateTime"),
+        "{what}"
+    );
+    assert!(matches!(log.newest(), Err(LogError::Unavailable(_))));
 }
 
 /// An address at which nobody answers.
@@ -206,6 +209,50 @@ fn without_brokers_a_log_opens_and_says_so_and_its_queue_is_bounded() {
         log.send(0, now_ms(), &large),
         Err(LogError::Unavailable(_))
     ));
+}
+
+#[test]
+fn over_tls_with_a_password_a_log_works_and_with_another_it_does_not() {
+    let (address, certificate) = {
+        let cluster = shared();
+        let (address, certificate) = cluster.secured();
+        (address, certificate.to_owned())
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = |name: &str, password: &str| {
+        let path = folder.path().join(name);
+        let text = format!(
+            "security.protocol = SASL_SSL\nssl.ca.location = {}\nsasl.mechanism = PLAIN\nsasl.username = {USER}\n\
+             sasl.password = {password}\n",
+            certificate.display()
+        );
+        fs::write(&path, text).expect("written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("set");
+        KafkaConfig {
+            security_file: Some(path),
+            ..KafkaConfig::development(vec![address.clone()])
+        }
+    };
+    let ledger = LedgerId([0x57; 16]);
+    let mut log = KafkaLog::open(&config("right", PASSWORD), COIN, ledger).expect("a log");
+    let opened = opening(ledger);
+    // The certificate names the address: who it is, is checked.
+    log.open_incarnation(now_ms(), &opened).expect("opens");
+    let first = wait_until("the opening", || log.read(0, 0, 1).ok());
+    assert_eq!(first[0].bytes, opened.to_bytes());
+
+    let wrong = "not-the-password";
+    let mut log = KafkaLog::open(&config("wrong", wrong), COIN, ledger).expect("a log");
+    for said in [
+        log.newest().map(drop),
+        log.read(0, 0, 1).map(drop),
+        log.open_incarnation(now_ms(), &opened),
+    ] {
+        let Err(LogError::Unavailable(what)) = said else {
+            panic!("{said:?}");
+        };
+        assert!(!what.contains(wrong), "{what}");
+    }
 }
 
 #[test]
