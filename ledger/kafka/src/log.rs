@@ -12,7 +12,7 @@ use rdkafka::error::KafkaError;
 
 use crate::client::Ear;
 use crate::config::{ConfigError, KafkaConfig, RECORD_BYTES_MAX, Security};
-use crate::preflight::{Inspector, Preflight};
+use crate::preflight::{Inspector, Preflight, refusal};
 use crate::sender::Sender;
 use crate::tail::Tail;
 use crate::topics::Topics;
@@ -120,15 +120,14 @@ impl KafkaLog {
         self.tail().wait(&self.hub.watch, longest);
     }
 
-    /// Reads the brokers' and topics' settings now; takes up to half a minute. The same is done every ten seconds in the
-    /// background. A setting that is refused stops reading and sending until it is mended.
+    /// Reads the brokers' and topics' settings now, up to half a minute long: before a role begins to use the log. A topic's
+    /// settings are read again every ten seconds in the background; if one is refused, reading and sending stop until it is
+    /// mended.
     ///
     /// # Errors
     /// [`LogError::Unavailable`] if no broker answers.
     pub fn preflight(&self) -> LogResult<Preflight> {
-        let preflight = self.hub.inspector.inspect()?;
-        self.hub.watch.heed(&preflight);
-        Ok(preflight)
+        self.hub.inspector.inspect()
     }
 
     /// Deletes records of the newest incarnation that stand below `below`, were appended more than the configured days
@@ -251,8 +250,9 @@ impl Log for KafkaLog {
     fn open_incarnation(&mut self, _now: u64, opened: &IncarnationOpened) -> LogResult<()> {
         let hub = &self.hub;
         let inspector = &hub.inspector;
-        self.preflight()?;
-        hub.watch.check_settings()?;
+        if let Some(refused) = refusal(&inspector.inspect()?) {
+            return Err(LogError::Unavailable(refused));
+        }
         let topic = hub.topics.incarnation(opened.incarnation);
         // Creating the topic is the compare and set: who made it opens the incarnation.
         if !trim::create_topic(&inspector.admin, &inspector.config, &topic)? {

@@ -69,6 +69,22 @@ pub(crate) fn refusal(preflight: &Preflight) -> Option<String> {
     (!found.is_empty()).then(|| format!("Kafka's settings are refused: {}", found.join(" | ")))
 }
 
+fn unavailable(error: &KafkaError) -> LogError {
+    LogError::Unavailable(error.to_string())
+}
+
+/// Settings that we may not read.
+fn unreadable(place: String) -> Finding {
+    Finding {
+        setting: "settings",
+        place,
+        found: UNREADABLE.to_owned(),
+        wanted: "they must be known before they are trusted",
+        fix: "allow DescribeConfigs to this user".to_owned(),
+        for_development: false,
+    }
+}
+
 /// Reads settings.
 pub(crate) struct Inspector {
     pub(crate) admin: AdminClient<Ear>,
@@ -77,71 +93,74 @@ pub(crate) struct Inspector {
 }
 
 impl Inspector {
-    /// Reads the settings of the first broker, the newest incarnation's topic and the opening records' topic.
+    /// Reads everything: the cluster, the first broker, and the topics.
     ///
     /// # Errors
     /// [`LogError::Unavailable`] if no broker answers.
     pub(crate) fn inspect(&self) -> LogResult<Preflight> {
-        let unavailable = |error: KafkaError| LogError::Unavailable(error.to_string());
-        let metadata = self
-            .admin
-            .inner()
-            .fetch_metadata(None, PATIENCE)
-            .map_err(unavailable)?;
+        let metadata = self.metadata()?;
         let mut findings = Vec::new();
         self.judge_cluster(&metadata, &mut findings);
-        let openings = self.topics.openings();
-        let newest = metadata
-            .topics()
-            .iter()
-            .filter_map(|topic| Some((self.topics.number(topic.name())?, topic)))
-            .max_by_key(|(number, _)| *number);
-        let kept = metadata
-            .topics()
-            .iter()
-            .find(|topic| topic.name() == openings);
-        let topics: Vec<&MetadataTopic> = newest
-            .map(|(_, topic)| topic)
-            .into_iter()
-            .chain(kept)
-            .collect();
-        let broker = metadata.brokers().first().map(|broker| broker.id());
-        let mut asked: Vec<ResourceSpecifier<'_>> = topics
-            .iter()
-            .map(|topic| ResourceSpecifier::Topic(topic.name()))
-            .collect();
-        asked.extend(broker.map(ResourceSpecifier::Broker));
-        let options = AdminOptions::new().request_timeout(Some(PATIENCE));
-        for (specifier, topic) in asked.iter().zip(topics.iter().map(Some).chain([None])) {
-            // One by one: brokers answer for themselves only.
-            let answered = wait_for(self.admin.describe_configs([specifier], &options));
-            let answer = answered.map_err(unavailable)?.into_iter().next();
-            let place = match specifier {
-                ResourceSpecifier::Topic(name) => format!("topic {name}"),
-                ResourceSpecifier::Broker(id) => format!("broker {id}"),
-                ResourceSpecifier::Group(name) => format!("group {name}"),
-            };
-            match (answer, topic) {
-                (Some(Ok(settings)), Some(topic)) => {
-                    judge_topic(&place, topic, &settings, &mut findings);
-                }
-                (Some(Ok(settings)), None) => judge_broker(&place, &settings, &mut findings),
-                (Some(Err(_)) | None, _) => findings.push(Finding {
-                    setting: "settings",
-                    place,
-                    found: UNREADABLE.to_owned(),
-                    wanted: "they must be known before they are trusted",
-                    fix: "allow DescribeConfigs to this user".to_owned(),
-                    for_development: false,
-                }),
+        self.judge_topics(&metadata, &mut findings)?;
+        if let Some(broker) = metadata.brokers().first() {
+            let place = format!("broker {}", broker.id());
+            match self.settings(&ResourceSpecifier::Broker(broker.id()))? {
+                Some(settings) => judge_broker(&place, &settings, &mut findings),
+                None => findings.push(unreadable(place)),
             }
         }
+        Ok(self.sort(findings))
+    }
+
+    /// Reads the topics' settings only: what may go wrong while a log is used. A broker that is away is no reason to stop.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] if no broker answers.
+    pub(crate) fn inspect_topics(&self) -> LogResult<Preflight> {
+        let mut findings = Vec::new();
+        self.judge_topics(&self.metadata()?, &mut findings)?;
+        Ok(self.sort(findings))
+    }
+
+    fn metadata(&self) -> LogResult<Metadata> {
+        let metadata = self.admin.inner().fetch_metadata(None, PATIENCE);
+        metadata.map_err(|error| unavailable(&error))
+    }
+
+    /// What a topic or broker is set to; none if we may not know.
+    fn settings(&self, of: &ResourceSpecifier<'_>) -> LogResult<Option<ConfigResource>> {
+        let options = AdminOptions::new().request_timeout(Some(PATIENCE));
+        let answered = wait_for(self.admin.describe_configs([of], &options));
+        let answer = answered.map_err(|error| unavailable(&error))?.pop();
+        Ok(answer.and_then(Result::ok))
+    }
+
+    fn sort(&self, findings: Vec<Finding>) -> Preflight {
         let pass = |finding: &Finding| finding.for_development && self.config.i_know;
         let (let_through, refused) = findings.into_iter().partition(pass);
-        Ok(Preflight {
+        Preflight {
             refused,
             let_through,
-        })
+        }
+    }
+
+    /// The newest incarnation's topic, and that of the opening records.
+    fn judge_topics(&self, metadata: &Metadata, findings: &mut Vec<Finding>) -> LogResult<()> {
+        let openings = self.topics.openings();
+        let topics = metadata.topics().iter();
+        let newest = topics
+            .clone()
+            .filter_map(|topic| Some((self.topics.number(topic.name())?, topic)))
+            .max_by_key(|(number, _)| *number);
+        let kept = topics.clone().find(|topic| topic.name() == openings);
+        for topic in newest.map(|(_, topic)| topic).into_iter().chain(kept) {
+            let place = format!("topic {}", topic.name());
+            match self.settings(&ResourceSpecifier::Topic(topic.name()))? {
+                Some(settings) => judge_topic(&place, topic, &settings, findings),
+                None => findings.push(unreadable(place)),
+            }
+        }
+        Ok(())
     }
 
     fn judge_cluster(&self, metadata: &Metadata, findings: &mut Vec<Finding>) {

@@ -13,7 +13,7 @@ use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 
 use crate::client::{Ear, PARTITION};
 use crate::config;
-use crate::preflight::{Inspector, Preflight, refusal};
+use crate::preflight::{Inspector, refusal};
 use crate::tail::{ANSWER_WAIT, append_time};
 use crate::topics::Topics;
 
@@ -66,15 +66,6 @@ type Shared = Arc<(Mutex<State>, Condvar)>;
 
 fn lock(shared: &Shared) -> MutexGuard<'_, State> {
     shared.0.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Takes what a preflight refuses: reading and sending stop until it is mended.
-fn heed(shared: &Shared, preflight: &Preflight) {
-    let refused = refusal(preflight);
-    if let Some(refused) = &refused {
-        tracing::error!("{refused}");
-    }
-    lock(shared).refused = refused;
 }
 
 /// The thread's other half.
@@ -175,11 +166,6 @@ impl Watch {
         }
         state.newest = state.newest.max(Some(incarnation));
         state.hurry = true;
-    }
-
-    /// Somebody read the settings.
-    pub(crate) fn heed(&self, preflight: &Preflight) {
-        heed(&self.shared, preflight);
     }
 
     /// What the settings' last reading refuses.
@@ -375,10 +361,14 @@ impl Watcher {
             return;
         }
         // Brokers that do not answer refuse nothing; the listing says that they do not.
-        let Ok(preflight) = self.inspector.inspect() else {
+        let Ok(preflight) = self.inspector.inspect_topics() else {
             return;
         };
         self.inspected = Some(Instant::now());
-        heed(&self.shared, &preflight);
+        let refused = refusal(&preflight);
+        if let Some(refused) = &refused {
+            tracing::error!("{refused}");
+        }
+        lock(&self.shared).refused = refused;
     }
 }

@@ -1,6 +1,7 @@
 //! Brokers killed, frozen, and restarted with a damaged disk.
 
 use std::fs::{self, OpenOptions};
+use std::time::Duration;
 
 use orebook_kafka::KafkaConfig;
 use orebook_ledger::log::Log;
@@ -9,7 +10,10 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use crate::equal::records_of;
-use crate::rig::{PATIENCE, Rig, wait_until};
+use crate::rig::{Rig, wait_until};
+
+/// Longest that a broker may take for an answer; it is asked again.
+const QUESTION: Duration = Duration::from_secs(3);
 
 /// Serves until some records are on their way and not acknowledged.
 fn in_mid_publishing(rig: &mut Rig) {
@@ -70,16 +74,21 @@ fn one_broker_killed_frozen_and_cut_loses_nothing_and_counts_nothing_twice() {
     assert!(left.first() == held.first(), "and not all");
 }
 
-/// The broker that leads the topic's partition.
-fn leader(addresses: &[String], topic: &str) -> usize {
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", addresses.join(","));
-    let client: BaseConsumer = config.create().expect("a client");
-    wait_until("a leader", || {
-        let metadata = client.fetch_metadata(Some(topic), PATIENCE).ok()?;
+/// Asks brokers who leads a topic's partition.
+struct Leaders(BaseConsumer);
+
+impl Leaders {
+    fn ask(addresses: &[String]) -> Self {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", addresses.join(","));
+        Self(config.create().expect("a client"))
+    }
+
+    fn of(&self, topic: &str) -> Option<usize> {
+        let metadata = self.0.fetch_metadata(Some(topic), QUESTION).ok()?;
         let leader = metadata.topics().first()?.partitions().first()?.leader();
         usize::try_from(leader - 1).ok()
-    })
+    }
 }
 
 #[test]
@@ -99,12 +108,22 @@ fn a_leader_that_dies_and_one_that_freezes_are_followed_by_another() {
     assert_eq!(preflight.let_through, []);
 
     let before = rig.keeper.generation(0).expect("known");
+    let (addresses, topic) = (cluster.addresses(), rig.topic(0));
     in_mid_publishing(&mut rig);
-    let first = leader(&cluster.addresses(), &rig.topic(0));
+    let leaders = Leaders::ask(&addresses);
+    let first = wait_until("a leader", || leaders.of(&topic));
     cluster.kill(first);
     rig.serve(120);
     rig.settle();
-    assert_ne!(leader(&cluster.addresses(), &rig.topic(0)), first);
+    let leads = |leader: usize| leader != first;
+    wait_until("another leads", || {
+        leaders.of(&topic).filter(|now| leads(*now))
+    });
+    // Enough to open nothing new, and no reason to stop.
+    let preflight = wait_until("a preflight", || rig.keeper.preflight().ok());
+    let refused: Vec<&str> = preflight.refused.iter().map(|one| one.setting).collect();
+    assert_eq!(refused, ["brokers"]);
+    assert_eq!(rig.keeper.newest(), Ok(Some(0)));
     wait_until("the reader hears of the new leader", || {
         let now = rig.keeper.generation(0).ok()?;
         (before < now).then_some(())
@@ -112,23 +131,18 @@ fn a_leader_that_dies_and_one_that_freezes_are_followed_by_another() {
     cluster.restart(first);
 
     in_mid_publishing(&mut rig);
-    let second = leader(&cluster.addresses(), &rig.topic(0));
+    let second = wait_until("a leader", || leaders.of(&topic));
     cluster.freeze(second);
     rig.serve(120);
+    // The frozen one would answer with what it knew.
+    let others: Vec<String> = (0..3)
+        .filter(|index| *index != second)
+        .map(|index| addresses[index].clone())
+        .collect();
+    let leaders = Leaders::ask(&others);
     wait_until("another leads", || {
         rig.turn(false);
-        let client: BaseConsumer = {
-            let addresses = cluster.addresses();
-            let others = (0..3).filter(|index| *index != second);
-            let others: Vec<&str> = others.map(|index| addresses[index].as_str()).collect();
-            let mut config = ClientConfig::new();
-            config.set("bootstrap.servers", others.join(","));
-            config.create().expect("a client")
-        };
-        let topic = rig.topic(0);
-        let metadata = client.fetch_metadata(Some(&topic), PATIENCE).ok()?;
-        let now = metadata.topics().first()?.partitions().first()?.leader() - 1;
-        (usize::try_from(now).is_ok_and(|now| now != second)).then_some(())
+        leaders.of(&topic).filter(|now| *now != second)
     });
     rig.settle();
     cluster.thaw(second);
