@@ -179,56 +179,50 @@ macro_rules! taken {
     }};
 }
 
+/// A word with its constant, where no word is scheduled any more.
+macro_rules! used {
+    ($w:ident, $k:ident, $at:literal $after1:literal $after9:literal $after14:literal) => {
+        plus($w[$at], $k[$at])
+    };
+}
+
+/// Sixteen rounds; what is done with each word, `taken` or `used`, is a macro.
+macro_rules! sixteen_rounds {
+    ($state:ident, $w:ident, $k:ident, $word:ident) => {
+        eight_rounds!(
+            $state,
+            $word!($w, $k, 0 1 9 14),
+            $word!($w, $k, 1 2 10 15),
+            $word!($w, $k, 2 3 11 0),
+            $word!($w, $k, 3 4 12 1),
+            $word!($w, $k, 4 5 13 2),
+            $word!($w, $k, 5 6 14 3),
+            $word!($w, $k, 6 7 15 4),
+            $word!($w, $k, 7 8 0 5)
+        );
+        eight_rounds!(
+            $state,
+            $word!($w, $k, 8 9 1 6),
+            $word!($w, $k, 9 10 2 7),
+            $word!($w, $k, 10 11 3 8),
+            $word!($w, $k, 11 12 4 9),
+            $word!($w, $k, 12 13 5 10),
+            $word!($w, $k, 13 14 6 11),
+            $word!($w, $k, 14 15 7 12),
+            $word!($w, $k, 15 0 8 13)
+        );
+    };
+}
+
 #[target_feature(enable = "avx512f")]
 fn compress<const N: usize>(state: &mut State<N>, block: &Block<N>) {
     let (mut s, mut w) = (*state, *block);
-    let [first, second, third, k] = &K;
-    for k in [first, second, third] {
-        eight_rounds!(
-            s,
-            taken!(w, k, 0 1 9 14),
-            taken!(w, k, 1 2 10 15),
-            taken!(w, k, 2 3 11 0),
-            taken!(w, k, 3 4 12 1),
-            taken!(w, k, 4 5 13 2),
-            taken!(w, k, 5 6 14 3),
-            taken!(w, k, 6 7 15 4),
-            taken!(w, k, 7 8 0 5)
-        );
-        eight_rounds!(
-            s,
-            taken!(w, k, 8 9 1 6),
-            taken!(w, k, 9 10 2 7),
-            taken!(w, k, 10 11 3 8),
-            taken!(w, k, 11 12 4 9),
-            taken!(w, k, 12 13 5 10),
-            taken!(w, k, 13 14 6 11),
-            taken!(w, k, 14 15 7 12),
-            taken!(w, k, 15 0 8 13)
-        );
-    }
-    eight_rounds!(
-        s,
-        plus(w[0], k[0]),
-        plus(w[1], k[1]),
-        plus(w[2], k[2]),
-        plus(w[3], k[3]),
-        plus(w[4], k[4]),
-        plus(w[5], k[5]),
-        plus(w[6], k[6]),
-        plus(w[7], k[7])
-    );
-    eight_rounds!(
-        s,
-        plus(w[8], k[8]),
-        plus(w[9], k[9]),
-        plus(w[10], k[10]),
-        plus(w[11], k[11]),
-        plus(w[12], k[12]),
-        plus(w[13], k[13]),
-        plus(w[14], k[14]),
-        plus(w[15], k[15])
-    );
+    // Written out: as a loop, words go through memory between its turns.
+    let [first, second, third, last] = &K;
+    sixteen_rounds!(s, w, first, taken);
+    sixteen_rounds!(s, w, second, taken);
+    sixteen_rounds!(s, w, third, taken);
+    sixteen_rounds!(s, w, last, used);
     for (word, new) in state.iter_mut().zip(s) {
         *word = add(*word, new);
     }

@@ -209,16 +209,19 @@ fn fours_transposed(a: __m512i, b: __m512i, c: __m512i, d: __m512i) -> [__m512i;
 /// The hash of each lane, as many as there is room for.
 #[target_feature(enable = "avx512f,avx512bw")]
 fn write_hashes<const N: usize>(state: &State<N>, hashes: &mut [Hash]) {
-    let mut columns = [[[0; 32]; LANES]; N];
-    for (n, columns) in columns.iter_mut().enumerate() {
+    for (n, hashes) in (0..N).zip(hashes.chunks_mut(LANES)) {
         let mut words = [_mm512_setzero_si512(); 8];
         for (place, word) in words.iter_mut().zip(state) {
             *place = word.0.get(n).copied().unwrap_or(*place);
         }
-        *columns = hashes_of(&words);
-    }
-    for (hash, bytes) in hashes.iter_mut().zip(columns.as_flattened()) {
-        hash.0 = *bytes;
+        let lanes = hashes_of(&words);
+        match hashes.first_chunk_mut::<LANES>() {
+            Some(all) => *all = lanes.map(Hash),
+            None => hashes
+                .iter_mut()
+                .zip(lanes)
+                .for_each(|(hash, bytes)| hash.0 = bytes),
+        }
     }
 }
 
