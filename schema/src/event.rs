@@ -10,8 +10,8 @@ use crate::units::{At, Hash};
 use crate::work::{
     BlockFound, BlockRecovered, BlockStatus, Difficulty, Job, Share, Worker, read_block_found,
     read_block_recovered, read_block_status, read_job, read_share, read_work, read_worker,
-    write_block_found, write_block_recovered, write_block_status, write_job, write_share,
-    write_worker,
+    share_at_once, write_block_found, write_block_recovered, write_block_status, write_job,
+    write_share, write_worker,
 };
 
 /// Bytes of an event's head: kind, version, length, dt.
@@ -502,19 +502,19 @@ impl<'a> RawEvent<'a> {
     /// canonical.
     #[inline]
     pub fn decode(&self) -> Decoded<Event> {
-        if self.kind == Kind::Share as u8 && self.version == 0 {
-            // Nearly all events are shares: no detour.
-            return Ok(Event::Share(self.decode_share()?));
+        // Nearly all events are shares: no detour.
+        match self.share() {
+            Some(share) => Ok(Event::Share(share)),
+            None => self.decode_any(),
         }
-        self.decode_any()
     }
 
-    #[inline]
-    fn decode_share(&self) -> Decoded<Share> {
-        let mut reader = Reader::new(self.fields(), Kind::Share.name());
-        let share = read_share(&mut reader)?;
-        reader.end()?;
-        Ok(share)
+    /// The share, if it is one; none for other kinds and for what [`RawEvent::decode`] refuses.
+    #[inline(always)]
+    #[must_use]
+    pub fn share(&self) -> Option<Share> {
+        let is_share = self.kind == Kind::Share as u8 && self.version == 0;
+        is_share.then(|| share_at_once(self.fields())).flatten()
     }
 
     fn decode_any(&self) -> Decoded<Event> {

@@ -26,6 +26,20 @@ impl Extranonce {
         })
     }
 
+    /// The same; four and eight bytes, which most rigs send, as one word: what is written by parts and read as a whole
+    /// waits for memory.
+    #[inline(always)]
+    fn at_once(bytes: &[u8]) -> Option<Self> {
+        if let Ok(four) = <[u8; 4]>::try_from(bytes) {
+            let bytes = u64::from(u32::from_le_bytes(four)).to_le_bytes();
+            return Some(Self { bytes, len: 4 });
+        }
+        match <[u8; 8]>::try_from(bytes) {
+            Ok(bytes) => Some(Self { bytes, len: 8 }),
+            Err(_) => Self::new(bytes),
+        }
+    }
+
     /// The bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
@@ -315,6 +329,32 @@ pub(crate) fn read_share(reader: &mut Reader<'_>) -> Decoded<Share> {
     })
 }
 
+/// Bytes of a share's fields before its extranonce2.
+const SHARE_FIXED_BYTES: usize = 30;
+
+/// What [`read_share`] gives for all fields of a share; none for what it refuses. The length is asked for once, and a
+/// caller's loop writes the fields where they belong.
+#[inline(always)]
+pub(crate) fn share_at_once(fields: &[u8]) -> Option<Share> {
+    let (fixed, extranonce2) = fields.split_first_chunk::<SHARE_FIXED_BYTES>()?;
+    let mut reader = Reader::new(fixed, "");
+    let (worker, job) = (reader.u32().ok()?, reader.u32().ok()?);
+    let work = Work::new(reader.u64().ok()?)?;
+    let flags = reader.u16().ok()?;
+    let share = Share {
+        worker,
+        job,
+        work,
+        block: flags & 1 != 0,
+        stale: flags & 2 != 0,
+        nonce: reader.u32().ok()?,
+        ntime: reader.u32().ok()?,
+        version: reader.u32().ok()?,
+        extranonce2: Extranonce::at_once(extranonce2)?,
+    };
+    (flags <= 3).then_some(share)
+}
+
 pub(crate) fn write_block_found(block: &BlockFound, out: &mut Vec<u8>) {
     out.put(&block.hash.0);
     out.put(&block.height.to_le_bytes());
@@ -390,4 +430,41 @@ pub(crate) fn read_block_recovered(reader: &mut Reader<'_>) -> Decoded<BlockReco
 
 fn read_extranonce(bytes: &[u8]) -> Decoded<Extranonce> {
     Extranonce::new(bytes).ok_or(DecodeError::Limit("extranonce"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{Strategy, any, prop_oneof};
+
+    use super::*;
+
+    /// Fields of shares: right ones, ones with a wrong work or flag, and of any length.
+    fn fields() -> impl Strategy<Value = Vec<u8>> {
+        let bytes = proptest::collection::vec(any::<u8>(), 0..48);
+        let work = prop_oneof![0..3u64, any::<u64>(), (Work::MAX - 1)..=(Work::MAX + 1)];
+        let flags = prop_oneof![0..5u16, any::<u16>()];
+        (bytes, work, flags).prop_map(|(mut bytes, work, flags)| {
+            if let Some(fixed) = bytes.first_chunk_mut::<SHARE_FIXED_BYTES>() {
+                fixed[8..16].copy_from_slice(&work.to_le_bytes());
+                fixed[16..18].copy_from_slice(&flags.to_le_bytes());
+            }
+            bytes
+        })
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config {
+            cases: 20_000,
+            failure_persistence: None,
+            rng_seed: proptest::test_runner::RngSeed::Fixed(7),
+            ..Default::default()
+        })]
+
+        #[test]
+        fn shares_read_at_once_equal_those_read_field_by_field(fields in fields()) {
+            let mut reader = Reader::new(&fields, "share");
+            let slow = read_share(&mut reader).ok().filter(|_| reader.rest().is_empty());
+            proptest::prop_assert_eq!(share_at_once(&fields), slow);
+        }
+    }
 }
