@@ -21,10 +21,9 @@ use crate::rows::{ENGINE_TABLES, StoreFault, put};
 use crate::store::{Pending, Store};
 
 pub use self::rows::{Cursor, Manifest, cursor, manifest};
-pub use self::source::{SharedReader, Source};
+pub use self::source::{Past, SharedReader, Source};
 
 use self::rows::{CursorRow, Meta};
-use self::source::Past;
 
 /// Frames taken from a source at once, up to 3 MiB: a shared reader is locked that long.
 const BATCH_FRAMES: usize = 32;
@@ -338,10 +337,7 @@ impl Engine {
         let Some(current) = &self.current else {
             return Ok(());
         };
-        let past = Past {
-            source,
-            below: current.position,
-        };
+        let past = Past::new(source, current.position);
         let frame = FinalFrame {
             position: current.position,
             ledger_time: self.state.ledger_time(),

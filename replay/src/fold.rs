@@ -3,7 +3,7 @@
 use orebook_ledger::admit::{Parsed, State};
 use orebook_ledger::authority::Authority;
 use orebook_ledger::credit::{self, Announced, JobTerms};
-use orebook_ledger::segment::StoredFrame;
+use orebook_ledger::segment::{StoredFrame, Summarised};
 use orebook_schema::event::{Moved, NO_NUMBER, RawEvent};
 use orebook_schema::names::Pot;
 use orebook_schema::summary::Summary;
@@ -105,11 +105,12 @@ pub trait Backwards {
     /// [`FoldStop::Missing`], [`FoldStop::Unreadable`].
     fn frame(&self, position: u64) -> Result<StoredFrame, FoldStop>;
 
-    /// Header and summary of a frame; cheaper than the frame where the source can do that.
+    /// What header and summary of a frame say, into `out`, whose memory is used again; cheaper than the frame where the
+    /// source can do that, and cheapest from position to position downwards.
     ///
     /// # Errors
-    /// As [`Backwards::frame`].
-    fn summary(&self, position: u64) -> Result<FrameSummary, FoldStop>;
+    /// As [`Backwards::frame`]; what `out` is then is nothing's.
+    fn summary(&self, position: u64, out: &mut FrameSummary) -> Result<(), FoldStop>;
 }
 
 /// A frame without its body.
@@ -127,23 +128,37 @@ pub struct FrameSummary {
     pub summary: Summary,
 }
 
+impl Default for FrameSummary {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl FrameSummary {
-    /// Of a stored frame.
+    /// Of nothing: to be read into.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            position: 0,
+            stream: StreamId([0; 16]),
+            epoch: 0,
+            kinds: 0,
+            summary: Summary { pots: Vec::new() },
+        }
+    }
+
+    /// Becomes that of a frame.
     ///
     /// # Errors
     /// [`FoldStop::Unreadable`] if the summary does not decode, which admission does not let happen.
-    pub fn of(stored: &StoredFrame) -> Result<Self, FoldStop> {
-        let header = stored.frame.header();
-        let summary = Summary::read(stored.frame.summary()).map_err(|error| {
-            FoldStop::Unreadable(format!("position {}: {error}", stored.position))
-        })?;
-        Ok(Self {
-            position: stored.position,
-            stream: header.stream,
-            epoch: header.epoch,
-            kinds: header.kinds,
-            summary,
-        })
+    pub fn read(&mut self, position: u64, found: Summarised<'_>) -> Result<(), FoldStop> {
+        let read = self.summary.read_again(found.summary);
+        read.map_err(|error| FoldStop::Unreadable(format!("position {position}: {error}")))?;
+        self.position = position;
+        self.stream = found.header.stream;
+        self.epoch = found.header.epoch;
+        self.kinds = found.header.kinds;
+        Ok(())
     }
 
     /// Whether the frame has an event of this kind.

@@ -1,11 +1,12 @@
 //! Where the engine's frames come from: segment files, or a reader that others share.
 
+use std::cell::RefCell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use orebook_ledger::admit::{AdmitError, History};
 use orebook_ledger::disk::Disk;
 use orebook_ledger::reader::Reader;
-use orebook_ledger::segment::{Record, SegmentStore, StoreError, StoredFrame};
+use orebook_ledger::segment::{Record, SegmentStore, StoreError, StoredFrame, Summaries};
 use orebook_schema::{Hash, StreamId};
 
 use crate::fold::{Backwards, FoldStop, FrameSummary};
@@ -30,6 +31,19 @@ pub trait Source: History {
     /// # Errors
     /// [`FoldStop::Unreadable`].
     fn frame(&self, position: u64) -> Result<Option<StoredFrame>, FoldStop>;
+
+    /// Reads header and summary of the frame of a position into `out`, and those of some before it where that is cheap;
+    /// whether it is here.
+    ///
+    /// # Errors
+    /// [`FoldStop::Unreadable`].
+    fn summaries(&self, position: u64, out: &mut Summaries) -> Result<bool, FoldStop> {
+        let stored = self.frame(position)?;
+        if let Some(stored) = &stored {
+            out.take(stored);
+        }
+        Ok(stored.is_some())
+    }
 }
 
 impl<D: Disk + Clone> Source for SegmentStore<D> {
@@ -54,6 +68,10 @@ impl<D: Disk + Clone> Source for SegmentStore<D> {
 
     fn frame(&self, position: u64) -> Result<Option<StoredFrame>, FoldStop> {
         self.read(position).map_err(unreadable)
+    }
+
+    fn summaries(&self, position: u64, out: &mut Summaries) -> Result<bool, FoldStop> {
+        Self::summaries(self, position, out).map_err(unreadable)
     }
 }
 
@@ -110,13 +128,32 @@ impl<D: Disk + Clone> Source for SharedReader<D> {
     fn frame(&self, position: u64) -> Result<Option<StoredFrame>, FoldStop> {
         self.lock().store().read(position).map_err(unreadable)
     }
+
+    fn summaries(&self, position: u64, out: &mut Summaries) -> Result<bool, FoldStop> {
+        let reader = self.lock();
+        reader.store().summaries(position, out).map_err(unreadable)
+    }
 }
 
-/// A source, as folds look back at it: nothing at or above `below`.
+/// A source, as a fold looks back at it: nothing at or above some position.
 #[derive(Debug)]
-pub(super) struct Past<'s, S> {
-    pub(super) source: &'s S,
-    pub(super) below: u64,
+pub struct Past<'s, S> {
+    source: &'s S,
+    below: u64,
+    /// Read ahead of a walk backwards.
+    summaries: RefCell<Summaries>,
+}
+
+impl<'s, S: Source> Past<'s, S> {
+    /// The frames below `below`, which is not above what is final in the source.
+    #[must_use]
+    pub const fn new(source: &'s S, below: u64) -> Self {
+        Self {
+            source,
+            below,
+            summaries: RefCell::new(Summaries::new()),
+        }
+    }
 }
 
 impl<S: Source> Backwards for Past<'_, S> {
@@ -126,7 +163,13 @@ impl<S: Source> Backwards for Past<'_, S> {
         stored.ok_or(FoldStop::Missing { position })
     }
 
-    fn summary(&self, position: u64) -> Result<FrameSummary, FoldStop> {
-        FrameSummary::of(&self.frame(position)?)
+    fn summary(&self, position: u64, out: &mut FrameSummary) -> Result<(), FoldStop> {
+        assert!(position < self.below, "a fold looks back, never ahead");
+        let mut read = self.summaries.borrow_mut();
+        if read.get(position).is_none() {
+            self.source.summaries(position, &mut read)?;
+        }
+        let found = read.get(position);
+        out.read(position, found.ok_or(FoldStop::Missing { position })?)
     }
 }

@@ -39,9 +39,11 @@ pub(super) fn weights(
     };
     walk.open(last.position, last.index)?;
     let mut position = last.position;
+    let mut frame = FrameSummary::new();
     while 0 < position && 0 < walk.left {
         position -= 1;
-        walk.step(position)?;
+        ledger.summary(position, &mut frame)?;
+        walk.step(&frame)?;
     }
     let weights = walk.accounts.into_iter();
     Ok(weights.filter(|(_, weight)| 0 < *weight).collect())
@@ -69,20 +71,20 @@ struct Walk<'w> {
 
 impl Walk<'_> {
     /// Takes a whole frame by its summary, or opens it.
-    fn step(&mut self, position: u64) -> Result<(), FoldStop> {
-        let frame = self.ledger.summary(position)?;
+    fn step(&mut self, frame: &FrameSummary) -> Result<(), FoldStop> {
+        let position = frame.position;
         if frame.has(Kind::Moved) && self.counted(position)?.is_some() {
             return self.open(position, u16::MAX);
         }
-        let pots = frame.summary.pots.iter();
-        let Some(pot) = pots.clone().find(|pot| pot.pot == self.pot) else {
+        let mut pots = frame.summary.pots.iter();
+        let Some(pot) = pots.find(|pot| pot.pot == self.pot) else {
             return Ok(());
         };
         let work: u128 = pot.rows.iter().map(|row| row.credit).sum();
         if self.left < work {
             return self.open(position, u16::MAX);
         }
-        self.take_rows(&frame, &pot.rows)?;
+        self.take_rows(frame, &pot.rows)?;
         self.left -= work;
         Ok(())
     }

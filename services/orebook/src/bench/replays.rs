@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use orebook_ledger::admit::Trust;
 use orebook_ledger::disk::real::RealDisk;
 use orebook_ledger::segment::{SegmentStore, verify_files};
-use orebook_replay::engine::{Engine, Source};
-use orebook_replay::fold::{Fold, FrameSummary};
+use orebook_replay::engine::{Engine, Past, Source};
+use orebook_replay::fold::{Backwards, Fold, FrameSummary};
 use orebook_replay::store::{MemoryStore, Store};
 use orebook_schema::{FRAME_EVENTS_MAX, Hash, Kind};
 
@@ -136,18 +136,16 @@ impl Book {
             .map_err(|fault| failed("the ledger", fault).found())
     }
 
-    /// What the PPLNS window does with frames that lie within it, with the summary's hash checked besides.
+    /// What the PPLNS window does with frames that lie within it, by the same call: no body is read, each header is checked
+    /// by the one after it, each summary by its header.
     fn sum_up(&self) -> Result<(), Failure> {
+        let past = Past::new(&self.store, self.final_size);
         let mut work = vec![0_u128; usize::try_from(WORKERS).unwrap_or(0)];
+        let mut frame = FrameSummary::new();
         for position in (0..self.final_size).rev() {
             let wrong = |what: &str| failed(&format!("position {position}"), what).found();
-            let stored = Source::frame(&self.store, position)
-                .map_err(|error| wrong(&error.to_string()))?
-                .ok_or_else(|| wrong("it is missing"))?;
-            if Hash::of(&[stored.frame.summary()]) != stored.frame.header().summary_hash {
-                return Err(wrong("the summary is not the header's"));
-            }
-            let frame = FrameSummary::of(&stored).map_err(|error| wrong(&error.to_string()))?;
+            past.summary(position, &mut frame)
+                .map_err(|error| wrong(&error.to_string()))?;
             let pot = frame.summary.pots.iter().find(|pot| pot.pot == POT);
             for row in pot.iter().flat_map(|pot| &pot.rows) {
                 let place = usize::try_from(row.worker).unwrap_or(usize::MAX);
@@ -213,7 +211,7 @@ pub(super) fn summaries(dir: &Path, runs: usize) -> Result<Vec<Point>, Failure> 
         let value = rate(book.shares, || book.sum_up())?;
         say(&format!("  {value} shares/s"));
         let mut extra = book.facts();
-        let regime = "\"one thread, files in the page cache, not pinned; frames are read whole\"";
+        let regime = "\"one thread, files in the page cache, not pinned; bodies are not read\"";
         extra.push(("regime", regime.to_owned()));
         Ok(Point {
             part: "rate",
