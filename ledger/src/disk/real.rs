@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use super::{Disk, DiskError, DiskFile, DiskResult};
 
-/// Bytes written at a time while zero-filling.
-const ZERO_PIECE_BYTES: u64 = 1 << 20;
+/// Bytes written at a time while zero-filling. The system caches a file in pieces as large as those it was written in, and ext4
+/// goes over every block of such a piece at each small write to it: with 1 MiB a commit cost 20 us more.
+const ZERO_PIECE_BYTES: u64 = 16 << 10;
 /// Mode of new files: the owner writes, the group (backup, auditors) reads.
 const FILE_MODE: u32 = 0o640;
 /// Mode of new folders.
