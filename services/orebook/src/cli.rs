@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use orebook::config::Preset;
 
 /// A mining pool that keeps its books.
 #[derive(Debug, Parser)]
@@ -57,20 +58,6 @@ pub(crate) enum Format {
     Text,
     /// One JSON object on stdout.
     Json,
-}
-
-/// Coins whose facts are known; everything can be said by hand too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Preset {
-    /// The development chain (sha256d).
-    Dev,
-    /// Bitcoin.
-    Bitcoin,
-    /// Litecoin (scrypt).
-    Litecoin,
-    /// Litecoin's regtest.
-    LitecoinRegtest,
 }
 
 #[derive(Debug, Args)]

@@ -5,14 +5,13 @@ mod reading;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use clap::ValueEnum;
 use orebook_schema::names::Pot as PotNumber;
 use orebook_schema::policy::{PPM, PotRules, Scheme as PotScheme};
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::cli::Preset;
-
-pub(crate) use self::reading::read;
+pub use self::reading::{ConfigFault, FILE_BYTES_MAX, ReadError, parse, read};
 
 /// Share difficulty of the default port: a slow processor finds one every second.
 const DIFFICULTY_DEFAULT: &str = "0.0001";
@@ -28,52 +27,73 @@ const POTS_MAX: usize = 16;
 /// Everything a process is told.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Config {
+pub struct Config {
     /// Folder of the pool; `--data` wins over it.
-    pub(crate) data: Option<PathBuf>,
-    pub(crate) pool: Pool,
-    pub(crate) node: Vec<Node>,
-    pub(crate) development: Development,
-    pub(crate) gateway: Vec<Gateway>,
-    pub(crate) http: Http,
-    pub(crate) spool: Spool,
-    pub(crate) settler: Settler,
+    pub data: Option<PathBuf>,
+    /// What the pool's own coinbases and its ledger say.
+    pub pool: Pool,
+    /// Chain nodes; the first is preferred. None: the development chain.
+    pub node: Vec<Node>,
+    /// The development chain, where no node is configured.
+    pub development: Development,
+    /// Gateways as written; see [`Config::gateways`].
+    pub gateway: Vec<Gateway>,
+    /// Pages and API.
+    pub http: Http,
+    /// Spools of gateways.
+    pub spool: Spool,
+    /// The settler.
+    pub settler: Settler,
 }
 
-/// What the pool's own coinbases say.
+/// Coins whose facts are known; everything can be said by hand too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preset {
+    /// The development chain (sha256d).
+    Dev,
+    /// Bitcoin.
+    Bitcoin,
+    /// Litecoin (scrypt).
+    Litecoin,
+    /// Litecoin's regtest.
+    LitecoinRegtest,
+}
+
+/// What the pool's own coinbases and its ledger say.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Pool {
+pub struct Pool {
     /// Coin of a ledger that `up` makes in a new folder.
-    pub(crate) coin: Option<Preset>,
+    pub coin: Option<Preset>,
     /// Address that coinbases pay; without one a development pool uses an address of its own.
-    pub(crate) payout_address: Option<String>,
+    pub payout_address: Option<String>,
     /// Text in the coinbase: how people see whose block it is.
-    pub(crate) text: String,
+    pub text: String,
     /// Pots of a ledger that `up` makes in a new folder.
-    pub(crate) pot: Vec<Pot>,
+    pub pot: Vec<Pot>,
 }
 
 /// Rules of a pot in the first policy of a ledger that `up` makes; later ones are the ledger's own matter.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Pot {
+pub struct Pot {
     /// Its number, which ports name.
-    pub(crate) pot: Spanned<u16>,
+    pub pot: Spanned<u16>,
     /// How it is paid.
-    pub(crate) scheme: Spanned<Scheme>,
+    pub scheme: Spanned<Scheme>,
     /// PPLNS window, parts per million of the network's work.
     #[serde(default = "window_ppm")]
-    pub(crate) window_ppm: Spanned<u64>,
+    pub window_ppm: Spanned<u64>,
     /// Pool fee, parts per million.
     #[serde(default = "fee_ppm")]
-    pub(crate) fee_ppm: Spanned<u32>,
+    pub fee_ppm: Spanned<u32>,
 }
 
 /// How a pot is paid (docs/rules.md, section 3).
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Scheme {
+pub enum Scheme {
     /// The last N work before a block.
     Pplns,
     /// The finder takes all.
@@ -88,7 +108,8 @@ pub(crate) enum Scheme {
 
 impl Scheme {
     /// As the ledger has it.
-    pub(crate) const fn in_ledger(self) -> PotScheme {
+    #[must_use]
+    pub const fn in_ledger(self) -> PotScheme {
         match self {
             Self::Pplns => PotScheme::Pplns,
             Self::Solo => PotScheme::Solo,
@@ -110,75 +131,75 @@ fn fee_ppm() -> Spanned<u32> {
 /// A chain node.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Node {
+pub struct Node {
     /// Name in logs and metrics.
-    pub(crate) name: String,
+    pub name: String,
     /// `host:port` of its RPC.
-    pub(crate) rpc: String,
+    pub rpc: String,
     /// File with one line `user:password`; the node's cookie file is one.
-    pub(crate) credentials_file: PathBuf,
+    pub credentials_file: PathBuf,
 }
 
 /// The development chain in the process, used where no node is configured.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Development {
+pub struct Development {
     /// Seconds between blocks that its difficulty aims at.
-    pub(crate) block_seconds: u32,
+    pub block_seconds: u32,
     /// Difficulty of its first blocks, decimal text.
-    pub(crate) difficulty: String,
+    pub difficulty: String,
     /// Blocks after which a coinbase may be spent.
-    pub(crate) maturity: u32,
+    pub maturity: u32,
     /// One block in so many is found by somebody else; 0 for none.
-    pub(crate) foreign_one_in: u32,
+    pub foreign_one_in: u32,
     /// One block in so many makes the chain reorganise by one; 0 for never.
-    pub(crate) orphan_one_in: u32,
+    pub orphan_one_in: u32,
     /// Rigs of the demonstration's own miner, `name.worker`; on this chain a name stands for an address.
-    pub(crate) miners: Vec<String>,
+    pub miners: Vec<String>,
     /// Hashes a second of each of these rigs.
-    pub(crate) miner_hashes_per_second: u64,
+    pub miner_hashes_per_second: u64,
 }
 
 /// A gateway.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Gateway {
+pub struct Gateway {
     /// Its ports.
-    pub(crate) port: Vec<Port>,
+    pub port: Vec<Port>,
     /// Shortest time between two commits of the spool, milliseconds.
-    pub(crate) commit_ms: u32,
+    pub commit_ms: u32,
     /// How long a share of the last parent's job is taken as stale, milliseconds.
-    pub(crate) stale_grace_ms: u32,
+    pub stale_grace_ms: u32,
 }
 
 /// A port of a gateway.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Port {
+pub struct Port {
     /// Address to listen on.
-    pub(crate) listen: SocketAddr,
+    pub listen: SocketAddr,
     /// Number of the pot that its shares go to.
     #[serde(default)]
-    pub(crate) pot: u16,
+    pub pot: u16,
     /// Fixed difficulty, decimal text.
-    pub(crate) difficulty: Option<String>,
+    pub difficulty: Option<String>,
     /// Or one that follows the rig's speed.
-    pub(crate) vardiff: Option<Vardiff>,
+    pub vardiff: Option<Vardiff>,
 }
 
 /// A difficulty that follows the rig's speed.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Vardiff {
+pub struct Vardiff {
     /// The first difficulty, decimal text.
-    pub(crate) start: String,
+    pub start: String,
     /// The lowest.
-    pub(crate) min: String,
+    pub min: String,
     /// The highest.
-    pub(crate) max: String,
+    pub max: String,
     /// Seconds between shares that it aims at.
     #[serde(default = "seconds_per_share")]
-    pub(crate) seconds_per_share: u32,
+    pub seconds_per_share: u32,
 }
 
 const fn seconds_per_share() -> u32 {
@@ -188,29 +209,29 @@ const fn seconds_per_share() -> u32 {
 /// Pages and API.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Http {
+pub struct Http {
     /// Address to listen on.
-    pub(crate) listen: SocketAddr,
+    pub listen: SocketAddr,
 }
 
 /// A gateway's spool.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Spool {
+pub struct Spool {
     /// Bytes of a file.
-    pub(crate) file_bytes: u64,
+    pub file_bytes: u64,
     /// Bytes of all files.
-    pub(crate) total_bytes: u64,
+    pub total_bytes: u64,
 }
 
 /// The settler.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Settler {
+pub struct Settler {
     /// Milliseconds between two looks at the chain.
-    pub(crate) poll_ms: u32,
+    pub poll_ms: u32,
     /// Milliseconds of ledger time before a coinbase without a share counts as recovered.
-    pub(crate) grace_ms: u64,
+    pub grace_ms: u64,
 }
 
 impl Default for Pool {
@@ -296,7 +317,8 @@ impl Default for Settler {
 
 impl Pool {
     /// Rules of the pots of a new ledger, by number.
-    pub(crate) fn rules(&self) -> Vec<PotRules> {
+    #[must_use]
+    pub fn rules(&self) -> Vec<PotRules> {
         let rules = self.pot.iter().map(|pot| PotRules {
             pot: PotNumber(*pot.pot.get_ref()),
             scheme: pot.scheme.get_ref().in_ledger(),
@@ -318,7 +340,8 @@ impl Pool {
 
 impl Config {
     /// Gateways, one by default.
-    pub(crate) fn gateways(&self) -> Vec<Gateway> {
+    #[must_use]
+    pub fn gateways(&self) -> Vec<Gateway> {
         if self.gateway.is_empty() {
             vec![Gateway::default()]
         } else {

@@ -16,8 +16,9 @@ use orebook_schema::units::unhex;
 use orebook_schema::{Hash, Key, Kind, LedgerId, Policy, Role};
 
 use crate::cat::Object;
-use crate::cli::{Format, InitArgs, Preset};
+use crate::cli::{Format, InitArgs};
 use crate::{Failure, keys, print};
+use orebook::config::Preset;
 
 /// Number of the PPLNS pot that `init` makes.
 const PPLNS_POT: Pot = Pot(0);

@@ -4,7 +4,6 @@
 mod bench;
 mod cat;
 mod cli;
-mod config;
 mod init;
 mod keys;
 mod lanes;

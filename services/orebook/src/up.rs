@@ -29,8 +29,8 @@ use self::place::Place;
 use self::roles::Roles;
 use crate::cat::Object;
 use crate::cli::{Format, UpArgs};
-use crate::config::{self, Config, Gateway};
 use crate::{Failure, print, say};
+use orebook::config::{self, Config, Gateway, ReadError};
 
 /// How long the ledger's first position may take to become final.
 const FIRST_FINAL: Duration = Duration::from_secs(30);
@@ -107,7 +107,7 @@ pub(crate) fn run(args: &UpArgs, stores: Stores) -> Result<(), Failure> {
 
 /// `orebook check`.
 pub(crate) fn check(path: &std::path::Path) -> Result<(), Failure> {
-    let config = config::read(path)?;
+    let config = config::read(path).map_err(failure)?;
     let gateways = config.gateways();
     let ports: Vec<String> = gateways
         .iter()
@@ -129,7 +129,7 @@ pub(crate) fn check(path: &std::path::Path) -> Result<(), Failure> {
 
 fn configuration(args: &UpArgs) -> Result<Config, Failure> {
     let mut config = match &args.config {
-        Some(path) => config::read(path)?,
+        Some(path) => config::read(path).map_err(failure)?,
         None => Config::default(),
     };
     if let Some(http) = args.http {
@@ -148,6 +148,14 @@ fn configuration(args: &UpArgs) -> Result<Config, Failure> {
         }
     }
     Ok(config)
+}
+
+fn failure(error: ReadError) -> Failure {
+    let failure = Failure::new(error.message);
+    match error.hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
 }
 
 fn fatal(ends: Sender<End>) -> Fatal {
@@ -311,8 +319,8 @@ mod tests {
     use orebook_schema::policy::Scheme;
 
     use super::*;
-    use crate::cli::Preset;
     use crate::init::{Wanted, quietly};
+    use orebook::config::Preset;
 
     /// `up` on a ledger that somebody's `init` began with these schemes.
     fn up_on(schemes: &[Scheme]) -> String {

@@ -1,5 +1,6 @@
 //! Reading the file: where a fault stands, and what was probably meant.
 
+use std::io::Read as _;
 use std::path::Path;
 
 use std::collections::BTreeSet;
@@ -8,53 +9,68 @@ use std::ops::Range;
 use orebook_replay::folds::money::unsettled;
 
 use super::{Config, POTS_MAX, PPM, Pool};
-use crate::Failure;
 
-/// Largest configuration file.
-const FILE_BYTES_MAX: u64 = 1 << 20;
+/// Largest configuration file, bytes.
+pub const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// Reads and checks a configuration file.
-pub(crate) fn read(path: &Path) -> Result<Config, Failure> {
+/// Why a file is no configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadError {
+    /// What is wrong, with the file's name and the place in it.
+    pub message: String,
+    /// What may help.
+    pub hint: Option<String>,
+}
+
+/// Reads and checks a configuration file of at most [`FILE_BYTES_MAX`] bytes.
+///
+/// # Errors
+/// If it cannot be read, is too large, is not UTF-8, or is no configuration.
+pub fn read(path: &Path) -> Result<Config, ReadError> {
     let shown = path.display();
-    let refused = |error: std::io::Error| {
-        Failure::new(format!("{shown}: {error}"))
-            .hint("give the file with --config, or leave it out for a development pool")
+    let refused = |error: std::io::Error| ReadError {
+        message: format!("{shown}: {error}"),
+        hint: Some(
+            "give the file with --config, or leave it out for a development pool".to_owned(),
+        ),
     };
-    let len = std::fs::metadata(path).map_err(refused)?.len();
-    if FILE_BYTES_MAX < len {
-        return Err(Failure::new(format!("{shown}: more than 1 MiB")));
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(refused)?;
+    // A file may grow while it is read, and a pipe has no length.
+    let mut limited = file.take(FILE_BYTES_MAX + 1);
+    limited.read_to_end(&mut bytes).map_err(refused)?;
+    let refused = |what: &str| ReadError {
+        message: format!("{shown}: {what}"),
+        hint: None,
+    };
+    if FILE_BYTES_MAX < bytes.len() as u64 {
+        return Err(refused("more than 1 MiB"));
     }
-    let text = std::fs::read_to_string(path).map_err(refused)?;
-    parse(&text).map_err(|fault| fault.shown(&shown.to_string()))
+    let text = String::from_utf8(bytes).map_err(|_| refused("not UTF-8"))?;
+    parse(&text).map_err(|fault| ReadError {
+        message: format!("{shown}:{}:{}: {}", fault.line, fault.column, fault.message),
+        hint: fault.hint,
+    })
 }
 
 /// A fault in the text.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct ConfigFault {
-    line: usize,
-    column: usize,
-    message: String,
-    hint: Option<String>,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigFault {
+    /// Its line, from 1.
+    pub line: usize,
+    /// Its column in characters, from 1; of a fault of the whole, line and column are 1.
+    pub column: usize,
+    /// What is wrong.
+    pub message: String,
+    /// What was probably meant.
+    pub hint: Option<String>,
 }
 
-impl ConfigFault {
-    fn shown(self, file: &str) -> Failure {
-        let Self {
-            line,
-            column,
-            message,
-            hint,
-        } = self;
-        let failure = Failure::new(format!("{file}:{line}:{column}: {message}"));
-        match hint {
-            Some(hint) => failure.hint(hint),
-            None => failure,
-        }
-    }
-}
-
-/// The configuration that a text says.
-pub(crate) fn parse(text: &str) -> Result<Config, ConfigFault> {
+/// The configuration that a text says. Never panics.
+///
+/// # Errors
+/// [`ConfigFault`]: the first thing that is wrong with it, and where.
+pub fn parse(text: &str) -> Result<Config, ConfigFault> {
     let config: Config = toml::from_str(text).map_err(|error| {
         let (line, column) = place(text, error.span().map_or(0, |span| span.start));
         let message = error.message().trim().to_owned();
@@ -204,45 +220,6 @@ mod tests {
         assert_eq!(config.http, defaults.http);
         assert_eq!(config.spool, defaults.spool);
         assert_eq!(config.settler, defaults.settler);
-    }
-
-    /// `corpus/config`: inputs whose names begin with what becomes of them.
-    #[test]
-    fn the_corpus_is_understood_or_refused_as_its_names_say() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/config");
-        let mut count = 0;
-        for file in std::fs::read_dir(folder).unwrap() {
-            let path = file.unwrap().path();
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
-            let parsed = parse(&text);
-            assert_eq!(
-                parsed.is_ok(),
-                name.starts_with("ok-"),
-                "{name}: {parsed:?}"
-            );
-            if let Err(fault) = parsed {
-                let lines = text.lines().count().max(1) + 1;
-                assert!((1..=lines).contains(&fault.line), "{name}: {fault:?}");
-                assert!(!fault.message.is_empty(), "{name}");
-            }
-            count += 1;
-        }
-        assert!(200 <= count, "{count} inputs");
-    }
-
-    #[test]
-    fn every_prefix_and_changed_byte_of_the_example_is_understood_or_refused() {
-        let text = include_str!("../../../../orebook.example.toml");
-        for (at, _) in text.char_indices() {
-            let (before, after) = text.split_at(at);
-            // Nothing but the absence of a panic is asked for here.
-            drop(parse(before));
-            for other in ["\"", "[", "=", "\n", "\u{0}", "9"] {
-                let rest = after.chars().skip(1).collect::<String>();
-                drop(parse(&format!("{before}{other}{rest}")));
-            }
-        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 
 use super::place::Place;
 use crate::Failure;
-use crate::config::{Config, Development};
+use orebook::config::{Config, Development};
 
 /// Whose coinbase pays where nothing is configured.
 const POOL_NAME: &str = "pool";
@@ -122,7 +122,7 @@ fn configured(config: &Config, network: Network) -> Vec<NodeConfig> {
         network,
         Network::Litecoin | Network::LitecoinTest | Network::LitecoinRegtest
     );
-    let one = |node: &crate::config::Node| NodeConfig {
+    let one = |node: &orebook::config::Node| NodeConfig {
         name: node.name.clone(),
         kind: NodeKind::Rpc(RpcConfig::new(
             node.rpc.clone(),

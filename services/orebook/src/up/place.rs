@@ -11,10 +11,10 @@ use orebook_schema::{Event, LedgerId};
 use tempfile::TempDir;
 
 use super::stop_at::StopAt;
-use crate::cli::Preset;
-use crate::config::Pool;
 use crate::init::{self, Wanted};
 use crate::{Failure, keys};
+use orebook::config::Pool;
+use orebook::config::Preset;
 
 /// The pool's folder, locked while this lives.
 #[derive(Debug)]

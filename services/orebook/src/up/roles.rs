@@ -30,7 +30,7 @@ use super::chain::Chain;
 use super::figures::Figures;
 use super::place::Place;
 use crate::Failure;
-use crate::config::{Config, Gateway as GatewayText, Port};
+use orebook::config::{Config, Gateway as GatewayText, Port};
 
 /// Retargets of a variable difficulty look at so many times the wanted time between shares.
 const RETARGET_SHARES: u32 = 12;
