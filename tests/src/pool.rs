@@ -45,7 +45,21 @@ impl Pool {
     /// If it does not.
     #[must_use]
     pub fn start(data: &Path, config: &Path) -> Self {
-        match Self::try_start(data, config, None) {
+        Self::started(Self::spawn("up", data, config, None))
+    }
+
+    /// Starts `orebook demo`, whose projections are in memory: no file is written but the ledger's, the spools' and the
+    /// development chain's.
+    ///
+    /// # Panics
+    /// If it does not serve.
+    #[must_use]
+    pub fn start_demo(data: &Path, config: &Path) -> Self {
+        Self::started(Self::spawn("demo", data, config, None))
+    }
+
+    fn started(start: Start) -> Self {
+        match start {
             Start::Serves(pool) => *pool,
             Start::Ended(said) => panic!("the pool does not start:\n{}", said.join("\n")),
         }
@@ -54,9 +68,13 @@ impl Pool {
     /// Starts it with a point at which it stops (`OREBOOK_STOP_AT`).
     #[must_use]
     pub fn try_start(data: &Path, config: &Path, stop_at: Option<&str>) -> Start {
+        Self::spawn("up", data, config, stop_at)
+    }
+
+    fn spawn(role: &str, data: &Path, config: &Path, stop_at: Option<&str>) -> Start {
         let mut command = Command::new(orebook_binary());
         command
-            .args(["up", "--format", "json", "--data"])
+            .args([role, "--format", "json", "--data"])
             .arg(data)
             .arg("--config")
             .arg(config)
@@ -129,6 +147,40 @@ impl Pool {
             assert!(started.elapsed() < DEADLINE, "it does not end");
             std::thread::park_timeout(LOOK);
         }
+    }
+
+    /// Sets how large a file of the process may be, bytes; none for no limit. Writes beyond it fail as on a disk without
+    /// room, and the process does not end of it.
+    ///
+    /// # Panics
+    /// If the system does not let us.
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        let limit = bytes.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
+        let set = Command::new("prlimit")
+            .arg("--pid")
+            .arg(self.child.id().to_string())
+            // The soft limit only: the hard one could not be raised again.
+            .arg(format!("--fsize={limit}:"))
+            .status()
+            .expect("prlimit runs");
+        assert!(set.success(), "a limit of {limit} is set");
+    }
+
+    /// A figure of `/metrics`, summed over its labels.
+    ///
+    /// # Panics
+    /// If there is none of that name.
+    #[must_use]
+    pub fn metric(&self, name: &str) -> f64 {
+        let (_, body) = self.get("/metrics").expect("it answers");
+        let of = |line: &str| {
+            let rest = line.strip_prefix(name)?;
+            let value = rest.strip_prefix(|next| next == '{' || next == ' ')?;
+            value.rsplit(' ').next()?.parse::<f64>().ok()
+        };
+        let values: Vec<f64> = body.lines().filter_map(of).collect();
+        assert!(!values.is_empty(), "no {name} among the metrics:\n{body}");
+        values.iter().sum()
     }
 
     /// Whether it stopped at its point.

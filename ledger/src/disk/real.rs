@@ -69,10 +69,14 @@ fn fatal(path: &str, operation: &'static str, cause: impl ToString) -> DiskError
     }
 }
 
+/// No room: on the disk, in the quota, or in what the system lets one file be (a limit of the process, which may be lifted
+/// while it runs; it must not end at SIGXFSZ then).
 fn is_full(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::FileTooLarge
     )
 }
 

@@ -38,6 +38,8 @@ const FIRST_FINAL: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(10);
 /// Sleep of a demonstration's rig between two looks, and before it comes again.
 const RIG_LOOK: Duration = Duration::from_millis(200);
+/// The signal at a write beyond the process's limit of a file, on Linux (SIGXFSZ): unheeded it ends the process.
+const FILE_TOO_LARGE: i32 = 25;
 /// Threads of the runtime that talks to nodes.
 const NODE_THREADS: usize = 2;
 
@@ -172,10 +174,15 @@ fn asked_to_end(runtime: &tokio::runtime::Handle, ends: Sender<End>) -> Result<(
     let failed = |error: std::io::Error| Failure::new(format!("signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    // The write fails, and who wrote knows what to do: a disk without room.
+    let mut too_large = signal(SignalKind::from_raw(FILE_TOO_LARGE)).map_err(failed)?;
     runtime.spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = too_large.recv() => {}
+            }
         }
         drop(ends.send(End::Asked));
     });

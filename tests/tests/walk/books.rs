@@ -21,8 +21,13 @@ const REST: Duration = Duration::from_millis(2_500);
 /// Waits until everything that was recorded is final and folded. Returns the digests at the newest digest point of each
 /// fold.
 pub(crate) fn settle(pool: &Pool) -> Digests {
+    digests_of(&rest(pool))
+}
+
+/// Waits until everything that was recorded is final. Returns what the ledger's page says then.
+pub(crate) fn rest(pool: &Pool) -> Value {
     let seen = Cell::new((0, Instant::now()));
-    let ledger = pool.wait_for("/api/v1/ledger", "the ledger comes to rest", |ledger| {
+    pool.wait_for("/api/v1/ledger", "the ledger comes to rest", |ledger| {
         let as_of = ledger["as_of"].as_u64().expect("a number");
         let (before, since) = seen.get();
         if before != as_of {
@@ -30,8 +35,7 @@ pub(crate) fn settle(pool: &Pool) -> Digests {
         }
         // What is left above it are heartbeats: they wait for a minute.
         before == as_of && REST <= since.elapsed()
-    });
-    digests_of(&ledger)
+    })
 }
 
 /// The same of a pool that goes on working.

@@ -270,7 +270,8 @@ impl Long {
     }
 }
 
-fn exactly_once(sent: &BTreeMap<Hash, bool>, held: &BTreeMap<Hash, Held>) {
+/// What was answered `true` is held once, what was refused at most once, and nothing else is.
+pub(crate) fn exactly_once(sent: &BTreeMap<Hash, bool>, held: &BTreeMap<Hash, Held>) {
     for (hash, accepted) in sent {
         let times = held.get(hash).map_or(0, |held| held.times);
         if *accepted {
