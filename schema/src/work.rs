@@ -329,9 +329,6 @@ pub(crate) fn read_share(reader: &mut Reader<'_>) -> Decoded<Share> {
     })
 }
 
-/// Bytes of a share's fields before its extranonce2.
-const SHARE_FIXED_BYTES: usize = 30;
-
 /// What [`read_share`] gives for all fields of a share; none for what it refuses. The length is asked for once, and a
 /// caller's loop writes the fields where they belong.
 #[inline(always)]
