@@ -1,8 +1,8 @@
 //! The archiver's thread.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use orebook_ledger::archiver::{ArchiveError, Archiver};
@@ -12,7 +12,7 @@ use orebook_ledger::reader::ReadError;
 use orebook_ledger::spool::SpoolError;
 
 use crate::clock::{new_stream, now_ms};
-use crate::shared_log::{LogReader, SharedLog};
+use crate::shared_log::{LogReader, WaitLog};
 use crate::thread::{Fatal, Running};
 
 /// Records taken in one turn.
@@ -35,6 +35,17 @@ pub struct ArchiveStatus {
     pub signed_at: AtomicU64,
     /// Turns that ended in an error that may pass.
     pub errors: AtomicU64,
+    /// What the log may forget as far as this archiver is concerned: what stands before is final, in synced segments.
+    pub forgettable: Mutex<Option<Forgettable>>,
+}
+
+/// A place in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forgettable {
+    /// Incarnation.
+    pub incarnation: u32,
+    /// First offset that is still needed.
+    pub below: u64,
 }
 
 /// Whether a reader's error passes by itself or with room on the disk.
@@ -67,14 +78,15 @@ fn archive_passes(error: &ArchiveError) -> bool {
     }
 }
 
-/// Runs an archiver on a thread of its own until it is stopped, or `fatal` is called and it ends.
+/// Runs an archiver on a thread of its own until it is stopped, or `fatal` is called and it ends. `reader` tells the embedded
+/// log what may be forgotten; another log needs none.
 ///
 /// # Errors
 /// If the system has no thread left.
 pub fn start_archiver(
     mut archiver: Archiver<RealDisk>,
-    mut log: SharedLog,
-    reader: LogReader,
+    mut log: impl WaitLog,
+    reader: Option<LogReader>,
     fatal: Fatal,
 ) -> io::Result<(Running, Arc<ArchiveStatus>)> {
     let status = Arc::new(ArchiveStatus::default());
@@ -82,7 +94,7 @@ pub fn start_archiver(
     let running = Running::start("archiver", move |stop: &AtomicBool| {
         let mut seen = 0;
         while !stop.load(Ordering::Acquire) {
-            let longest = match turn(&mut archiver, &mut log, &reader, &shown) {
+            let longest = match turn(&mut archiver, &mut log, reader.as_ref(), &shown) {
                 Ok(read) if read == RECORDS_MAX => Duration::ZERO,
                 Ok(_) => TURN,
                 Err(error) if archive_passes(&error) => {
@@ -104,15 +116,21 @@ pub fn start_archiver(
 
 fn turn(
     archiver: &mut Archiver<RealDisk>,
-    log: &mut SharedLog,
-    reader: &LogReader,
+    log: &mut impl WaitLog,
+    reader: Option<&LogReader>,
     shown: &ArchiveStatus,
 ) -> Result<usize, ArchiveError> {
     let now = now_ms();
     let read = archiver.tick(log, now, RECORDS_MAX, new_stream())?;
     let ledger = archiver.reader();
+    let below = ledger.forgettable_offset();
     if let Some(incarnation) = ledger.incarnation() {
-        reader.taken(incarnation, ledger.forgettable_offset());
+        if let Some(reader) = reader {
+            reader.taken(incarnation, below);
+        }
+        let forgettable = shown.forgettable.lock();
+        *forgettable.unwrap_or_else(PoisonError::into_inner) =
+            Some(Forgettable { incarnation, below });
     }
     shown.head.store(ledger.head().size(), Ordering::Relaxed);
     shown

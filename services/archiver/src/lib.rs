@@ -1,14 +1,18 @@
 //! The threads around the ledger: the archiver that keeps and signs, the mirror that follows for everybody else in the
-//! process, and the embedded log between them. Nothing is decided here: `ledger` does that.
+//! process, and the embedded log between them where no Kafka is. Nothing is decided here: `ledger` does that.
 
 mod archive;
 mod clock;
 mod mirror;
+mod peer;
+mod segments;
 mod shared_log;
 mod thread;
 
-pub use self::archive::{ArchiveStatus, start_archiver};
+pub use self::archive::{ArchiveStatus, Forgettable, start_archiver};
 pub use self::clock::{new_stream, now_ms};
 pub use self::mirror::{Mirror, Source, genesis_into, lock, start_mirror};
-pub use self::shared_log::{LogReader, SharedLog};
+pub use self::peer::FetchError;
+pub use self::segments::{PIECE_BYTES_MAX, segments_router};
+pub use self::shared_log::{LogReader, SharedLog, WaitLog};
 pub use self::thread::{Fatal, Running};

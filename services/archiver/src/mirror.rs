@@ -1,8 +1,7 @@
 //! The mirror: one reader for everybody in the process who must know what is admitted and final.
 
-use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,10 +10,12 @@ use orebook_ledger::admit::State;
 use orebook_ledger::disk::real::RealDisk;
 use orebook_ledger::reader::{ReadError, Reader};
 use orebook_ledger::segment::{Record, SegmentStore, StoreError, StoredFrame};
-use orebook_schema::LedgerId;
+use orebook_schema::{Hash, LedgerId};
+use tokio::runtime::Handle;
 
 use crate::archive::passes;
-use crate::shared_log::{LogReader, SharedLog};
+use crate::peer::{FetchError, Peer};
+use crate::shared_log::{LogReader, WaitLog};
 use crate::thread::{Fatal, Running};
 
 /// Records taken while the lock is held once.
@@ -32,26 +33,104 @@ pub fn lock(mirror: &Mirror) -> MutexGuard<'_, Reader<RealDisk>> {
     mirror.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Where missing positions come from: an archiver's segment files on this machine.
+/// Where positions come from that the log does not have (any more).
 #[derive(Clone, Debug)]
-pub struct Source {
-    /// Folder that holds `segments`.
-    pub dir: PathBuf,
-    /// The ledger.
-    pub ledger: LedgerId,
+pub enum Source {
+    /// An archiver's segment files on this machine.
+    Folder {
+        /// Folder that holds `segments`.
+        dir: PathBuf,
+        /// The ledger.
+        ledger: LedgerId,
+    },
+    /// Archivers and projectors that serve theirs ([`crate::segments_router`]), asked one after the other.
+    Peers {
+        /// `host:port` of each.
+        addresses: Vec<String>,
+        /// Folder whose `segments` are one's own: what is sealed there is not fetched.
+        own: PathBuf,
+        /// Folder for what is fetched; made if it does not exist, and removed afterwards.
+        into: PathBuf,
+        /// The ledger.
+        ledger: LedgerId,
+        /// A runtime with time and IO.
+        runtime: Handle,
+    },
+}
+
+/// Why a source gave nothing.
+#[derive(Debug, thiserror::Error)]
+enum SourceError {
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error("no peer is configured")]
+    Nobody,
 }
 
 impl Source {
-    fn open(&self, floor: u64) -> Result<SegmentStore<RealDisk>, StoreError> {
-        let disk = RealDisk::new(self.dir.clone());
-        SegmentStore::open_read_only(disk, "segments", self.ledger, floor).map(|(store, _)| store)
+    /// Gives the mirror the positions up to `to`, whose root is `root`.
+    fn fill(&self, mirror: &Mirror, (from, to): (u64, u64), root: Hash) -> Result<(), SourceError> {
+        match self {
+            Self::Folder { dir, ledger } => adopt(mirror, dir, *ledger, (from, to), root),
+            Self::Peers {
+                addresses,
+                own,
+                into: all,
+                ledger,
+                runtime,
+            } => {
+                let mut last = SourceError::Nobody;
+                for (number, address) in addresses.iter().enumerate() {
+                    // Each peer has a folder: what one says must not stand in for another.
+                    let dir = all.join(number.to_string());
+                    let peer = Peer::new(address);
+                    let (own, into) = (own.join(SEGMENTS), dir.join(SEGMENTS));
+                    let taken = match runtime.block_on(peer.fetch(&own, &into)) {
+                        Ok(()) => adopt(mirror, &dir, *ledger, (from, to), root),
+                        // What is whole of it is not asked for again.
+                        Err(error) => {
+                            tracing::warn!(%error, "a peer's segments cannot be fetched");
+                            last = error.into();
+                            continue;
+                        }
+                    };
+                    // Taken, the mirror has it; refused, nobody wants it.
+                    drop(std::fs::remove_dir_all(&dir));
+                    match taken {
+                        Ok(()) => {
+                            drop(std::fs::remove_dir_all(all));
+                            return Ok(());
+                        }
+                        Err(error) => {
+                            tracing::warn!(%error, address, "a peer's segments are of no use");
+                            last = error;
+                        }
+                    }
+                }
+                Err(last)
+            }
+        }
     }
 }
 
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.dir.display())
-    }
+/// Name of the folder of segments in a ledger's folder.
+const SEGMENTS: &str = "segments";
+
+fn adopt(
+    mirror: &Mirror,
+    dir: &Path,
+    ledger: LedgerId,
+    (from, to): (u64, u64),
+    root: Hash,
+) -> Result<(), SourceError> {
+    let disk = RealDisk::new(dir.to_path_buf());
+    let (store, _) = SegmentStore::open_read_only(disk, SEGMENTS, ledger, to)?;
+    lock(mirror).adopt(store.records(from), to, root)?;
+    Ok(())
 }
 
 /// Gives a new reader the genesis: a ledger is named by it. Does nothing to a reader that has it.
@@ -75,25 +154,21 @@ pub fn genesis_into(reader: &mut Reader<RealDisk>, genesis: StoredFrame) -> Resu
 /// If the system has no thread left.
 pub fn start_mirror(
     mirror: Mirror,
-    log: SharedLog,
-    log_reader: LogReader,
+    log: impl WaitLog,
+    log_reader: Option<LogReader>,
     source: Source,
     fatal: Fatal,
 ) -> io::Result<Running> {
     Running::start("mirror", move |stop: &AtomicBool| {
         let mut seen = 0;
         while !stop.load(Ordering::Acquire) {
-            let longest = match turn(&mirror, &log, &log_reader) {
+            let longest = match turn(&mirror, &log, log_reader.as_ref()) {
                 Ok(read) if read == RECORDS_MAX => Duration::ZERO,
                 Ok(_) => TURN,
                 Err(ReadError::Unopened) => TURN,
                 Err(ReadError::Missing { from, to, root }) => {
-                    tracing::info!(from, to, %source, "the mirror fetches positions");
-                    let store = source.open(to);
-                    let adopted = store
-                        .map_err(ReadError::from)
-                        .and_then(|store| lock(&mirror).adopt(store.records(from), to, root));
-                    if let Err(error) = adopted {
+                    tracing::info!(from, to, "the mirror fetches positions");
+                    if let Err(error) = source.fill(&mirror, (from, to), root) {
                         tracing::warn!(%error, "the mirror cannot fetch yet");
                         std::thread::sleep(PAUSE);
                     }
@@ -111,12 +186,16 @@ pub fn start_mirror(
     })
 }
 
-fn turn(mirror: &Mirror, log: &SharedLog, log_reader: &LogReader) -> Result<usize, ReadError> {
+fn turn(
+    mirror: &Mirror,
+    log: &impl WaitLog,
+    log_reader: Option<&LogReader>,
+) -> Result<usize, ReadError> {
     let mut reader = lock(mirror);
     let read = reader.poll(log, RECORDS_MAX)?;
     let taken = (reader.incarnation(), reader.forgettable_offset());
     drop(reader);
-    if let (Some(incarnation), offset) = taken {
+    if let ((Some(incarnation), offset), Some(log_reader)) = (taken, log_reader) {
         log_reader.taken(incarnation, offset);
     }
     Ok(read)

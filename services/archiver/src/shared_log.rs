@@ -23,6 +23,18 @@ pub struct SharedLog {
     shared: Arc<(Mutex<Held>, Condvar)>,
 }
 
+/// A log whose threads sleep until it may have grown.
+pub trait WaitLog: Log + Send + 'static {
+    /// Waits until the log may have changed since `seen`, at most `longest`. Returns what to pass as `seen` the next time.
+    fn wait(&self, seen: u64, longest: Duration) -> u64;
+}
+
+impl WaitLog for SharedLog {
+    fn wait(&self, seen: u64, longest: Duration) -> u64 {
+        Self::wait(self, seen, longest)
+    }
+}
+
 /// One reader's word on what it has taken. While it exists, nothing is forgotten that it has not taken.
 #[derive(Debug)]
 pub struct LogReader {
