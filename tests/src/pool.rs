@@ -16,7 +16,7 @@ pub const DEADLINE: Duration = Duration::from_secs(60);
 /// Pause between two looks at a condition.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// `orebook up`, running.
+/// `orebook up`, or a role of it, running.
 #[derive(Debug)]
 pub struct Pool {
     child: Child,
@@ -45,7 +45,7 @@ impl Pool {
     /// If it does not.
     #[must_use]
     pub fn start(data: &Path, config: &Path) -> Self {
-        Self::started(Self::spawn("up", data, config, None))
+        Self::started(Self::try_start(data, config, None))
     }
 
     /// Starts `orebook demo`, whose projections are in memory: no file is written but the ledger's, the spools' and the
@@ -55,7 +55,7 @@ impl Pool {
     /// If it does not serve.
     #[must_use]
     pub fn start_demo(data: &Path, config: &Path) -> Self {
-        Self::started(Self::spawn("demo", data, config, None))
+        Self::started(Self::try_start_role(&["demo"], data, config, None))
     }
 
     fn started(start: Start) -> Self {
@@ -68,13 +68,23 @@ impl Pool {
     /// Starts it with a point at which it stops (`OREBOOK_STOP_AT`).
     #[must_use]
     pub fn try_start(data: &Path, config: &Path, stop_at: Option<&str>) -> Start {
-        Self::spawn("up", data, config, stop_at)
+        Self::try_start_role(&["up"], data, config, stop_at)
     }
 
-    fn spawn(role: &str, data: &Path, config: &Path, stop_at: Option<&str>) -> Start {
+    /// Starts one role alone, `["gateway", "--number", "2"]` or the like, and waits until it serves.
+    ///
+    /// # Panics
+    /// If it does not.
+    #[must_use]
+    pub fn start_role(role: &[&str], data: &Path, config: &Path) -> Self {
+        Self::started(Self::try_start_role(role, data, config, None))
+    }
+
+    fn try_start_role(role: &[&str], data: &Path, config: &Path, stop_at: Option<&str>) -> Start {
         let mut command = Command::new(orebook_binary());
         command
-            .args([role, "--format", "json", "--data"])
+            .args(role)
+            .args(["--format", "json", "--data"])
             .arg(data)
             .arg("--config")
             .arg(config)

@@ -28,6 +28,14 @@ pub(crate) enum Command {
     Up(UpArgs),
     /// The same look, built without C or C++: projections live in memory.
     Demo(UpArgs),
+    /// Runs a gateway alone: accepts miners, records their shares, sends them to the log.
+    Gateway(RoleArgs),
+    /// Runs an archiver alone: keeps the ledger's segments and signs checkpoints.
+    Archiver(RoleArgs),
+    /// Runs the settler alone: says what became of blocks.
+    Settler(RoleArgs),
+    /// Runs the projections, the API and the pages alone.
+    Projector(RoleArgs),
     /// Mines on any Stratum V1 pool by processor, for demonstrations and tests.
     Mine(MineArgs),
     /// Computes all figures again from the ledger alone, and prints their digests.
@@ -106,6 +114,11 @@ pub(crate) struct UpArgs {
     /// Configuration (TOML).
     #[arg(long)]
     pub(crate) config: Option<PathBuf>,
+    /// Frames go through this Kafka broker (`host:port`) instead of the embedded log; for development, one replica. The
+    /// configuration's [kafka] says more.
+    #[cfg(feature = "kafka")]
+    #[arg(long)]
+    pub(crate) kafka: Option<String>,
     /// Address of the first gateway's first port.
     #[arg(long)]
     pub(crate) stratum: Option<SocketAddr>,
@@ -115,6 +128,43 @@ pub(crate) struct UpArgs {
     /// How the addresses are printed.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  orebook archiver --data /srv/pool --config orebook.toml
+  orebook gateway --data /srv/pool --config orebook.toml --number 2")]
+pub(crate) struct RoleArgs {
+    /// Folder with the ledger's genesis and this role's key, as `init` made them.
+    #[arg(long)]
+    pub(crate) data: Option<PathBuf>,
+    /// Configuration (TOML).
+    #[arg(long)]
+    pub(crate) config: PathBuf,
+    /// Which gateway or archiver this is: names its key, and the [[gateway]] that it is.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=32))]
+    pub(crate) number: u8,
+    /// Address of pages, API, health and metrics.
+    #[arg(long)]
+    pub(crate) http: Option<SocketAddr>,
+    /// How the addresses are printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+impl RoleArgs {
+    /// What `up` would be told.
+    pub(crate) fn up(&self) -> UpArgs {
+        UpArgs {
+            data: self.data.clone(),
+            config: Some(self.config.clone()),
+            #[cfg(feature = "kafka")]
+            kafka: None,
+            stratum: None,
+            http: self.http,
+            format: self.format,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -158,6 +208,10 @@ pub(crate) struct CheckArgs {
     /// Configuration (TOML).
     #[arg(long)]
     pub(crate) config: PathBuf,
+    /// Asks the brokers of [kafka] too, about the ledger of this folder, and refuses dangerous settings of theirs by name.
+    #[cfg(feature = "kafka")]
+    #[arg(long, value_name = "DATA")]
+    pub(crate) brokers: Option<PathBuf>,
 }
 
 #[cfg(feature = "rocksdb")]

@@ -40,6 +40,11 @@ pub struct Config {
     pub gateway: Vec<Gateway>,
     /// Pages and API.
     pub http: Http,
+    /// The ledger's other holders.
+    pub ledger: Ledger,
+    /// Brokers; none: the embedded log.
+    #[cfg(feature = "kafka")]
+    pub kafka: Option<orebook_kafka::KafkaConfig>,
     /// Spools of gateways.
     pub spool: Spool,
     /// The settler.
@@ -212,6 +217,14 @@ const fn seconds_per_share() -> u32 {
 pub struct Http {
     /// Address to listen on.
     pub listen: SocketAddr,
+}
+
+/// The ledger's other holders.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ledger {
+    /// `host:port` of archivers and projectors that serve segments: what the log does not have any more comes from them.
+    pub peers: Vec<String>,
 }
 
 /// A gateway's spool.

@@ -18,6 +18,8 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+use crate::up::Duty;
+
 /// What went wrong, said to a person.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -87,19 +89,31 @@ fn observe() {
     }));
 }
 
+/// A role without projections.
+fn role(args: &cli::RoleArgs, duty: Duty) -> Result<(), Failure> {
+    up::run(&args.up(), up::Stores::Memory, duty)
+}
+
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     observe();
     lanes::begin();
     let done = match cli.command {
         #[cfg(feature = "rocksdb")]
-        cli::Command::Up(args) => up::run(&args, up::Stores::Rocks),
+        cli::Command::Up(args) => up::run(&args, up::Stores::Rocks, Duty::All),
         #[cfg(not(feature = "rocksdb"))]
         cli::Command::Up(_) => Err(Failure::new("this binary was built without RocksDB")
             .hint("`orebook demo` keeps its projections in memory")),
-        cli::Command::Demo(args) => up::run(&args, up::Stores::Memory),
+        cli::Command::Demo(args) => up::run(&args, up::Stores::Memory, Duty::All),
+        cli::Command::Gateway(args) => role(&args, Duty::Gateway(args.number)),
+        cli::Command::Archiver(args) => role(&args, Duty::Archiver(args.number)),
+        cli::Command::Settler(args) => role(&args, Duty::Settler),
+        #[cfg(feature = "rocksdb")]
+        cli::Command::Projector(args) => up::run(&args.up(), up::Stores::Rocks, Duty::Projector),
+        #[cfg(not(feature = "rocksdb"))]
+        cli::Command::Projector(args) => role(&args, Duty::Projector),
         cli::Command::Mine(args) => mine::run(&args),
-        cli::Command::Check(args) => up::check(&args.config),
+        cli::Command::Check(args) => up::check(&args),
         #[cfg(feature = "rocksdb")]
         cli::Command::Replay(args) => replay::run(&args),
         cli::Command::Bench(args) => bench::run(&args),

@@ -4,17 +4,21 @@
 //! `roles` (one function for each role), `stop_at` (crash tests).
 
 mod chain;
+mod duty;
 mod figures;
+mod health;
 mod place;
+mod pool_log;
 mod roles;
 mod stop_at;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use orebook_archiver::{Fatal, SharedLog, lock};
+use orebook_archiver::{Fatal, SharedLog, WaitLog as _, lock};
 use orebook_ledger::authority::Authority;
 use orebook_ledger::disk::Disk;
 use orebook_ledger::reader::Reader;
@@ -24,11 +28,13 @@ use orebook_replay::folds::money::unsettled;
 use orebook_schema::Policy;
 use orebook_schema::policy::PotRules;
 
-use self::chain::Chain;
+use self::chain::{Addresses, Chain};
+pub(crate) use self::duty::Duty;
 use self::place::Place;
+use self::pool_log::PoolLog;
 use self::roles::Roles;
 use crate::cat::Object;
-use crate::cli::{Format, UpArgs};
+use crate::cli::{CheckArgs, Format, UpArgs};
 use crate::{Failure, print, say};
 use orebook::config::{self, Config, Gateway, ReadError};
 
@@ -62,36 +68,52 @@ enum End {
 }
 
 /// Runs until it is asked to end.
-pub(crate) fn run(args: &UpArgs, stores: Stores) -> Result<(), Failure> {
+pub(crate) fn run(args: &UpArgs, stores: Stores, duty: Duty) -> Result<(), Failure> {
     let config = configuration(args)?;
-    let gateways = config.gateways();
-    let count = u8::try_from(gateways.len()).unwrap_or(u8::MAX);
-    let data = args.data.as_deref().or(config.data.as_deref());
-    let place = Place::open(data, &config.pool, count)?;
+    let gateways = duty_gateways(&config, duty)?;
+    let place = place(args, &config, duty)?;
+    let log = log(&config, &place, duty)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(NODE_THREADS)
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("no runtime: {error}")))?;
-    let chain = Chain::start(&config, &place, runtime.handle())?;
+    let chain = if duty.has_chain() {
+        Some(Chain::start(&config, &place, runtime.handle())?)
+    } else {
+        None
+    };
     let (ends, end) = channel();
     asked_to_end(runtime.handle(), ends.clone())?;
     let fatal = fatal(ends);
-    let mut roles = Roles::start(&place, &fatal, runtime.handle())?;
-    wait_for_the_first(&roles.log, &roles, &end)?;
-    let checked = check_policy(&lock(&roles.mirror));
-    if let Err(failure) = checked {
+    let mut roles = Roles::start(duty, &config, &place, log, &fatal, runtime.handle())?;
+    if wait_for_the_first(&roles, duty, &end)?.is_break() {
+        roles.stop();
+        return Ok(());
+    }
+    let checked = roles
+        .mirror
+        .as_ref()
+        .map(|mirror| check_policy(&lock(mirror)));
+    if let Some(Err(failure)) = checked {
         roles.stop();
         return Err(failure);
     }
-    roles.start_serving(&config, &gateways, &place, &chain, members(&place, stores)?)?;
-    announce(args, &place, &roles)?;
-    let rigs = if let Some(dev) = &chain.dev {
-        chain::start_others(dev.clone(), &config.development)
-            .map_err(|error| Failure::new(format!("no thread: {error}")))?;
-        Some(start_miners(&config, &place, &chain, &roles)?)
+    let members = if duty.has_projector() {
+        members(&place, stores)?
     } else {
-        None
+        Vec::new()
+    };
+    roles.start_serving(&config, &gateways, &place, chain.as_ref(), members)?;
+    announce(args, &place, &roles)?;
+    let dev = chain.as_ref().and_then(|chain| chain.dev.clone());
+    let rigs = match dev {
+        Some(dev) => {
+            chain::start_others(dev, &config.development)
+                .map_err(|error| Failure::new(format!("no thread: {error}")))?;
+            Some(start_miners(&config, &place, &roles)?)
+        }
+        None => None,
     };
     let ended = end.recv();
     if let Some(rigs) = rigs {
@@ -107,9 +129,66 @@ pub(crate) fn run(args: &UpArgs, stores: Stores) -> Result<(), Failure> {
     }
 }
 
+/// The gateways of this process by their numbers, which name their keys and folders.
+fn duty_gateways(config: &Config, duty: Duty) -> Result<Vec<(u8, Gateway)>, Failure> {
+    let all = config.gateways();
+    match duty {
+        Duty::All => Ok((1..).zip(all).collect()),
+        Duty::Gateway(number) => {
+            // A machine's own configuration names its own gateway only; one for all machines names them in order.
+            let place = if all.len() == 1 {
+                0
+            } else {
+                usize::from(number).saturating_sub(1)
+            };
+            let own = all.get(place).cloned().map(|own| (number, own));
+            let own = own.ok_or_else(|| {
+                Failure::new(format!("the configuration has no gateway {number}"))
+                    .hint("one [[gateway]] for each number, or a single one")
+            })?;
+            Ok(vec![own])
+        }
+        Duty::Archiver(_) | Duty::Settler | Duty::Projector => Ok(Vec::new()),
+    }
+}
+
+/// The folder: `up` makes one; a role alone has one that `init` made, with its own key in it.
+fn place(args: &UpArgs, config: &Config, duty: Duty) -> Result<Place, Failure> {
+    let data = args.data.as_deref().or(config.data.as_deref());
+    if duty != Duty::All {
+        let data = data.ok_or_else(|| {
+            Failure::new("a role needs the folder of its ledger").hint("give --data")
+        })?;
+        return Place::of_role(data);
+    }
+    let count = u8::try_from(config.gateways().len()).unwrap_or(u8::MAX);
+    Place::open(data, &config.pool, count)
+}
+
+/// The log that this process reads and writes.
+#[cfg_attr(
+    not(feature = "kafka"),
+    allow(unused_variables, reason = "only Kafka is configured")
+)]
+fn log(config: &Config, place: &Place, duty: Duty) -> Result<PoolLog, Failure> {
+    #[cfg(feature = "kafka")]
+    if let Some(kafka) = &config.kafka {
+        let opened = orebook_kafka::KafkaLog::open(kafka, place.genesis.coin, place.ledger);
+        return opened
+            .map(PoolLog::Kafka)
+            .map_err(|error| Failure::new(format!("kafka: {error}")));
+    }
+    if duty == Duty::All {
+        Ok(PoolLog::Embedded(SharedLog::new()))
+    } else {
+        Err(Failure::new("a role alone needs a log that others reach")
+            .hint("say [kafka] brokers in the configuration, or run `orebook up`"))
+    }
+}
+
 /// `orebook check`.
-pub(crate) fn check(path: &std::path::Path) -> Result<(), Failure> {
-    let config = config::read(path).map_err(failure)?;
+pub(crate) fn check(args: &CheckArgs) -> Result<(), Failure> {
+    let config = config::read(&args.config).map_err(failure)?;
     let gateways = config.gateways();
     let ports: Vec<String> = gateways
         .iter()
@@ -117,6 +196,10 @@ pub(crate) fn check(path: &std::path::Path) -> Result<(), Failure> {
         .map(|port| port.listen.to_string())
         .collect();
     roles::check(&config, &gateways)?;
+    #[cfg(feature = "kafka")]
+    if let Some(data) = &args.brokers {
+        preflight(&config, data)?;
+    }
     let nodes = match config.node.len() {
         0 => "the development chain".to_owned(),
         count => format!("{count} nodes"),
@@ -129,11 +212,42 @@ pub(crate) fn check(path: &std::path::Path) -> Result<(), Failure> {
     ))
 }
 
+/// What the brokers are set to.
+#[cfg(feature = "kafka")]
+fn preflight(config: &Config, data: &std::path::Path) -> Result<(), Failure> {
+    let kafka = config.kafka.as_ref();
+    let kafka = kafka.ok_or_else(|| Failure::new("the configuration has no [kafka]"))?;
+    let genesis = Place::genesis_in(data)?;
+    let failed = |error: &dyn std::fmt::Display| Failure::new(format!("kafka: {error}"));
+    let log = orebook_kafka::KafkaLog::open(kafka, genesis.coin, genesis.ledger)
+        .map_err(|error| failed(&error))?;
+    let found = log.preflight().map_err(|error| failed(&error))?;
+    for finding in &found.let_through {
+        say(&format!("for development only: {finding}"));
+    }
+    for finding in &found.refused {
+        say(&format!("refused: {finding}"));
+    }
+    match found.refused.len() {
+        0 => Ok(()),
+        count => Err(
+            Failure::new(format!("{count} settings of Kafka are refused"))
+                .hint("kafka.i_know lets through what is dangerous in production only")
+                .found(),
+        ),
+    }
+}
+
 fn configuration(args: &UpArgs) -> Result<Config, Failure> {
     let mut config = match &args.config {
         Some(path) => config::read(path).map_err(failure)?,
         None => Config::default(),
     };
+    #[cfg(feature = "kafka")]
+    if let Some(broker) = &args.kafka {
+        let kafka = orebook_kafka::KafkaConfig::development(vec![broker.clone()]);
+        config.kafka = Some(kafka);
+    }
     if let Some(http) = args.http {
         config.http.listen = http;
     }
@@ -189,21 +303,35 @@ fn asked_to_end(runtime: &tokio::runtime::Handle, ends: Sender<End>) -> Result<(
     Ok(())
 }
 
-/// Jobs cite a policy, and that must be final first.
-fn wait_for_the_first(log: &SharedLog, roles: &Roles, end: &Receiver<End>) -> Result<(), Failure> {
-    let started = std::time::Instant::now();
+/// Jobs cite a policy, and that must be final first. A role alone waits as long as it takes: its archiver may be down. Breaks
+/// if the process was asked to end meanwhile.
+fn wait_for_the_first(
+    roles: &Roles,
+    duty: Duty,
+    end: &Receiver<End>,
+) -> Result<ControlFlow<()>, Failure> {
+    let Some(mirror) = &roles.mirror else {
+        return Ok(ControlFlow::Continue(()));
+    };
+    let mut started = std::time::Instant::now();
     let mut seen = 0;
-    while lock(&roles.mirror).final_size() == 0 {
-        if let Ok(End::Fatal(why)) = end.try_recv() {
-            return Err(Failure::new(why));
+    while lock(mirror).final_size() == 0 {
+        match end.try_recv() {
+            Ok(End::Fatal(why)) => return Err(Failure::new(why)),
+            Ok(End::Asked) => return Ok(ControlFlow::Break(())),
+            Err(_) => {}
         }
         if FIRST_FINAL < started.elapsed() {
-            return Err(Failure::new("no position of the ledger becomes final")
-                .hint("the log on stderr says what the archiver waits for"));
+            if duty == Duty::All {
+                return Err(Failure::new("no position of the ledger becomes final")
+                    .hint("the log on stderr says what the archiver waits for"));
+            }
+            tracing::warn!("no position of the ledger is final yet: is an archiver running?");
+            started = std::time::Instant::now();
         }
-        seen = log.wait(seen, LOOK);
+        seen = roles.log.wait(seen, LOOK);
     }
-    Ok(())
+    Ok(ControlFlow::Continue(()))
 }
 
 /// A pool whose money fold would stop at the first job takes no share.
@@ -274,18 +402,14 @@ fn announce(args: &UpArgs, place: &Place, roles: &Roles) -> Result<(), Failure> 
 }
 
 /// The demonstration's rigs, all on the first port. Like any miner's they come again when they are sent away.
-fn start_miners(
-    config: &Config,
-    place: &Place,
-    chain: &Chain,
-    roles: &Roles,
-) -> Result<Arc<AtomicBool>, Failure> {
+fn start_miners(config: &Config, place: &Place, roles: &Roles) -> Result<Arc<AtomicBool>, Failure> {
+    let addresses = Addresses::of(place)?;
     let stop = Arc::new(AtomicBool::new(false));
     let Some(address) = roles.stratum().first().copied() else {
         return Ok(stop);
     };
     for name in &config.development.miners {
-        let user = chain.user_of(name).unwrap_or_else(|| name.clone());
+        let user = addresses.user_of(name).unwrap_or_else(|| name.clone());
         let rig = Rig {
             url: address.to_string(),
             user,
@@ -354,8 +478,12 @@ mod tests {
             stratum: Some(std::net::SocketAddr::from(([127, 0, 0, 1], 0))),
             http: Some(std::net::SocketAddr::from(([127, 0, 0, 1], 0))),
             format: Format::Json,
+            #[cfg(feature = "kafka")]
+            kafka: None,
         };
-        run(&args, Stores::Memory).unwrap_err().to_string()
+        run(&args, Stores::Memory, Duty::All)
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]

@@ -61,12 +61,8 @@ pub(crate) fn agree(data: &Path, config: &Path, digests: &Digests) {
     let again = data.with_extension("again");
     let snapshot = data.with_extension("snapshot");
     let to = snapshot.to_str().expect("a path");
-    let arguments = ["replay", "--format", "json", "--snapshot", to];
-    let replayed = run(&arguments, data, Some(&again));
-    let replayed: Value = serde_json::from_str(&replayed).expect("one JSON object");
+    let replayed = replayed(data, &again, &["--snapshot", to]);
     let size = replayed["size"].as_u64().expect("a size");
-    assert!(0 < size);
-    oracle_agrees(data, &again, size);
     // RocksDB is disposable.
     fs::remove_dir_all(data.join("projections")).expect("it was there");
     let pool = Pool::start(data, config);
@@ -78,15 +74,7 @@ pub(crate) fn agree(data: &Path, config: &Path, digests: &Digests) {
             .as_array()
             .is_some_and(|folds| !folds.is_empty())
     );
-    for fold in replayed["folds"].as_array().expect("folds") {
-        let (name, at) = (fold["fold"].as_str().expect("a name"), &fold["size"]);
-        let path = format!("/api/v1/digest?fold={name}&position={at}");
-        let rebuilt = pool.json(&path);
-        assert_eq!(
-            rebuilt["digest"], fold["digest"],
-            "{name} at {at}: rebuilt against replayed"
-        );
-    }
+    same_digests(&pool, &replayed, "rebuilt");
     for ((name, position), digest) in digests {
         let rebuilt = pool.json(&format!("/api/v1/digest?fold={name}&position={position}"));
         assert_eq!(
@@ -105,6 +93,29 @@ pub(crate) fn agree(data: &Path, config: &Path, digests: &Digests) {
     );
     let from_nothing = run(&["replay", "--format", "json"], data, Some(&whole));
     assert_eq!(with_tail, from_nothing, "a snapshot with its tail");
+}
+
+/// A replay into an empty folder, whose balances the oracle shares. Returns what it said.
+pub(crate) fn replayed(data: &Path, again: &Path, more: &[&str]) -> Value {
+    let arguments = [&["replay", "--format", "json"], more].concat();
+    let said = run(&arguments, data, Some(again));
+    let replayed: Value = serde_json::from_str(&said).expect("one JSON object");
+    let size = replayed["size"].as_u64().expect("a size");
+    assert!(0 < size);
+    oracle_agrees(data, again, size);
+    replayed
+}
+
+/// A pool has the digests of a replay, each at the replay's position.
+pub(crate) fn same_digests(pool: &Pool, replayed: &Value, what: &str) {
+    for fold in replayed["folds"].as_array().expect("folds") {
+        let (name, at) = (fold["fold"].as_str().expect("a name"), &fold["size"]);
+        let said = pool.json(&format!("/api/v1/digest?fold={name}&position={at}"));
+        assert_eq!(
+            said["digest"], fold["digest"],
+            "{name} at {at}: {what} against replayed"
+        );
+    }
 }
 
 /// `tests/oracle.py`, written by another hand, comes to the same balances.

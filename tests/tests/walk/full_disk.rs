@@ -14,8 +14,8 @@ use orebook_tests::pool::{DEADLINE, Pool};
 use orebook_tests::shares::shares_of;
 
 use crate::books;
-use crate::kills::exactly_once;
 use crate::rig::Working;
+use crate::rig::exactly_once;
 
 /// The smallest file of a spool.
 const SPOOL_FILE_BYTES: u64 = 262_144;

@@ -15,7 +15,7 @@ use orebook_tests::pool::{DEADLINE, Pool, Start};
 use orebook_tests::shares::{Held, shares_of};
 
 use crate::books;
-use crate::rig::{Memory, Working, send_again};
+use crate::rig::{Memory, Working, exactly_once, send_again};
 
 /// Seeded moments, unless `OREBOOK_MOMENTS` says another number.
 const MOMENTS_DEFAULT: u64 = 100;
@@ -267,25 +267,6 @@ impl Long {
             "the mirror follows: {missing} missing"
         );
         books::agree(&self.data(), &self.config, &digests);
-    }
-}
-
-/// What was answered `true` is held once, what was refused at most once, and nothing else is.
-pub(crate) fn exactly_once(sent: &BTreeMap<Hash, bool>, held: &BTreeMap<Hash, Held>) {
-    for (hash, accepted) in sent {
-        let times = held.get(hash).map_or(0, |held| held.times);
-        if *accepted {
-            assert_eq!(times, 1, "share {hash} was answered true");
-        } else {
-            assert!(times <= 1, "share {hash} is in the ledger {times} times");
-        }
-    }
-    for (hash, one) in held {
-        assert!(
-            sent.contains_key(hash),
-            "share {hash} at position {} was sent by nobody",
-            one.position
-        );
     }
 }
 

@@ -11,6 +11,7 @@ use orebook_miner::{Client, News, Rig};
 use orebook_pow::sha256d;
 use orebook_schema::Hash;
 use orebook_schema::genesis::Algorithm;
+use orebook_tests::shares::Held;
 use serde_json::Value;
 
 /// How long a rig listens between two attempts.
@@ -143,4 +144,23 @@ pub(crate) fn send_again(
         }
     }
     Ok(answers)
+}
+
+/// What was answered `true` is in the ledger once, nothing is there twice, and nothing is there that nobody sent.
+pub(crate) fn exactly_once(sent: &BTreeMap<Hash, bool>, held: &BTreeMap<Hash, Held>) {
+    for (hash, accepted) in sent {
+        let times = held.get(hash).map_or(0, |held| held.times);
+        if *accepted {
+            assert_eq!(times, 1, "share {hash} was answered true");
+        } else {
+            assert!(times <= 1, "share {hash} is in the ledger {times} times");
+        }
+    }
+    for (hash, one) in held {
+        assert!(
+            sent.contains_key(hash),
+            "share {hash} at position {} was sent by nobody",
+            one.position
+        );
+    }
 }

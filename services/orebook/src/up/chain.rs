@@ -33,15 +33,45 @@ const P2WPKH: [u8; 2] = [0x00, 0x14];
 pub(crate) struct Chain {
     pub(crate) nodes: Nodes,
     pub(crate) dev: Option<DevChain>,
-    pub(crate) network: Network,
     pub(crate) payout: Script,
 }
 
-/// The network of a ledger's coin: whose addresses are valid.
-fn network(place: &Place) -> Result<Network, Failure> {
-    let coin = place.genesis.coin_name.as_str();
-    let name = if coin == "dev" { "development" } else { coin };
-    Network::parse(name).ok_or_else(|| Failure::new(format!("addresses of {coin} are not known")))
+/// Addresses of the ledger's coin.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Addresses(Network);
+
+impl Addresses {
+    /// Those of a ledger's coin.
+    pub(crate) fn of(place: &Place) -> Result<Self, Failure> {
+        let coin = place.genesis.coin_name.as_str();
+        let name = if coin == "dev" { "development" } else { coin };
+        Network::parse(name)
+            .map(Self)
+            .ok_or_else(|| Failure::new(format!("addresses of {coin} are not known")))
+    }
+
+    /// The account of a login: a payout address.
+    pub(crate) fn account(self, login: &str) -> Result<Account, String> {
+        address::parse(login, self.0)
+            .map(Account::Script)
+            .map_err(|error| error.to_string())
+    }
+
+    /// How an account is shown: the address, where it has one.
+    pub(crate) fn shown(self, account: &Account) -> Option<String> {
+        match account {
+            Account::Script(script) => address::show(script.bytes(), self.0),
+            Account::Evm(_) | Account::Name(_) => None,
+        }
+    }
+
+    /// A user of the development chain: `alice.rig1` is the address that "alice" stands for, and worker rig1.
+    pub(crate) fn user_of(self, name: &str) -> Option<String> {
+        let (account, worker) = name.split_once('.').unwrap_or((name, "default"));
+        let script = script_of_name(account)?;
+        let shown = address::show(script.bytes(), self.0)?;
+        Some(format!("{shown}.{worker}"))
+    }
 }
 
 /// The script that a name stands for on the development chain. Nobody has a key of it.
@@ -54,7 +84,7 @@ fn script_of_name(name: &str) -> Option<Script> {
 impl Chain {
     /// Connects to the configured nodes, or opens the development chain in the pool's folder.
     pub(crate) fn start(config: &Config, place: &Place, runtime: &Handle) -> Result<Self, Failure> {
-        let network = network(place)?;
+        let Addresses(network) = Addresses::of(place)?;
         let dev = if config.node.is_empty() {
             Some(development(&config.development, place)?)
         } else {
@@ -85,35 +115,7 @@ impl Chain {
             None => script_of_name(POOL_NAME)
                 .ok_or_else(|| Failure::new("the development pool has no script"))?,
         };
-        Ok(Self {
-            nodes,
-            dev,
-            network,
-            payout,
-        })
-    }
-
-    /// The account of a login: a payout address.
-    pub(crate) fn account(&self, login: &str) -> Result<Account, String> {
-        address::parse(login, self.network)
-            .map(Account::Script)
-            .map_err(|error| error.to_string())
-    }
-
-    /// How an account is shown: the address, where it has one.
-    pub(crate) fn shown(&self, account: &Account) -> Option<String> {
-        match account {
-            Account::Script(script) => address::show(script.bytes(), self.network),
-            Account::Evm(_) | Account::Name(_) => None,
-        }
-    }
-
-    /// A user of the development chain: `alice.rig1` is the address that "alice" stands for, and worker rig1.
-    pub(crate) fn user_of(&self, name: &str) -> Option<String> {
-        let (account, worker) = name.split_once('.').unwrap_or((name, "default"));
-        let script = script_of_name(account)?;
-        let shown = address::show(script.bytes(), self.network)?;
-        Some(format!("{shown}.{worker}"))
+        Ok(Self { nodes, dev, payout })
     }
 }
 

@@ -5,9 +5,11 @@ use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
-use orebook_archiver::{ArchiveStatus, SharedLog};
+use orebook_archiver::ArchiveStatus;
 use orebook_gateway::{Distribution, GatewayHandle, Metrics};
 use orebook_settler::metrics::Counters;
+
+use super::pool_log::PoolLog;
 
 /// Quantiles shown of a distribution, per mille.
 const QUANTILES: [(&str, u32); 4] = [("0.5", 500), ("0.9", 900), ("0.99", 990), ("1", 1_000)];
@@ -18,8 +20,8 @@ const NS: u64 = 1_000_000_000;
 #[derive(Debug)]
 pub(crate) struct Figures {
     pub(crate) gateways: Vec<Weak<GatewayHandle>>,
-    pub(crate) archiver: Arc<ArchiveStatus>,
-    pub(crate) log: SharedLog,
+    pub(crate) archiver: Option<Arc<ArchiveStatus>>,
+    pub(crate) log: PoolLog,
     pub(crate) settler: Option<Arc<Counters>>,
 }
 
@@ -88,7 +90,13 @@ impl Figures {
             ),
             |metrics| &metrics.spool.sync_ns,
         );
-        self.ledger(out);
+        if let Some(status) = &self.archiver {
+            archiver(out, status);
+        }
+        for (name, kind, help, value) in self.log.figures() {
+            let suffix = if kind == "counter" { "_total" } else { "" };
+            Family::new(out, name, kind, help).sample(suffix, "", value);
+        }
         if let Some(settler) = &self.settler {
             let mut family =
                 Family::new(out, "orebook_settler", "gauge", "What the settler counts");
@@ -97,42 +105,39 @@ impl Figures {
             }
         }
     }
+}
 
-    fn ledger(&self, out: &mut String) {
-        let status = &self.archiver;
-        let load = |value: &std::sync::atomic::AtomicU64| value.load(Ordering::Relaxed);
-        let mut gauge = |name, help, value: u64| {
-            Family::new(out, name, "gauge", help).sample("", "", value);
-        };
-        gauge(
-            "orebook_ledger_head",
-            "Positions that the archiver read",
-            load(&status.head),
-        );
-        gauge(
-            "orebook_ledger_final",
-            "Positions that are final",
-            load(&status.final_size),
-        );
-        gauge(
-            "orebook_ledger_signed",
-            "Positions that the archiver signed for",
-            load(&status.signed),
-        );
-        let held = u64::try_from(self.log.held_records()).unwrap_or(u64::MAX);
-        gauge(
-            "orebook_log_held_records",
-            "Records of the embedded log that not every reader has taken",
-            held,
-        );
-        let mut family = Family::new(
-            out,
-            "orebook_archiver_errors",
-            "counter",
-            "Turns of the archiver that ended in an error that may pass",
-        );
-        family.sample("_total", "", load(&status.errors));
-    }
+fn gauge(out: &mut String, name: &'static str, help: &str, value: u64) {
+    Family::new(out, name, "gauge", help).sample("", "", value);
+}
+
+fn archiver(out: &mut String, status: &ArchiveStatus) {
+    let load = |value: &std::sync::atomic::AtomicU64| value.load(Ordering::Relaxed);
+    gauge(
+        out,
+        "orebook_ledger_head",
+        "Positions that the archiver read",
+        load(&status.head),
+    );
+    gauge(
+        out,
+        "orebook_ledger_final",
+        "Positions that are final",
+        load(&status.final_size),
+    );
+    gauge(
+        out,
+        "orebook_ledger_signed",
+        "Positions that the archiver signed for",
+        load(&status.signed),
+    );
+    let mut family = Family::new(
+        out,
+        "orebook_archiver_errors",
+        "counter",
+        "Turns of the archiver that ended in an error that may pass",
+    );
+    family.sample("_total", "", load(&status.errors));
 }
 
 fn sessions(out: &mut String, gateways: &[(usize, Metrics)]) {

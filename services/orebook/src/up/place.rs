@@ -56,16 +56,11 @@ impl Place {
                 pots: pool.rules(),
             })?;
         }
-        let wrong = |error: &dyn std::fmt::Display| {
-            Failure::new(format!("{}: {error}", path.display()))
-                .hint("`orebook ledger verify` says what is wrong")
-        };
-        let first = first_frame(&RealDisk::new(path.clone()), "ledger/segments");
-        let first = first.map_err(|error| wrong(&error))?;
-        let genesis = match first.frame.decode().map(|events| events.into_iter().next()) {
-            Ok(Some(Event::Genesis(genesis))) => *genesis,
-            _ => return Err(wrong(&"position 0 is no genesis")),
-        };
+        Self::locked(path, lock, forgotten)
+    }
+
+    fn locked(path: PathBuf, lock: File, forgotten: Option<TempDir>) -> Result<Self, Failure> {
+        let (first, genesis) = first_of(&path)?;
         Ok(Self {
             path,
             ledger: genesis.ledger,
@@ -75,6 +70,24 @@ impl Place {
             _lock: lock,
             _forgotten: forgotten,
         })
+    }
+
+    /// The genesis of a folder's ledger, while somebody else may use the folder.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn genesis_in(path: &Path) -> Result<Genesis, Failure> {
+        first_of(path).map(|(_, genesis)| genesis)
+    }
+
+    /// Opens the folder of a role that runs alone: `init` made it, or it has the genesis of it and the role's key.
+    pub(crate) fn of_role(path: &Path) -> Result<Self, Failure> {
+        if !path.join("ledger").exists() {
+            let message = format!("{}: there is no ledger", path.display());
+            return Err(Failure::new(message).hint(
+                "`orebook init` makes one; each machine gets its ledger folder, and of its keys only its own",
+            ));
+        }
+        let lock = lock(path)?;
+        Self::locked(path.to_path_buf(), lock, None)
     }
 
     /// The folder.
@@ -96,6 +109,20 @@ impl Place {
         keys::read(&self.path.join("keys").join(file)).map_err(|failure| {
             failure.hint("`orebook init` makes the keys; a gateway's number is its place in the configuration")
         })
+    }
+}
+
+/// Position 0 of a folder's ledger.
+fn first_of(path: &Path) -> Result<(StoredFrame, Genesis), Failure> {
+    let wrong = |error: &dyn std::fmt::Display| {
+        Failure::new(format!("{}: {error}", path.display()))
+            .hint("`orebook ledger verify` says what is wrong")
+    };
+    let first = first_frame(&RealDisk::new(path.to_path_buf()), "ledger/segments");
+    let first = first.map_err(|error| wrong(&error))?;
+    match first.frame.decode().map(|events| events.into_iter().next()) {
+        Ok(Some(Event::Genesis(genesis))) => Ok((first, *genesis)),
+        _ => Err(wrong(&"position 0 is no genesis")),
     }
 }
 

@@ -1,12 +1,17 @@
 //! The roles, each started by one function, and ended in the order in which nothing is lost.
 
 use std::net::SocketAddr;
+#[cfg(feature = "kafka")]
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+#[cfg(feature = "kafka")]
+use orebook_archiver::Forgettable;
 use orebook_archiver::{
-    ArchiveStatus, Fatal, Mirror, Running, SharedLog, Source, genesis_into, new_stream, now_ms,
-    start_archiver, start_mirror,
+    ArchiveStatus, Fatal, LogReader, Mirror, Running, Source, genesis_into, new_stream, now_ms,
+    segments_router, start_archiver, start_mirror,
 };
 use orebook_chain::nodes::Work;
 use orebook_gateway::{
@@ -26,9 +31,12 @@ use orebook_settler::look::Payout;
 use orebook_settler::{MachineConfig, Settler, SettlerConfig, SettlerParts};
 use tokio::runtime::Handle;
 
-use super::chain::Chain;
+use super::chain::{Addresses, Chain};
+use super::duty::Duty;
 use super::figures::Figures;
+use super::health::{self, Readiness};
 use super::place::Place;
+use super::pool_log::PoolLog;
 use crate::Failure;
 use orebook::config::{Config, Gateway as GatewayText, Port};
 
@@ -39,13 +47,23 @@ const SMALL_SPOOL_FILE_BYTES: u64 = 1 << 20;
 /// All files of such a spool.
 const SMALL_SPOOL_TOTAL_BYTES: u64 = 64 << 20;
 
+/// Folder of the archiver's ledger, in the pool's.
+const LEDGER: &str = "ledger";
+/// Folder of the mirror's.
+const MIRROR: &str = "mirror";
+/// How often the log is asked to forget what it need not keep.
+#[cfg(feature = "kafka")]
+const TRIM_EACH: Duration = Duration::from_secs(3_600);
+
 /// Everything that runs.
 pub(crate) struct Roles {
-    pub(crate) log: SharedLog,
-    pub(crate) mirror: Mirror,
-    archiver: Running,
-    archived: Arc<ArchiveStatus>,
-    mirror_thread: Running,
+    pub(crate) log: PoolLog,
+    duty: Duty,
+    /// For everybody here who must know what is final.
+    pub(crate) mirror: Option<Mirror>,
+    mirror_thread: Option<Running>,
+    archiver: Option<Running>,
+    archived: Option<Arc<ArchiveStatus>>,
     settler: Option<Settler>,
     gateways: Vec<Arc<GatewayHandle>>,
     projector: Option<Projector>,
@@ -69,135 +87,246 @@ fn spool_config(place: &Place, role: Role, file_bytes: u64, total_bytes: u64) ->
     }
 }
 
+/// Where the mirror finds positions that the log does not have: with an archiver in the process, in that one's files.
+fn source(duty: Duty, config: &Config, place: &Place, runtime: &Handle) -> Source {
+    if duty.archiver().is_some() || config.ledger.peers.is_empty() {
+        return Source::Folder {
+            dir: place.path().join(LEDGER),
+            ledger: place.ledger,
+        };
+    }
+    Source::Peers {
+        addresses: config.ledger.peers.clone(),
+        own: place.path().join(MIRROR),
+        into: place.path().join("fetched"),
+        ledger: place.ledger,
+        runtime: runtime.clone(),
+    }
+}
+
+/// Starts the reader of everybody here who must know what is final.
+fn mirror(
+    place: &Place,
+    log: &PoolLog,
+    log_reader: Option<LogReader>,
+    source: Source,
+    fatal: &Fatal,
+) -> Result<(Mirror, Running), Failure> {
+    let opened = Reader::open(
+        place.disk(),
+        MIRROR,
+        place.ledger,
+        StoreConfig::default(),
+        0,
+    );
+    let (mut reader, _) = opened.map_err(|error| failed("mirror", error))?;
+    genesis_into(&mut reader, place.first.clone()).map_err(|error| failed("mirror", error))?;
+    let mirror: Mirror = Arc::new(Mutex::new(reader));
+    let thread = start_mirror(
+        mirror.clone(),
+        log.another()?,
+        log_reader,
+        source,
+        fatal.clone(),
+    );
+    Ok((mirror, thread.map_err(|error| failed("mirror", error))?))
+}
+
+/// Starts the archiver of this number.
+fn archiver(
+    number: u8,
+    place: &Place,
+    log: &PoolLog,
+    log_reader: Option<LogReader>,
+    fatal: &Fatal,
+) -> Result<(Running, Arc<ArchiveStatus>), Failure> {
+    let config = ArchiverConfig {
+        ledger: place.ledger,
+        store: StoreConfig::default(),
+        spool: spool_config(
+            place,
+            Role::Archiver,
+            SMALL_SPOOL_FILE_BYTES,
+            SMALL_SPOOL_TOTAL_BYTES,
+        ),
+        signer: place.key(&format!("archiver-{number}.key"))?,
+    };
+    let opened = Archiver::open(place.disk(), LEDGER, config, now_ms(), new_stream());
+    let (archiver, torn) = opened.map_err(|error| failed("archiver", error))?;
+    if let Some(torn) = torn {
+        tracing::warn!(
+            file = torn.file,
+            offset = torn.offset,
+            "a torn tail was cut"
+        );
+    }
+    start_archiver(archiver, log.another()?, log_reader, fatal.clone())
+        .map_err(|error| failed("archiver", error))
+}
+
+/// What is final, archived here and older than the configuration says is deleted from the brokers. Runs until the process
+/// ends; what it deletes no reader of ours needs.
+#[cfg(feature = "kafka")]
+fn start_trimming(log: &PoolLog, status: &Arc<ArchiveStatus>) -> Result<(), Failure> {
+    let PoolLog::Kafka(log) = log.another()? else {
+        return Ok(());
+    };
+    let status = Arc::downgrade(status);
+    let trim = move || {
+        while let Some(status) = status.upgrade() {
+            let forgettable = status.forgettable.lock();
+            let forgettable = *forgettable.unwrap_or_else(PoisonError::into_inner);
+            drop(status);
+            if let Some(Forgettable { incarnation, below }) = forgettable {
+                match log.trim(incarnation, below, now_ms()) {
+                    Ok(first) => tracing::debug!(incarnation, first, "the log begins here"),
+                    Err(error) => tracing::warn!(%error, "the log cannot be trimmed now"),
+                }
+            }
+            std::thread::sleep(TRIM_EACH);
+        }
+    };
+    let builder = std::thread::Builder::new().name("trim".to_owned());
+    let started = builder.spawn(trim);
+    started.map(|_| ()).map_err(|error| failed("trim", error))
+}
+
 impl Roles {
     /// Starts what the others need: mirror and archiver.
-    pub(crate) fn start(place: &Place, fatal: &Fatal, runtime: &Handle) -> Result<Self, Failure> {
-        let log = SharedLog::new();
-        let (of_mirror, of_archiver) = (log.reader(), log.reader());
-        let source = Source {
-            dir: place.path().join("ledger"),
-            ledger: place.ledger,
+    pub(crate) fn start(
+        duty: Duty,
+        config: &Config,
+        place: &Place,
+        log: PoolLog,
+        fatal: &Fatal,
+        runtime: &Handle,
+    ) -> Result<Self, Failure> {
+        // The embedded log forgets what all its readers have taken: all of them are known before the first record.
+        let of_mirror = if duty.has_mirror() {
+            log.reader()
+        } else {
+            None
         };
-        let (mut reader, _) = Reader::open(
-            place.disk(),
-            "mirror",
-            place.ledger,
-            StoreConfig::default(),
-            0,
-        )
-        .map_err(|error| failed("mirror", error))?;
-        genesis_into(&mut reader, place.first.clone()).map_err(|error| failed("mirror", error))?;
-        let mirror: Mirror = Arc::new(Mutex::new(reader));
-        let mirror_thread = start_mirror(
-            mirror.clone(),
-            log.clone(),
-            of_mirror,
-            source,
-            fatal.clone(),
-        )
-        .map_err(|error| failed("mirror", error))?;
-        let config = ArchiverConfig {
-            ledger: place.ledger,
-            store: StoreConfig::default(),
-            spool: spool_config(
-                place,
-                Role::Archiver,
-                SMALL_SPOOL_FILE_BYTES,
-                SMALL_SPOOL_TOTAL_BYTES,
-            ),
-            signer: place.key("archiver-1.key")?,
-        };
-        let opened = Archiver::open(place.disk(), "ledger", config, now_ms(), new_stream());
-        let (archiver, torn) = opened.map_err(|error| failed("archiver", error))?;
-        if let Some(torn) = torn {
-            tracing::warn!(
-                file = torn.file,
-                offset = torn.offset,
-                "a torn tail was cut"
-            );
-        }
-        let (archiver, archived) =
-            start_archiver(archiver, log.clone(), of_archiver, fatal.clone())
-                .map_err(|error| failed("archiver", error))?;
-        Ok(Self {
+        let of_archiver = log.reader().filter(|_| duty.archiver().is_some());
+        let mut roles = Self {
             log,
-            mirror,
-            archiver,
-            archived,
-            mirror_thread,
+            duty,
+            mirror: None,
+            mirror_thread: None,
+            archiver: None,
+            archived: None,
             settler: None,
             gateways: Vec::new(),
             projector: None,
             server: None,
             runtime: runtime.clone(),
             fatal: fatal.clone(),
-        })
+        };
+        if duty.has_mirror() {
+            let (mirror, thread) = mirror(
+                place,
+                &roles.log,
+                of_mirror,
+                source(duty, config, place, runtime),
+                fatal,
+            )?;
+            (roles.mirror, roles.mirror_thread) = (Some(mirror), Some(thread));
+        }
+        if let Some(number) = duty.archiver() {
+            let (thread, status) = archiver(number, place, &roles.log, of_archiver, fatal)?;
+            #[cfg(feature = "kafka")]
+            start_trimming(&roles.log, &status)?;
+            (roles.archiver, roles.archived) = (Some(thread), Some(status));
+        }
+        Ok(roles)
+    }
+
+    /// The reader of what is final, where the duty has one.
+    fn mirror(&self) -> Result<Mirror, Failure> {
+        let mirror = self.mirror.clone();
+        mirror.ok_or_else(|| Failure::new("this role has no mirror"))
     }
 
     /// Starts what serves people and miners.
     pub(crate) fn start_serving(
         &mut self,
         config: &Config,
-        gateways: &[GatewayText],
+        gateways: &[(u8, GatewayText)],
         place: &Place,
-        chain: &Chain,
+        chain: Option<&Chain>,
         members: Vec<Member>,
     ) -> Result<(), Failure> {
         let metrics = Metrics::new();
-        self.start_projector(config, place, chain, members, &metrics)?;
-        self.start_settler(config, place, chain)?;
-        for (number, gateway) in (1..).zip(gateways) {
-            let handle = self.start_gateway(number, gateway, config, place, chain)?;
-            self.gateways.push(Arc::new(handle));
+        let pages = if self.duty.has_projector() {
+            Some(self.start_projector(place, members, &metrics)?)
+        } else {
+            None
+        };
+        if let Some(chain) = chain {
+            if self.duty.has_settler() {
+                self.start_settler(config, place, chain)?;
+            }
+            for (number, gateway) in gateways {
+                let handle = self.start_gateway(*number, gateway, config, place, chain)?;
+                self.gateways.push(Arc::new(handle));
+            }
+            self.feed_templates(chain);
         }
-        self.feed_templates(chain);
         let figures = Figures {
             gateways: self.gateways.iter().map(Arc::downgrade).collect(),
             archiver: self.archived.clone(),
-            log: self.log.clone(),
+            log: self.log.another()?,
             settler: self.settler.as_ref().map(Settler::counters),
         };
         metrics.add_source(Box::new(move |out| figures.write(out)));
+        let router = pages.unwrap_or_else(|| health::router(&metrics, self.readiness()));
+        let segments = if self.duty.archiver().is_some() {
+            LEDGER
+        } else {
+            MIRROR
+        };
+        let router = router.merge(segments_router(
+            place.path().join(segments).join("segments"),
+        ));
+        let listener = std::net::TcpListener::bind(config.http.listen)
+            .map_err(|error| failed(&format!("cannot listen at {}", config.http.listen), error))?;
+        let server = Server::start(listener, router).map_err(|error| failed("pages", error))?;
+        self.server = Some(server);
         Ok(())
     }
 
     fn start_projector(
         &mut self,
-        config: &Config,
         place: &Place,
-        chain: &Chain,
         members: Vec<Member>,
         metrics: &Metrics,
-    ) -> Result<(), Failure> {
+    ) -> Result<axum::Router, Failure> {
         let started = Projector::start(
             place.ledger,
             members,
-            self.mirror.clone(),
+            self.mirror()?,
             metrics,
             self.fatal.clone(),
         );
         let projector = started.map_err(|error| failed("projector", error))?;
-        let (parse, show) = (chain.clone(), chain.clone());
+        let addresses = Addresses::of(place)?;
         let api = ApiConfig {
             accounts: Accounts {
                 parse: Arc::new(move |text| match orebook_schema::Account::parse(text) {
                     Some(account) => Ok(account),
-                    None => parse.account(text),
+                    None => addresses.account(text),
                 }),
                 show: Arc::new(move |account| {
-                    show.shown(account).unwrap_or_else(|| account.to_string())
+                    let shown = addresses.shown(account);
+                    shown.unwrap_or_else(|| account.to_string())
                 }),
             },
             pot_names: Vec::new(),
             verify: verify_commands(place),
         };
-        let listener = std::net::TcpListener::bind(config.http.listen)
-            .map_err(|error| failed(&format!("cannot listen at {}", config.http.listen), error))?;
-        let server = Server::start(listener, router(projector.books(), api, metrics))
-            .map_err(|error| failed("pages", error))?;
+        let router = router(projector.books(), api, metrics);
         self.projector = Some(projector);
-        self.server = Some(server);
-        Ok(())
+        Ok(router)
     }
 
     fn start_settler(
@@ -229,8 +358,8 @@ impl Roles {
         let parts = SettlerParts {
             disk: place.disk(),
             signer: place.key("settler.key")?,
-            mirror: self.mirror.clone(),
-            log: self.log.clone(),
+            mirror: self.mirror()?,
+            log: self.log.another()?,
             view: chain.nodes.clone(),
             store: Arc::new(MemoryStore::default()),
             runtime: self.runtime.clone(),
@@ -245,7 +374,7 @@ impl Roles {
 
     fn start_gateway(
         &self,
-        number: usize,
+        number: u8,
         gateway: &GatewayText,
         config: &Config,
         place: &Place,
@@ -265,15 +394,16 @@ impl Roles {
         if recovery.torn.is_some() || 0 < recovery.unframed_events {
             tracing::info!(?recovery, "{name} goes on where it ended");
         }
-        let (accounts, nodes, runtime) = (chain.clone(), chain.nodes.clone(), self.runtime.clone());
+        let addresses = Addresses::of(place)?;
+        let (nodes, runtime) = (chain.nodes.clone(), self.runtime.clone());
         let stop_at = place.stop_at.clone();
         let parts = GatewayParts {
             spool,
-            mirror: self.mirror.clone(),
-            log: self.log.clone(),
+            mirror: self.mirror()?,
+            log: self.log.another()?,
             disk: place.disk(),
             control_dir: format!("{name}/control"),
-            parse_account: Box::new(move |login| accounts.account(login)),
+            parse_account: Box::new(move |login| addresses.account(login)),
             on_block: Box::new(move |found: FoundBlock| {
                 let (nodes, stop_at) = (nodes.clone(), stop_at.clone());
                 runtime.spawn(async move {
@@ -287,6 +417,32 @@ impl Roles {
             fatal: self.fatal.clone(),
         };
         Gateway::start(settings, parts).map_err(|error| failed(&name, error))
+    }
+
+    /// Whether this process does its work, by the figures that it shows.
+    fn readiness(&self) -> Readiness {
+        let gateways: Vec<_> = self.gateways.iter().map(Arc::downgrade).collect();
+        let archived = self.archived.clone();
+        let mirror = self.mirror.clone();
+        Arc::new(move || {
+            let is_full = |gateway: &GatewayHandle| gateway.metrics().spool.is_full;
+            let mut alive = gateways.iter().filter_map(std::sync::Weak::upgrade);
+            if alive.any(|gateway| is_full(&gateway)) {
+                return Some("the spool is full: shares are refused".to_owned());
+            }
+            let knows = archived
+                .as_ref()
+                .map(|status| status.head.load(Ordering::Relaxed));
+            if knows == Some(0) {
+                return Some("the archiver has read no position of the ledger yet".to_owned());
+            }
+            // Somebody may hold it for a moment: that is no reason to be taken out of service.
+            let is_empty = |mirror: &Mirror| mirror.try_lock().is_ok_and(|m| m.final_size() == 0);
+            mirror
+                .as_ref()
+                .filter(|mirror| is_empty(mirror))
+                .map(|_| "no position of the ledger is final yet".to_owned())
+        })
     }
 
     /// Gives every gateway the newest template, from now on.
@@ -335,8 +491,9 @@ impl Roles {
         if let Some(settler) = self.settler {
             quiet(settler.stop());
         }
-        quiet(self.archiver.stop());
-        quiet(self.mirror_thread.stop());
+        for thread in [self.archiver, self.mirror_thread].into_iter().flatten() {
+            quiet(thread.stop());
+        }
         if let Some(projector) = self.projector {
             quiet(projector.stop());
         }

@@ -1,0 +1,394 @@
+//! Roles as processes of their own, each with its own folder as on its own machine, and real Kafka between them: brokers are
+//! killed and frozen, roles are killed, and the books stay those of a pool in one process.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise and says which"
+)]
+
+#[path = "walk/books.rs"]
+mod books;
+#[path = "walk/rig.rs"]
+mod rig;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use orebook_miner::{Mining, Rig};
+use orebook_schema::Hash;
+use orebook_schema::genesis::Algorithm;
+use orebook_tests::kafka::Cluster;
+use orebook_tests::litecoind::Pair;
+use orebook_tests::orebook_binary;
+use orebook_tests::pool::{DEADLINE, Pool};
+use orebook_tests::shares::shares_of;
+use rig::{Memory, Working, exactly_once, send_again};
+use serde_json::Value;
+
+/// Two gateways and the development chain in the first machine; whoever runs a role alone takes its part of it.
+const CONFIG: &str = r#"
+[pool]
+text = "/machines/"
+
+[development]
+difficulty = "0.00005"
+block_seconds = 1
+maturity = 3
+foreign_one_in = 6
+orphan_one_in = 9
+miners = []
+
+[http]
+listen = "127.0.0.1:0"
+
+[settler]
+poll_ms = 100
+grace_ms = 2000
+
+[spool]
+file_bytes = 4194304
+total_bytes = 67108864
+
+[[gateway]]
+[[gateway.port]]
+listen = "127.0.0.1:0"
+difficulty = "0.000002"
+
+[[gateway]]
+commit_ms = 0
+[[gateway.port]]
+listen = "127.0.0.1:0"
+pot = 1
+difficulty = "0.000003"
+"#;
+
+/// Rigs: port of the pool, and user.
+const RIGS: [(usize, &str); 2] = [
+    (0, "ob1q2aul8m749aphmnrea66ajddz0ga2mxea5venuu.rig"),
+    (1, "ob1qh5cxgfwcw0wra8732g8xjw256mtqt69ddndjl4.solo"),
+];
+
+/// Shares that are waited for in each act.
+const SHARES_AN_ACT: u64 = 60;
+
+/// The machines: a folder each, with the same genesis.
+struct Site {
+    folder: tempfile::TempDir,
+    config: PathBuf,
+}
+
+impl Site {
+    /// `config` over the brokers; the ledger is made for `coin`.
+    fn new(cluster: &Cluster, coin: &str, config: &str) -> Self {
+        let mut folder = tempfile::tempdir().expect("a folder");
+        // To look at what a failure left.
+        folder.disable_cleanup(std::env::var_os("OREBOOK_KEEP").is_some());
+        println!("{}", folder.path().display());
+        let path = folder.path().join("machines.toml");
+        let brokers = cluster.addresses();
+        let text = format!(
+            "{config}\n[kafka]\nbrokers = {brokers:?}\nreplication = 1\nmin_isr = 1\ni_know = true\n"
+        );
+        fs::write(&path, text).expect("written");
+        let site = Self {
+            folder,
+            config: path,
+        };
+        let made = Command::new(orebook_binary())
+            .args([
+                "init",
+                "--gateways",
+                "2",
+                "--archivers",
+                "2",
+                "--coin",
+                coin,
+            ])
+            .arg("--data")
+            .arg(site.machine("one"))
+            .status()
+            .expect("the binary runs");
+        assert!(made.success());
+        for other in ["two", "three", "four"] {
+            copy(&site.machine("one"), &site.machine(other));
+        }
+        site
+    }
+
+    fn machine(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn up(&self) -> Pool {
+        Pool::start(&self.machine("one"), &self.config)
+    }
+
+    fn role(&self, machine: &str, role: &[&str]) -> Pool {
+        Pool::start_role(role, &self.machine(machine), &self.config)
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("an entry");
+        let to = to.join(entry.file_name());
+        if entry.file_type().expect("a type").is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).expect("copied");
+        }
+    }
+}
+
+/// Miners over several lives of a pool.
+#[derive(Default)]
+struct Miners {
+    memories: [Memory; RIGS.len()],
+    working: Vec<Working>,
+    lives: usize,
+}
+
+impl Miners {
+    fn start(&mut self, pool: &Pool) {
+        self.lives += 1;
+        let start =
+            |(port, user): &(usize, &str)| Working::start(pool.stratum[*port], user, self.lives);
+        self.working = RIGS.iter().map(start).collect();
+    }
+
+    fn end(&mut self) {
+        for (memory, rig) in self.memories.iter_mut().zip(self.working.drain(..)) {
+            memory.extend(rig.end());
+        }
+    }
+
+    fn accepted(&self) -> u64 {
+        self.working.iter().map(Working::accepted_so_far).sum()
+    }
+
+    /// Waits until so many shares more were answered `true`.
+    fn go_on(&self, what: &str) {
+        let before = self.accepted();
+        let started = Instant::now();
+        while self.accepted() < before + SHARES_AN_ACT {
+            assert!(started.elapsed() < DEADLINE, "{what}: miners notice");
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+        println!("{what}: {} shares", self.accepted());
+    }
+}
+
+/// Waits until a projector has applied so many positions.
+fn reaches(pool: &Pool, size: u64, what: &str) {
+    pool.wait_for("/api/v1/ledger", what, |ledger| {
+        size <= ledger["as_of"].as_u64().unwrap_or(0)
+    });
+}
+
+#[test]
+fn brokers_and_roles_are_killed_and_nothing_is_lost_or_repeated() {
+    let mut cluster = Cluster::start(1);
+    let site = Site::new(&cluster, "dev", CONFIG);
+    let mut miners = Miners::default();
+    let mut first = site.up();
+    let second = site.role("two", &["archiver", "--number", "2"]);
+    let reader = site.role("three", &["projector"]);
+    miners.start(&first);
+    miners.go_on("with everything there");
+
+    cluster.kill(0);
+    miners.go_on("without a broker");
+    miners.end();
+    drop(first.kill());
+    // A gateway starts with everything else down, from what lies beside its spool.
+    first = site.up();
+    miners.start(&first);
+    miners.go_on("started without a broker");
+    cluster.restart(0);
+    miners.go_on("with the broker again");
+
+    drop(second.kill());
+    let second = site.role("two", &["archiver", "--number", "2"]);
+    cluster.freeze(0);
+    miners.go_on("with a frozen broker");
+    cluster.thaw(0);
+    miners.go_on("with the broker thawed");
+    miners.end();
+    drop(first.kill());
+    first = site.up();
+    for ((port, user), memory) in RIGS.iter().zip(&miners.memories) {
+        let started = Instant::now();
+        let answers = loop {
+            match send_again(first.stratum[*port], user, memory) {
+                Ok(answers) => break answers,
+                Err(why) => assert!(started.elapsed() < DEADLINE, "{user}: {why}"),
+            }
+            std::thread::park_timeout(Duration::from_millis(50));
+        };
+        assert!(
+            answers.iter().all(|code| *code == Some(21)),
+            "{user}: what is sent again gains nothing: {answers:?}"
+        );
+    }
+
+    let digests = books::settle(&first);
+    let size = first.json("/api/v1/ledger")["as_of"]
+        .as_u64()
+        .expect("a size");
+    let late = site.role("four", &["projector"]);
+    for (projector, what) in [
+        (&reader, "the one that was there"),
+        (&late, "the one from nothing"),
+    ] {
+        reaches(projector, size, what);
+        for ((fold, position), digest) in &digests {
+            let said = projector.json(&format!("/api/v1/digest?fold={fold}&position={position}"));
+            assert_eq!(
+                said["digest"],
+                Value::from(digest.as_str()),
+                "{what}: {fold} at {position}"
+            );
+        }
+        assert!(!books::settle_moving(projector).is_empty());
+    }
+    for role in [late, reader, second, first] {
+        role.stop();
+    }
+
+    let all: BTreeMap<Hash, bool> = miners
+        .memories
+        .iter()
+        .flatten()
+        .map(|(hash, sent)| (*hash, sent.accepted))
+        .collect();
+    for machine in ["one", "two"] {
+        let held = shares_of(&site.machine(machine).join("ledger"), Algorithm::Sha256d);
+        exactly_once(&all, &held);
+        println!("{machine}: {} shares of {} sent", held.len(), all.len());
+    }
+    books::agree(&site.machine("one"), &site.config, &digests);
+}
+
+/// Who mines on the real node: an address of its test network.
+const MINER: &str = "rltc1qqyqszqgpqyqszqgpqyqszqgpqyqszqgpjt8zj4";
+/// Whom coinbases pay there.
+const POOL: &str = "rltc1qqgpqyqszqgpqyqszqgpqyqszqgpqyqszr0p8er";
+/// Whose blocks the nodes find themselves.
+const OTHERS: &str = "rltc1qqvpsxqcrqvpsxqcrqvpsxqcrqvpsxqcrzlqxnz";
+
+fn litecoin(pair: &Pair) -> String {
+    let node = |name: &str, node: &orebook_tests::litecoind::Node| {
+        let (rpc, cookie) = (node.rpc(), node.cookie());
+        let cookie = cookie.display();
+        format!("[[node]]\nname = \"{name}\"\nrpc = \"{rpc}\"\ncredentials_file = \"{cookie}\"\n")
+    };
+    format!(
+        "[pool]\npayout_address = \"{POOL}\"\n[http]\nlisten = \"127.0.0.1:0\"\n\
+         [settler]\npoll_ms = 200\ngrace_ms = 2000\n\
+         [[gateway]]\n[[gateway.port]]\nlisten = \"127.0.0.1:0\"\ndifficulty = \"0.0002\"\n{}{}",
+        node("a", &pair.a),
+        node("b", &pair.b)
+    )
+}
+
+/// Waits until a role says that it is ready.
+fn ready(role: &Pool, what: &str) {
+    let started = Instant::now();
+    loop {
+        let (status, said) = role.get("/readyz").expect("it answers");
+        if status == 200 {
+            return;
+        }
+        assert!(started.elapsed() < DEADLINE, "{what}: {said}");
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn each_role_alone_is_a_pool_together_on_a_real_node() {
+    let pair = Pair::start();
+    let cluster = Cluster::start(1);
+    let site = Site::new(&cluster, "litecoin-regtest", &litecoin(&pair));
+    let archiver = site.role("one", &["archiver"]);
+    let gateway = site.role("two", &["gateway", "--number", "2"]);
+    let settler = site.role("three", &["settler"]);
+    let projector = site.role("four", &["projector"]);
+    assert!(archiver.stratum.is_empty() && settler.stratum.is_empty());
+    for (role, what) in [
+        (&archiver, "archiver"),
+        (&gateway, "gateway"),
+        (&settler, "settler"),
+        (&projector, "projector"),
+    ] {
+        ready(role, what);
+        let (status, figures) = role.get("/metrics").expect("it answers");
+        assert_eq!(status, 200, "{what}");
+        assert!(
+            figures.contains("orebook_kafka_in_flight"),
+            "{what}: {figures}"
+        );
+    }
+
+    let rig = Rig {
+        url: gateway.stratum[0].to_string(),
+        user: format!("{MINER}.alone"),
+        password: "x".to_owned(),
+        algorithm: Algorithm::Scrypt,
+        threads: 1,
+        // Every other hash is a block there: slowly, or the nodes drown.
+        hashes_per_second: Some(24),
+    };
+    let count =
+        |pools: &Value, state: &str| pools["pools"][0]["blocks"][state].as_u64().unwrap_or(0);
+    let mut mining: Option<Mining> = None;
+    let started = Instant::now();
+    loop {
+        // Like any miner's software it comes again until it is let in.
+        if mining.as_ref().is_none_or(Mining::is_over) {
+            mining = Mining::start(&rig).ok();
+        }
+        let (status, body) = projector.get("/api/v1/pools").expect("it answers");
+        let pools: Value = serde_json::from_str(&body).expect("JSON");
+        if status == 200 && 3 <= count(&pools, "immature") {
+            break;
+        }
+        assert!(started.elapsed() < DEADLINE, "three blocks of ours: {body}");
+        std::thread::park_timeout(Duration::from_millis(100));
+    }
+    if let Some(mining) = mining {
+        drop(mining.stop());
+    }
+    pair.a.cli(&["generatetoaddress", "101", OTHERS]);
+    pair.agree();
+    projector.wait_for("/api/v1/pools", "every block has its fate", |pools| {
+        3 <= count(pools, "confirmed")
+            && ["found", "seen", "immature"]
+                .iter()
+                .all(|state| count(pools, state) == 0)
+    });
+    let account = projector.json(&format!("/api/v1/accounts/{MINER}"));
+    let available = account["balances"]["available"]
+        .as_str()
+        .expect("a decimal string");
+    assert!(
+        0 < available.parse::<i128>().expect("a number"),
+        "{account}"
+    );
+
+    books::settle(&projector);
+    for role in [gateway, settler, archiver] {
+        role.stop();
+    }
+    let again = site.folder.path().join("again");
+    let replayed = books::replayed(&site.machine("one"), &again, &[]);
+    let size = replayed["size"].as_u64().expect("a size");
+    reaches(&projector, size, "all that the archiver has");
+    books::same_digests(&projector, &replayed, "the projector's");
+    projector.stop();
+}
