@@ -415,7 +415,7 @@ impl State {
 
     fn apply_events(&mut self, position: u64, parsed: &Parsed) -> (Option<u64>, bool) {
         let (mut obeyed, mut disagrees) = (None, false);
-        for (index, event) in (0u16..).zip(&parsed.events) {
+        for (index, event) in (0u16..).zip(parsed.mixed()) {
             match event {
                 Event::Genesis(genesis) => {
                     self.authority = Some(Authority::new(genesis.as_ref().clone()))

@@ -139,27 +139,25 @@ pub const fn effort(credit: u128, network_work: u128) -> u128 {
     credit * EFFORT_SCALE / network_work
 }
 
-/// Efforts that a [`SummaryBuilder`] remembers: rigs have few difficulties, and a division of u128 is slow.
-const EFFORTS: usize = 16;
+/// Most shares that a [`SummaryBuilder`] counts: a key has 16 bits for the index. A frame has 1,000 at most.
+const SHARES_MAX: usize = 1 << INDEX_BITS;
 
-/// Credit, network work and effort of a share.
-type Effort = (u128, u128, u128);
+/// Bits of a key below the worker's.
+const INDEX_BITS: u32 = 16;
+
+/// Bits of a key below the pot's.
+const WORKER_END: u32 = INDEX_BITS + u32::BITS;
 
 /// Adds up the shares of a frame: by pot, effort and rows.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct SummaryBuilder {
-    /// Pot, worker and index in `amounts` of each share, in one number that sorts.
-    keys: Vec<u128>,
-    /// Credit and effort of each share.
-    amounts: Vec<(u128, u128)>,
-    /// By credit: what was worked out last. Zero credit of work one has no effort, so the first entries are right.
-    efforts: [Effort; EFFORTS],
-}
-
-impl Default for SummaryBuilder {
-    fn default() -> Self {
-        Self::with_capacity(0)
-    }
+    /// Pot, worker and index in `credits` of each share, in one number that sorts.
+    keys: Vec<u64>,
+    /// Credit of each share.
+    credits: Vec<u128>,
+    /// Efforts of shares that follow each other in one pot, added up.
+    pots: Vec<(Pot, u128)>,
+    efforts: Efforts,
 }
 
 impl SummaryBuilder {
@@ -168,26 +166,141 @@ impl SummaryBuilder {
     pub fn with_capacity(shares: usize) -> Self {
         Self {
             keys: Vec::with_capacity(shares),
-            amounts: Vec::with_capacity(shares),
-            efforts: [(0, 1, 0); EFFORTS],
+            credits: Vec::with_capacity(shares),
+            ..Self::default()
         }
     }
 
     /// Counts a share.
+    ///
+    /// # Panics
+    /// If 65,536 were counted before.
+    #[inline]
     pub fn add(&mut self, worker: u32, pot: Pot, credit: u128, network_work: u128) {
-        let effort = self.effort(credit, network_work);
-        let index = self.amounts.len() as u64;
-        self.keys
-            .push(u128::from(pot.0) << 96 | u128::from(worker) << 64 | u128::from(index));
-        self.amounts.push((credit, effort));
+        let index = self.credits.len();
+        assert!(index < SHARES_MAX, "a frame has at most 1,000 shares");
+        let key = u64::from(pot.0) << WORKER_END | u64::from(worker) << INDEX_BITS;
+        self.keys.push(key | index as u64);
+        self.credits.push(credit);
+        let effort = self.efforts.of(credit, network_work);
+        match self.pots.last_mut() {
+            Some((last, sum)) if *last == pot => *sum += effort,
+            _ => self.pots.push((pot, effort)),
+        }
     }
 
+    /// The summary of all that was counted.
+    #[must_use]
+    pub fn finish(mut self) -> Summary {
+        sort_by_pot_and_worker(&mut self.keys);
+        self.pots.sort_unstable_by_key(|(pot, _)| *pot);
+        let mut pots: Vec<PotSummary> = Vec::new();
+        for (pot, effort) in self.pots {
+            match pots.last_mut() {
+                Some(last) if last.pot == pot => last.effort += effort,
+                _ => pots.push(PotSummary {
+                    pot,
+                    effort,
+                    rows: Vec::new(),
+                }),
+            }
+        }
+        let mut keys = self.keys.as_slice();
+        for pot in &mut pots {
+            let of_pot = keys.partition_point(|key| key >> WORKER_END <= u64::from(pot.pot.0));
+            let (now, later) = keys.split_at(of_pot);
+            pot.rows = rows(now, &self.credits);
+            keys = later;
+        }
+        Summary { pots }
+    }
+}
+
+/// Rows of one pot's keys, in order.
+fn rows(keys: &[u64], credits: &[u128]) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::with_capacity(keys.len());
+    for key in keys {
+        let [i0, i1, w0, w1, w2, w3, ..] = key.to_le_bytes();
+        let worker = u32::from_le_bytes([w0, w1, w2, w3]);
+        let index = usize::from(u16::from_le_bytes([i0, i1]));
+        let credit = credits.get(index).copied().unwrap_or_default();
+        match rows.last_mut() {
+            Some(row) if row.worker == worker => {
+                row.count += 1;
+                row.credit += credit;
+            }
+            _ => rows.push(Row {
+                worker,
+                count: 1,
+                credit,
+            }),
+        }
+    }
+    rows
+}
+
+/// From how many keys on sorting by bytes is faster than by comparing.
+const BYTEWISE_MIN: usize = 64;
+
+/// Sorts keys whose indices ascend: byte by byte from the lowest of the worker up, in the order that they have; bytes that
+/// are the same in all keys are passed over, which leaves two of six for a pool of up to 65,536 rigs.
+fn sort_by_pot_and_worker(keys: &mut Vec<u64>) {
+    if keys.len() < BYTEWISE_MIN {
+        keys.sort_unstable();
+        return;
+    }
+    let all = keys.iter().fold(u64::MAX, |all, key| all & key);
+    let any = keys.iter().fold(0, |any, key| any | key);
+    let mut sorted = vec![0; keys.len()];
+    for shift in (INDEX_BITS..u64::BITS).step_by(8) {
+        let byte = |key: u64| usize::from((key >> shift).to_le_bytes()[0]);
+        if byte(all ^ any) == 0 {
+            continue;
+        }
+        let mut places = [0_usize; 256];
+        for key in keys.iter() {
+            if let Some(place) = places.get_mut(byte(*key)) {
+                *place += 1;
+            }
+        }
+        let mut next = 0;
+        for place in &mut places {
+            next += std::mem::replace(place, next);
+        }
+        for key in keys.iter() {
+            if let Some(place) = places.get_mut(byte(*key)) {
+                if let Some(slot) = sorted.get_mut(*place) {
+                    *slot = *key;
+                }
+                *place += 1;
+            }
+        }
+        std::mem::swap(keys, &mut sorted);
+    }
+}
+
+/// How many efforts are remembered: rigs have few difficulties, and a division of u128 is slow.
+const EFFORTS: usize = 16;
+
+/// By credit: credit, network work and [`effort`] of what was worked out last.
+#[derive(Debug)]
+struct Efforts([(u128, u128, u128); EFFORTS]);
+
+impl Default for Efforts {
+    fn default() -> Self {
+        // Zero credit of work one has no effort, so the first entries are right.
+        Self([(0, 1, 0); EFFORTS])
+    }
+}
+
+impl Efforts {
     /// [`effort`], remembered.
-    fn effort(&mut self, credit: u128, network_work: u128) -> u128 {
+    #[inline]
+    fn of(&mut self, credit: u128, network_work: u128) -> u128 {
         // Difficulties differ in their high bits: the product's top byte mixes them all.
         let [.., mixed] = u64::to_le_bytes(low(credit).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let place = usize::from(mixed) % EFFORTS;
-        let Some(known) = self.efforts.get_mut(place) else {
+        let Some(known) = self.0.get_mut(place) else {
             return effort(credit, network_work);
         };
         if (known.0, known.1) != (credit, network_work) {
@@ -195,49 +308,37 @@ impl SummaryBuilder {
         }
         known.2
     }
-
-    /// The summary of all that was counted.
-    #[must_use]
-    pub fn finish(mut self) -> Summary {
-        self.keys.sort_unstable();
-        let mut pots: Vec<PotSummary> = Vec::new();
-        for key in &self.keys {
-            let pot = Pot(u16::try_from(key >> 96).unwrap_or(u16::MAX));
-            let worker = u32::try_from(key >> 64 & u128::from(u32::MAX)).unwrap_or(u32::MAX);
-            let index = usize::try_from(low(*key)).unwrap_or(usize::MAX);
-            let (credit, effort) = self.amounts.get(index).copied().unwrap_or_default();
-            if pots.last().is_none_or(|last| last.pot != pot) {
-                let rows = Vec::with_capacity(if pots.is_empty() { self.keys.len() } else { 0 });
-                pots.push(PotSummary {
-                    pot,
-                    effort: 0,
-                    rows,
-                });
-            }
-            let Some(last) = pots.last_mut() else {
-                continue;
-            };
-            last.effort += effort;
-            match last.rows.last_mut() {
-                Some(row) if row.worker == worker => {
-                    row.count += 1;
-                    row.credit += credit;
-                }
-                _ => last.rows.push(Row {
-                    worker,
-                    count: 1,
-                    credit,
-                }),
-            }
-        }
-        Summary { pots }
-    }
 }
 
 /// Low half of a number.
 const fn low(value: u128) -> u64 {
     let [b0, b1, b2, b3, b4, b5, b6, b7, ..] = value.to_le_bytes();
     u64::from_le_bytes([b0, b1, b2, b3, b4, b5, b6, b7])
+}
+
+/// The summary of a body of shares alone.
+///
+/// # Errors
+/// [`Unannounced`] if a worker or job was never announced.
+pub fn summarise_shares(shares: &[Share], overlay: &Overlay<'_>) -> Result<Summary, Unannounced> {
+    let mut builder = SummaryBuilder::with_capacity(shares.len().min(FRAME_EVENTS_MAX));
+    for share in shares {
+        count(share, overlay, &mut builder)?;
+    }
+    Ok(builder.finish())
+}
+
+#[inline]
+fn count(
+    share: &Share,
+    overlay: &Overlay<'_>,
+    builder: &mut SummaryBuilder,
+) -> Result<(), Unannounced> {
+    let pot = overlay.pot(share.worker)?;
+    let terms = overlay.job(share.job)?;
+    let credit = credit(share, pot, terms);
+    builder.add(share.worker, pot, credit, terms.network_work);
+    Ok(())
 }
 
 /// The summary of a body, in order: announcements count for what follows them. `terms_of` gives the terms of a job that is
@@ -253,16 +354,7 @@ pub fn summarise(
     let mut builder = SummaryBuilder::with_capacity(events.len().min(FRAME_EVENTS_MAX));
     for event in events {
         match event {
-            Event::Share(share) => {
-                let pot = overlay.pot(share.worker)?;
-                let terms = overlay.job(share.job)?;
-                builder.add(
-                    share.worker,
-                    pot,
-                    credit(share, pot, terms),
-                    terms.network_work,
-                );
-            }
+            Event::Share(share) => count(share, overlay, &mut builder)?,
             Event::Worker(worker) => overlay.add_worker(worker.number, worker.pot)?,
             Event::Job(job) => {
                 let terms = terms_of(job);

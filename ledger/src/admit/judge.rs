@@ -1,12 +1,12 @@
 //! Tests 2 to 9, in their order.
 
-use orebook_schema::event::{Moved, RawEvent, SchemaEntry};
+use orebook_schema::event::{Moved, SchemaEntry};
 use orebook_schema::work::Job;
 use orebook_schema::{Event, Frame, Hash, Header, Key, Kind, Role, StreamId};
 
 use super::{AdmitError, Cause, Effects, History, Parsed, State, Trust};
 use crate::authority::Authority;
-use crate::credit::{Announced, JobTerms, Overlay, summarise};
+use crate::credit::{Announced, JobTerms, Overlay, summarise, summarise_shares};
 use crate::sign::Verifier;
 
 impl State {
@@ -23,7 +23,7 @@ impl State {
         let Some(authority) = &self.authority else {
             return Ok(judge_genesis(parsed));
         };
-        if header.coin != authority.genesis().coin || parsed.events.iter().any(is_genesis) {
+        if header.coin != authority.genesis().coin || parsed.has(Kind::Genesis) {
             return Ok(Err(Cause::Malformed));
         }
         if !self.may_say(authority, parsed, trust) {
@@ -102,15 +102,21 @@ impl State {
     ) -> Result<Result<Effects, Cause>, AdmitError> {
         let header = parsed.frame.header();
         let set = authority.schema_set(header.schema_set).unwrap_or_default();
-        let in_set = |raw: RawEvent<'_>| {
-            set.iter()
-                .any(|entry| entry.kind == raw.kind && entry.version == raw.version)
+        // Only version 0 of a kind is decoded: its kinds are all that a body uses.
+        let in_set = |kind: &Kind| {
+            set.contains(&SchemaEntry {
+                kind: *kind as u8,
+                version: 0,
+            })
         };
-        let listed = match trust {
-            Trust::CheckedBefore => true,
-            Trust::Nothing => parsed.frame.events().all(|raw| raw.is_ok_and(in_set)),
-        };
-        if !listed || !parsed.events.iter().all(|event| self.cites_the_past(event)) {
+        let mut used = Kind::ALL.iter().filter(|kind| parsed.has(**kind));
+        let listed = trust == Trust::CheckedBefore || used.all(in_set);
+        if !listed
+            || !parsed
+                .mixed()
+                .iter()
+                .all(|event| self.cites_the_past(event))
+        {
             return Ok(Err(Cause::Inconsistent));
         }
         let same_epoch = self
@@ -118,9 +124,12 @@ impl State {
             .get(&header.stream)
             .filter(|s| s.epoch == header.epoch);
         let mut overlay = Overlay::new(same_epoch.map(|stream| &stream.announced));
-        let summary = summarise(&parsed.events, &mut overlay, |job| {
-            self.terms(authority, job)
-        });
+        let summary = match parsed.shares() {
+            Some(shares) => summarise_shares(shares, &overlay),
+            None => summarise(parsed.mixed(), &mut overlay, |job| {
+                self.terms(authority, job)
+            }),
+        };
         if summary.as_ref() != Ok(&parsed.summary) {
             return Ok(Err(Cause::Inconsistent));
         }
@@ -168,7 +177,7 @@ impl State {
     ) -> Result<(Vec<bool>, Vec<(StreamId, u64, Hash)>), AdmitError> {
         let mut counts = Vec::new();
         let mut counted: Vec<(StreamId, u64, Hash)> = Vec::new();
-        for event in &parsed.events {
+        for event in parsed.mixed() {
             let Event::Moved(moved) = event else { continue };
             let id = (moved.stream, moved.seq, Hash::of(&[&moved.event]));
             let fresh = self.will_be_closed(authority, moved.stream, &parsed.frame.header().key)
@@ -226,14 +235,10 @@ pub(super) fn role_says(authority: &Authority, header: &Header) -> bool {
         .is_some_and(|role| header.kinds & !role.kinds() == 0)
 }
 
-const fn is_genesis(event: &Event) -> bool {
-    matches!(event, Event::Genesis(_))
-}
-
 /// Position 0: the genesis frame of this ledger and nothing else.
 fn judge_genesis(parsed: &Parsed) -> Result<Effects, Cause> {
     let header = parsed.frame.header();
-    let [Event::Genesis(genesis)] = parsed.events.as_slice() else {
+    let [Event::Genesis(genesis)] = parsed.mixed() else {
         return Err(Cause::Malformed);
     };
     let first = header.first_seq == 0 && header.epoch == 0 && header.schema_set == 0;

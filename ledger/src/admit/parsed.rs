@@ -1,10 +1,13 @@
 //! Test 1: what needs no prefix. It can be made on any thread.
 
+use std::sync::OnceLock;
+
 use orebook_schema::bytes::DecodeError;
-use orebook_schema::event::Moved;
+use orebook_schema::event::{Moved, RawEvent};
 use orebook_schema::frame::{FRAME_DOMAIN, SIGNED_BYTES};
 use orebook_schema::summary::Summary;
-use orebook_schema::{Event, Frame, Hash};
+use orebook_schema::work::Share;
+use orebook_schema::{Event, Frame, Hash, Kind};
 
 use crate::sign::Verifier;
 use crate::tree::root_of_entries;
@@ -13,8 +16,17 @@ use crate::tree::root_of_entries;
 #[derive(Clone, Debug)]
 pub struct Parsed {
     pub(super) frame: Frame,
-    pub(super) events: Vec<Event>,
+    events: Events,
     pub(super) summary: Summary,
+}
+
+/// The events of a body. Most bodies are shares and nothing else, which need a third of the room.
+#[derive(Clone, Debug)]
+enum Events {
+    /// Nothing but shares; as events if anybody asks.
+    Shares(Vec<Share>, OnceLock<Vec<Event>>),
+    /// Anything.
+    Mixed(Vec<Event>),
 }
 
 impl Parsed {
@@ -28,8 +40,8 @@ impl Parsed {
         let header = frame.header();
         let ok = root == header.events_root
             && Hash::of(&[frame.summary()]) == header.summary_hash
-            && kinds_of(&events) == header.kinds
-            && blocks_follow_shares(&events)
+            && events.kinds() == header.kinds
+            && blocks_follow_shares(events.mixed())
             && (header.first_seq == 0) == (header.previous == Hash::ZERO);
         if !ok {
             return Err(DecodeError::Value("frame"));
@@ -51,7 +63,31 @@ impl Parsed {
     /// Its events.
     #[must_use]
     pub fn events(&self) -> &[Event] {
-        &self.events
+        match &self.events {
+            Events::Shares(shares, events) => {
+                events.get_or_init(|| shares.iter().copied().map(Event::Share).collect())
+            }
+            Events::Mixed(events) => events,
+        }
+    }
+
+    /// Its events, if they are shares and nothing else.
+    #[must_use]
+    pub fn shares(&self) -> Option<&[Share]> {
+        match &self.events {
+            Events::Shares(shares, _) => Some(shares),
+            Events::Mixed(_) => None,
+        }
+    }
+
+    /// Its events, or none where they are shares and nothing else.
+    pub(super) fn mixed(&self) -> &[Event] {
+        self.events.mixed()
+    }
+
+    /// Whether it has an event of this kind.
+    pub(super) const fn has(&self, kind: Kind) -> bool {
+        self.frame.header().kinds & kind.bit() != 0
     }
 
     /// Its summary.
@@ -75,7 +111,7 @@ impl Parsed {
             .get(..SIGNED_BYTES)
             .unwrap_or_default();
         verifier.verify(FRAME_DOMAIN, signed, &header.signature)
-            && self.events.iter().all(|event| match event {
+            && self.mixed().iter().all(|event| match event {
                 Event::Checkpoint(c) => {
                     verifier.verify_checkpoint(header.ledger, c.size, &c.root, &c.signature)
                 }
@@ -84,12 +120,65 @@ impl Parsed {
     }
 }
 
-/// The events, in order of time, and the root over them: one pass.
-fn decode_body(frame: &Frame) -> Result<(Vec<Event>, Hash), DecodeError> {
+impl Events {
+    fn with_capacity(count: usize) -> Self {
+        Self::Shares(Vec::with_capacity(count), OnceLock::new())
+    }
+
+    #[inline]
+    fn push(&mut self, raw: &RawEvent<'_>) -> Result<(), DecodeError> {
+        if let Self::Shares(shares, _) = self
+            && let Some(share) = raw.share()
+        {
+            shares.push(share);
+            return Ok(());
+        }
+        self.push_any(raw.decode()?);
+        Ok(())
+    }
+
+    fn push_any(&mut self, event: Event) {
+        match self {
+            Self::Mixed(events) => events.push(event),
+            Self::Shares(shares, _) => {
+                let mut events = Vec::with_capacity(shares.capacity());
+                events.extend(shares.drain(..).map(Event::Share));
+                events.push(event);
+                *self = Self::Mixed(events);
+            }
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Shares(shares, _) => shares.len(),
+            Self::Mixed(events) => events.len(),
+        }
+    }
+
+    /// None where all are shares.
+    fn mixed(&self) -> &[Event] {
+        match self {
+            Self::Shares(..) => &[],
+            Self::Mixed(events) => events,
+        }
+    }
+
+    fn kinds(&self) -> u64 {
+        match self {
+            Self::Shares(shares, _) if shares.is_empty() => 0,
+            Self::Shares(..) => Kind::Share.bit(),
+            Self::Mixed(events) => kinds_of(events),
+        }
+    }
+}
+
+/// The events, in order of time, and the root over them: one pass, and one for the hashes.
+fn decode_body(frame: &Frame) -> Result<(Events, Hash), DecodeError> {
     let header = frame.header();
     let count = usize::try_from(header.count).unwrap_or(0);
     let mut entries = Vec::with_capacity(count);
-    let mut events = Vec::with_capacity(count);
+    let mut events = Events::with_capacity(count);
     let mut last_dt = 0;
     for raw in frame.events() {
         let raw = raw?;
@@ -97,12 +186,11 @@ fn decode_body(frame: &Frame) -> Result<(Vec<Event>, Hash), DecodeError> {
             return Err(DecodeError::Order("event times"));
         }
         last_dt = raw.dt;
-        events.push(raw.decode()?);
+        events.push(&raw)?;
         entries.push(raw.bytes);
     }
     let times_ok = header.base_time.checked_add(u64::from(last_dt)) == Some(header.last_time);
-    let count_ok = u32::try_from(events.len()) == Ok(header.count);
-    if times_ok && count_ok {
+    if times_ok && events.len() == count {
         Ok((events, root_of_entries(entries)))
     } else {
         Err(DecodeError::Value("frame count or time"))

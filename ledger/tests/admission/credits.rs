@@ -1,6 +1,6 @@
 //! Credits, void jobs and summaries (section 4): every figure here is worked by hand.
 
-use orebook_ledger::admit::{Cause, Verdict};
+use orebook_ledger::admit::{Cause, Parsed, Verdict};
 use orebook_schema::names::Pot;
 use orebook_schema::summary::{PotSummary, Summary};
 use orebook_schema::{At, Event, Work};
@@ -257,4 +257,39 @@ fn a_summary_that_claims_a_void_job_s_work_is_inconsistent() {
         "it was early"
     );
     assert_eq!(Pot(0), summary.pots[0].pot);
+}
+
+#[test]
+fn bodies_of_shares_alone_and_mixed_ones_give_back_their_events_and_count_the_same() {
+    let mut world = World::ready();
+    let mut pen = Pen::new(GATEWAY, 1);
+    world.say(&mut pen, &[worker(0, 0), worker(1, 1), job(0, NONE)]);
+    let shares: Vec<Event> = (1..40).map(|n| share((n % 2) as u32, 0, n)).collect();
+    for at in [None, Some(0), Some(1), Some(20), Some(39)] {
+        let mut events = shares.clone();
+        if let Some(at) = at {
+            events.insert(at, Event::Heartbeat);
+        }
+        let draft = world.draft(&pen, &events);
+        let parsed = Parsed::read(draft.bytes()).unwrap();
+        assert_eq!(parsed.events(), events, "a heartbeat at {at:?}");
+        assert_eq!(parsed.shares().is_some(), at.is_none());
+        // 400 = 1 + 3 + … + 39, 380 = 2 + 4 + … + 38.
+        let pots = vec![
+            pot_summary(0, 380_000_000, &[(0, 19, 380)]),
+            pot_summary(1, 400_000_000, &[(1, 20, 400)]),
+        ];
+        assert_summary(&mut world, &mut pen, &events, pots);
+    }
+}
+
+#[test]
+fn shares_of_what_was_not_announced_are_inconsistent_in_a_body_of_shares_alone() {
+    let mut world = World::ready();
+    let mut pen = Pen::new(GATEWAY, 1);
+    world.say(&mut pen, &[worker(0, 0), job(0, NONE)]);
+    for wrong in [share(1, 0, 5), share(0, 1, 5)] {
+        let events = [share(0, 0, 5), wrong];
+        assert_eq!(world.refusal(&pen, &events), Cause::Inconsistent);
+    }
 }
