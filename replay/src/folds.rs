@@ -1,5 +1,7 @@
 //! The folds. `money` decides; the others show, and nobody is paid by them.
 
+mod kept;
+
 pub mod money;
 
 pub mod blocks;

@@ -15,7 +15,7 @@ pub use self::field::{Field, KeyField};
 pub use self::memory::MemoryRows;
 
 #[doc(hidden)]
-pub use self::row::{at_rest, from_rest};
+pub use self::row::{ROW_BYTES, at_rest, from_rest};
 
 /// Tables from here on are the engine's; folds use those below.
 pub const ENGINE_TABLES: u8 = 0xf0;

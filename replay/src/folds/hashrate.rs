@@ -22,7 +22,7 @@ use crate::folds::workers::registry::Rig;
 use crate::rows::{Field, KeyField, Rows, StoreFault};
 use crate::{canonical_of, row};
 
-use self::apply::Kept;
+use self::apply::Sums;
 
 pub use self::read::{Point, Step, hashrate, series, work_of};
 
@@ -189,7 +189,7 @@ const fn unit_byte(unit: WorkUnit) -> u8 {
 #[derive(Clone, Debug, Default)]
 pub struct Hashrate {
     /// Shares that no row has yet.
-    kept: Kept,
+    kept: Sums,
 }
 
 /// The fold, with nothing kept: as if it had no memory.
@@ -197,7 +197,7 @@ pub struct Hashrate {
     non_upper_case_globals,
     reason = "a fold is named like a unit struct, with or without a cache"
 )]
-pub const Hashrate: Hashrate = Hashrate { kept: Kept::new() };
+pub const Hashrate: Hashrate = Hashrate { kept: Sums::new() };
 
 impl Hashrate {
     /// Its name.

@@ -32,7 +32,8 @@ use crate::fold::{Backwards, FinalFrame, Fold, FoldStop};
 use crate::rows::{Field, Rows, StoreFault};
 use crate::{canonical_of, row};
 
-use self::kept::Kept;
+use self::apply::Heard;
+use self::kept::Machines;
 pub use self::read::{Page, account, machines, pot, worker, workers};
 use self::registry::Rig;
 
@@ -74,6 +75,23 @@ impl Tally {
         self.accepted_work = self.accepted_work.saturating_add(more.accepted_work);
         self.stale = self.stale.saturating_add(more.stale);
         self.stale_work = self.stale_work.saturating_add(more.stale_work);
+    }
+
+    /// Adds one share.
+    fn add_share(&mut self, share: &Heard) {
+        self.first_ms = if self.is_empty() {
+            share.time
+        } else {
+            self.first_ms.min(share.time)
+        };
+        self.last_ms = self.last_ms.max(share.time);
+        let (count, work) = if share.is_stale {
+            (&mut self.stale, &mut self.stale_work)
+        } else {
+            (&mut self.accepted, &mut self.accepted_work)
+        };
+        *count = count.saturating_add(1);
+        *work = work.saturating_add(u128::from(share.units));
     }
 
     /// Whether there is no share.
@@ -253,6 +271,21 @@ row! {
     }
 }
 
+impl Machine {
+    /// Takes its difficulty from a share, if it was not announced. Shares of the difficulty before may still come, so an
+    /// announced one is not taken from shares.
+    const fn hear_difficulty(&mut self, units: u64) {
+        if !self.is_announced {
+            self.difficulty = units;
+        }
+    }
+
+    const fn announce(&mut self, units: u64) {
+        self.difficulty = units;
+        self.is_announced = true;
+    }
+}
+
 impl Worker {
     /// Whether it is at work: one of its machines is.
     #[must_use]
@@ -265,7 +298,7 @@ impl Worker {
 #[derive(Clone, Debug, Default)]
 pub struct Workers {
     /// Machines whose rows are behind.
-    kept: Kept,
+    kept: Machines,
 }
 
 /// The fold, with nothing kept: as if it had no memory.
@@ -273,7 +306,9 @@ pub struct Workers {
     non_upper_case_globals,
     reason = "a fold is named like a unit struct, with or without a cache"
 )]
-pub const Workers: Workers = Workers { kept: Kept::new() };
+pub const Workers: Workers = Workers {
+    kept: Machines::new(),
+};
 
 impl Workers {
     /// Its name.

@@ -1,5 +1,7 @@
 //! The macro that makes a typed row from one list of fields.
 
+use bincode::enc::write::Writer;
+use bincode::error::EncodeError;
 use bincode::{Decode, Encode};
 
 use super::StoreFault;
@@ -7,14 +9,29 @@ use super::StoreFault;
 /// Largest value at rest that is read back; a larger one is damage, not a row.
 const VALUE_BYTES_MAX: usize = 16 << 20;
 
+/// Bytes that most keys and values fit into: what is asked of the allocator at first.
+#[doc(hidden)]
+pub const ROW_BYTES: usize = 128;
+
 /// Bytes at rest.
 ///
 /// # Panics
 /// Never for rows: encoding into memory has no error of its own.
 pub fn at_rest(value: impl Encode) -> Vec<u8> {
-    let bytes = bincode::encode_to_vec(value, bincode::config::standard());
-    assert!(bytes.is_ok(), "a row can always be encoded");
-    bytes.unwrap_or_default()
+    let mut bytes = AtRest(Vec::with_capacity(ROW_BYTES));
+    let done = bincode::encode_into_writer(value, &mut bytes, bincode::config::standard());
+    assert!(done.is_ok(), "a row can always be encoded");
+    bytes.0
+}
+
+/// Bytes that grow; bincode's own would encode twice, to know how far.
+struct AtRest(Vec<u8>);
+
+impl Writer for AtRest {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
 }
 
 /// The value of bytes at rest, all of them.
@@ -76,7 +93,7 @@ macro_rules! row {
             #[must_use]
             $vis fn key_of($($key: &$key_type),*) -> Vec<u8> {
                 #[allow(unused_mut, reason = "a table may have one row, without a key")]
-                let mut out = Vec::new();
+                let mut out = Vec::with_capacity($crate::rows::ROW_BYTES);
                 $($crate::rows::KeyField::put_key($key, &mut out);)*
                 out
             }
@@ -148,7 +165,7 @@ macro_rules! row {
 #[macro_export]
 macro_rules! canonical_of {
     ($table:expr, $key:expr, $value:expr; $($row:ty),+ $(,)?) => {{
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity($crate::rows::ROW_BYTES);
         match $table {
             $(t if t == <$row as $crate::rows::Row>::TABLE => {
                 let row = <$row as $crate::rows::Row>::read($key, $value)?;

@@ -1,16 +1,17 @@
 //! How a frame changes the rows of `hashrate`, and how old rows are given up.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
+use orebook_schema::names::Pot;
 use orebook_schema::units::WorkUnit;
-use orebook_schema::{Event, Kind, StreamId};
+use orebook_schema::{Account, Event, Kind, WorkerName};
 
 use super::{
     DAYS_KEPT, Days, HOUR_MS, HOURS_KEPT, Hours, Ledger, MINUTE_MS, MINUTES_HOURS, Minutes, Who,
     shown_time,
 };
 use crate::fold::{FinalFrame, FoldStop};
+use crate::folds::kept::Kept;
 use crate::folds::workers::registry::{self, Rig};
 use crate::rows::{self, KeyField, Order, Row, Rows, Span, StoreFault};
 
@@ -27,9 +28,9 @@ type Minutely = BTreeMap<u64, u128>;
 pub(super) fn apply(
     frame: &FinalFrame<'_>,
     rows: &mut dyn Rows,
-    kept: &mut Kept,
+    kept: &mut Sums,
 ) -> Result<(), FoldStop> {
-    registry::still_whole(kept.is_lost)?;
+    kept.rigs.still_whole()?;
     let mut ledger = ledger(frame, rows)?;
     registry::learn(frame, rows)?;
     if frame.has(Kind::Share) || frame.has(Kind::Moved) {
@@ -68,82 +69,113 @@ fn ledger(frame: &FinalFrame<'_>, rows: &mut dyn Rows) -> Result<Ledger, StoreFa
 fn add_shares(
     frame: &FinalFrame<'_>,
     rows: &mut dyn Rows,
-    kept: &mut Kept,
+    kept: &mut Sums,
 ) -> Result<(), StoreFault> {
     let header = frame.header();
+    let mut known = kept.rigs.epoch(header.stream, header.epoch);
     for entry in frame.shares().filter(|entry| !entry.share.stale) {
-        let number = (header.stream, header.epoch, entry.worker);
-        let (_, minutes) = match kept.by_number.entry(number) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(place) => match registry::rig(frame, rows, entry.worker)? {
-                Some(rig) => place.insert((rig, Minutely::new())),
-                None => continue,
-            },
-        };
         let minute = shown_time(entry.time, frame.ledger_time) / MINUTE_MS;
-        let sum = minutes.entry(minute).or_insert_with(|| {
+        let work = u128::from(entry.share.work.units());
+        if let Some(sum) = known.get_mut(entry.worker) {
+            kept.minutes += usize::from(sum.add(minute, work));
+        } else if let Some(rig) = registry::rig(frame, rows, entry.worker)? {
+            let sum = RigSum {
+                minute,
+                work,
+                before: Vec::new(),
+                rig: Box::new(rig),
+            };
+            known.insert(entry.worker, sum);
             kept.minutes += 1;
-            0
-        });
-        *sum = sum.saturating_add(u128::from(entry.share.work.units()));
+        }
     }
     Ok(())
 }
 
-/// Shares by rig and minute that no row has yet. A sum of rows and these is the same, whenever these are written.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Kept {
-    by_number: BTreeMap<(StreamId, u32, u32), (Rig, Minutely)>,
-    /// Minutes of all rigs together.
-    minutes: usize,
-    /// Shares were dropped: the rows would be wrong.
-    is_lost: bool,
+/// Shares of a rig that no row has yet.
+#[derive(Clone, Debug)]
+struct RigSum {
+    /// Minute since 1970 of its last share.
+    minute: u64,
+    /// Work of that minute.
+    work: u128,
+    /// Other minutes and their work, as they came; one may come again.
+    before: Vec<(u64, u128)>,
+    rig: Box<Rig>,
 }
 
-impl Kept {
+impl RigSum {
+    /// Adds a share; whether that takes more memory.
+    fn add(&mut self, minute: u64, work: u128) -> bool {
+        if self.minute == minute {
+            self.work = self.work.saturating_add(work);
+            return false;
+        }
+        self.before.push((self.minute, self.work));
+        (self.minute, self.work) = (minute, work);
+        true
+    }
+}
+
+/// Shares by rig and minute that no row has yet. A sum of rows and these is the same, whenever these are written.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sums {
+    rigs: Kept<RigSum>,
+    /// Minutes of all rigs together.
+    minutes: usize,
+}
+
+impl Sums {
     pub(super) const fn new() -> Self {
         Self {
-            by_number: BTreeMap::new(),
+            rigs: Kept::new(),
             minutes: 0,
-            is_lost: false,
         }
     }
 
     pub(super) fn forget(&mut self) {
-        self.is_lost |= !self.by_number.is_empty();
-        self.by_number.clear();
+        self.rigs.forget();
         self.minutes = 0;
     }
 
     /// Adds what is kept up by worker, account and pot, and writes each row once.
     pub(super) fn flush(&mut self, rows: &mut dyn Rows) -> Result<(), StoreFault> {
-        registry::still_whole(self.is_lost)?;
-        self.is_lost = true;
         self.minutes = 0;
-        let mut subjects: BTreeMap<Who, Minutely> = BTreeMap::new();
-        for (_, (rig, minutes)) in std::mem::take(&mut self.by_number) {
-            let minutes: Vec<(u64, u128)> = minutes.into_iter().collect();
-            let of_whom = [
-                Who::Pot(rig.pot),
-                Who::Account(rig.account.clone()),
-                Who::Worker(rig.account, rig.pot, rig.name),
-            ];
-            for who in of_whom {
-                merge(subjects.entry(who).or_default(), &minutes);
-            }
-        }
-        for (who, minutes) in subjects {
-            let mut minutes = minutes.into_iter().peekable();
-            while let Some(hour) = minutes.peek().map(|(minute, _)| minute / 60) {
-                let of_hour =
-                    std::iter::from_fn(|| minutes.next_if(|(minute, _)| minute / 60 == hour));
-                let of_hour = of_hour.map(|(minute, work)| (minute_of_hour(minute), work));
-                add(rows, hour, &who, of_hour.collect())?;
-            }
-        }
-        self.is_lost = false;
-        Ok(())
+        self.rigs.flush(|rigs| write(rows, rigs))
     }
+}
+
+fn write(rows: &mut dyn Rows, rigs: &mut dyn Iterator<Item = RigSum>) -> Result<(), StoreFault> {
+    let mut pots: BTreeMap<Pot, Minutely> = BTreeMap::new();
+    let mut accounts: BTreeMap<Account, Minutely> = BTreeMap::new();
+    let mut workers: BTreeMap<(Account, Pot, WorkerName), Minutely> = BTreeMap::new();
+    for sum in rigs {
+        let rig = *sum.rig;
+        let minutes = [sum.before.as_slice(), &[(sum.minute, sum.work)]].concat();
+        merge(pots.entry(rig.pot).or_default(), &minutes);
+        match accounts.get_mut(&rig.account) {
+            Some(sums) => merge(sums, &minutes),
+            None => merge(accounts.entry(rig.account.clone()).or_default(), &minutes),
+        }
+        let worker = (rig.account, rig.pot, rig.name);
+        merge(workers.entry(worker).or_default(), &minutes);
+    }
+    let pots = pots.into_iter().map(|(pot, sums)| (Who::Pot(pot), sums));
+    let accounts = accounts
+        .into_iter()
+        .map(|(account, sums)| (Who::Account(account), sums));
+    let workers = workers
+        .into_iter()
+        .map(|((account, pot, name), sums)| (Who::Worker(account, pot, name), sums));
+    for (who, minutes) in pots.chain(accounts).chain(workers) {
+        let mut minutes = minutes.into_iter().peekable();
+        while let Some(hour) = minutes.peek().map(|(minute, _)| minute / 60) {
+            let of_hour = std::iter::from_fn(|| minutes.next_if(|(minute, _)| minute / 60 == hour));
+            let of_hour = of_hour.map(|(minute, work)| (minute_of_hour(minute), work));
+            add(rows, hour, &who, of_hour.collect())?;
+        }
+    }
+    Ok(())
 }
 
 fn merge(sums: &mut Minutely, more: &[(u64, u128)]) {

@@ -6,12 +6,13 @@ use orebook_schema::names::Pot;
 use orebook_schema::{Account, Event, Kind, WorkerName};
 
 use super::due::{self, set_active};
-use super::kept::Kept;
+use super::kept::{KeptMachine, Machines};
 use super::registry::{self, Rig};
 use super::silence::{PACE_SHARES, explained_ms};
 use super::{Machine, Tally, WORKER_KEPT_MS, Worker, WorkerDue, read};
 use crate::fold::{FinalFrame, FoldStop, ShareEntry};
 use crate::folds::hashrate::shown_time;
+use crate::folds::kept::Epoch;
 use crate::rows::{self, KeyField, Order, Row as _, Rows, Span, StoreFault};
 
 /// What a frame says of one number.
@@ -26,64 +27,94 @@ struct Said {
 pub(super) fn apply(
     frame: &FinalFrame<'_>,
     rows: &mut dyn Rows,
-    kept: &mut Kept,
+    kept: &mut Machines,
 ) -> Result<(), FoldStop> {
     kept.still_whole()?;
     registry::learn(frame, rows)?;
-    let mut said: BTreeMap<u32, Said> = BTreeMap::new();
-    if frame.has(Kind::Difficulty) {
-        for (_, _, event) in frame.events() {
-            if let Event::Difficulty(difficulty) = event {
-                let number = said.entry(difficulty.worker).or_default();
-                number.difficulty = Some(difficulty.work.units());
-            }
-        }
-    }
-    if frame.has(Kind::Share) || frame.has(Kind::Moved) {
-        for entry in frame.shares() {
-            let number = said.entry(entry.worker).or_default();
-            number.take(&entry, frame.ledger_time);
-        }
-    }
     let (header, now_ms) = (frame.header(), frame.ledger_time);
+    let others = hear_kept(frame, rows, &mut kept.epoch((header.stream, header.epoch)))?;
     let mut rigs = Vec::new();
-    for (number, said) in said {
-        if let Some(known) = kept.get_mut(&(header.stream, header.epoch, number)) {
-            known.more.add(&said.shares);
-            known.now_ms = now_ms;
-            hear(&mut known.machine, said);
-            judge(rows, &mut known.machine, now_ms)?;
-        } else if let Some(rig) = registry::rig(frame, rows, number)? {
+    for (number, said) in others {
+        if let Some(rig) = registry::rig(frame, rows, number)? {
             rigs.push((rig, said));
         }
     }
-    let sums = rigs.iter().map(|(rig, said)| (rig, &said.shares));
+    let sums = rigs
+        .iter()
+        .map(|(rig, said)| ((&rig.account, rig.pot, &rig.name), &said.shares));
     add_to_sums(rows, sums, now_ms)?;
     for (rig, said) in rigs {
         let machine = update(rows, kept, &rig, said, now_ms)?;
         // One without shares takes another's place with its first.
         if !machine.shares.is_empty() {
-            kept.keep(rows, rig, machine, now_ms)?;
+            kept.keep(rows, machine, frame)?;
         }
     }
     Ok(())
 }
 
-impl Said {
-    fn take(&mut self, entry: &ShareEntry<'_>, ledger_ms: u64) {
-        let time = shown_time(entry.time, ledger_ms);
-        let units = entry.share.work.units();
-        let work = u128::from(units);
-        let is_stale = entry.share.stale;
-        self.shares.add(&Tally {
-            accepted: u64::from(!is_stale),
-            accepted_work: if is_stale { 0 } else { work },
-            stale: u64::from(is_stale),
-            stale_work: if is_stale { work } else { 0 },
-            first_ms: time,
-            last_ms: time,
-        });
-        push_recent(&mut self.recent, (time, units));
+/// Takes what a frame says of machines that are kept, and returns what it says of others.
+fn hear_kept(
+    frame: &FinalFrame<'_>,
+    rows: &mut dyn Rows,
+    kept: &mut Epoch<'_, Box<KeptMachine>>,
+) -> Result<BTreeMap<u32, Said>, StoreFault> {
+    let mut others: BTreeMap<u32, Said> = BTreeMap::new();
+    let mut heard = Vec::new();
+    // Difficulties come first, wherever in the frame they stand.
+    if frame.has(Kind::Difficulty) {
+        for (_, _, event) in frame.events() {
+            if let Event::Difficulty(difficulty) = event {
+                let (number, units) = (difficulty.worker, difficulty.work.units());
+                if let Some(known) = kept.get_mut(number) {
+                    known.machine.announce(units);
+                    heard.extend(known.hear_of(frame).then_some(number));
+                } else {
+                    others.entry(number).or_default().difficulty = Some(units);
+                }
+            }
+        }
+    }
+    if frame.has(Kind::Share) || frame.has(Kind::Moved) {
+        for entry in frame.shares() {
+            let share = Heard::of(&entry, frame.ledger_time);
+            if let Some(known) = kept.get_mut(entry.worker) {
+                known.hear_share(&share);
+                heard.extend(known.hear_of(frame).then_some(entry.worker));
+            } else {
+                let said = others.entry(entry.worker).or_default();
+                said.shares.add_share(&share);
+                push_recent(&mut said.recent, (share.time, share.units));
+            }
+        }
+    }
+    for number in heard {
+        if let Some(known) = kept.get_mut(number) {
+            let silent_ms = known.silent_ms();
+            judge(rows, &mut known.machine, silent_ms, frame.ledger_time)?;
+        }
+    }
+    Ok(others)
+}
+
+/// A share, as far as it is counted here.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Heard {
+    /// When it is shown, milliseconds since 1970.
+    pub(super) time: u64,
+    /// Its work.
+    pub(super) units: u64,
+    /// Whether it is stale.
+    pub(super) is_stale: bool,
+}
+
+impl Heard {
+    fn of(entry: &ShareEntry<'_>, ledger_ms: u64) -> Self {
+        Self {
+            time: shown_time(entry.time, ledger_ms),
+            units: entry.share.work.units(),
+            is_stale: entry.share.stale,
+        }
     }
 }
 
@@ -97,7 +128,7 @@ fn push_recent(recent: &mut Vec<(u64, u64)>, share: (u64, u64)) {
 /// Updates the row of a machine that is not kept, and returns it.
 fn update(
     rows: &mut dyn Rows,
-    kept: &mut Kept,
+    kept: &mut Machines,
     rig: &Rig,
     said: Said,
     now_ms: u64,
@@ -119,7 +150,11 @@ fn update(
         machine.recent = replaced(rows, kept, &machine)?;
     }
     hear(&mut machine, said);
-    judge(rows, &mut machine, now_ms)?;
+    if !machine.shares.is_empty() {
+        let explained_ms = explained_ms(&machine.recent, machine.difficulty);
+        let silent_ms = machine.shares.last_ms.saturating_add(explained_ms);
+        judge(rows, &mut machine, silent_ms, now_ms)?;
+    }
     rows::put(rows, &machine)?;
     Ok(machine)
 }
@@ -127,15 +162,11 @@ fn update(
 /// Adds what a frame said of a machine.
 fn hear(machine: &mut Machine, said: Said) {
     machine.shares.add(&said.shares);
-    // Shares of the difficulty before may still come, so the announced one is not taken from shares.
-    if let Some(difficulty) = said.difficulty {
-        machine.difficulty = difficulty;
-        machine.is_announced = true;
+    if let Some(units) = said.difficulty {
+        machine.announce(units);
     }
     for share in said.recent {
-        if !machine.is_announced {
-            machine.difficulty = share.1;
-        }
+        machine.hear_difficulty(share.1);
         push_recent(&mut machine.recent, share);
     }
 }
@@ -165,7 +196,7 @@ fn made(rows: &mut dyn Rows, rig: &Rig, now_ms: u64) -> Result<Machine, StoreFau
 /// rig, announced anew. Returns the shares that its pace was taken from.
 fn replaced(
     rows: &mut dyn Rows,
-    kept: &mut Kept,
+    kept: &mut Machines,
     machine: &Machine,
 ) -> Result<Vec<(u64, u64)>, StoreFault> {
     let mut prefix = Vec::new();
@@ -193,18 +224,17 @@ fn replaced(
 /// rows are there before their machines become active.
 pub(super) fn add_to_sums<'r>(
     rows: &mut dyn Rows,
-    rigs: impl Iterator<Item = (&'r Rig, &'r Tally)>,
+    sent: impl Iterator<Item = ((&'r Account, Pot, &'r WorkerName), &'r Tally)>,
     now_ms: u64,
 ) -> Result<(), StoreFault> {
     let mut workers: BTreeMap<(&Account, Pot, &WorkerName), Tally> = BTreeMap::new();
     let mut accounts: BTreeMap<&Account, (Tally, u32)> = BTreeMap::new();
     let mut pots: BTreeMap<Pot, Tally> = BTreeMap::new();
-    for (rig, shares) in rigs.filter(|(_, shares)| !shares.is_empty()) {
-        let worker = workers.entry((&rig.account, rig.pot, &rig.name));
-        worker.or_default().add(shares);
-        let (account, _) = accounts.entry(&rig.account).or_default();
-        account.add(shares);
-        pots.entry(rig.pot).or_default().add(shares);
+    for (worker, shares) in sent.filter(|(_, shares)| !shares.is_empty()) {
+        workers.entry(worker).or_default().add(shares);
+        let (account, pot, _) = worker;
+        accounts.entry(account).or_default().0.add(shares);
+        pots.entry(pot).or_default().add(shares);
     }
     for ((account, pot, name), shares) in workers {
         let known = read::worker(rows, account, pot, name)?;
@@ -244,15 +274,16 @@ pub(super) fn add_to_sums<'r>(
 }
 
 /// Says until when the machine's silence is explained, and whether it is active now; its own row is the caller's to write.
-fn judge(rows: &mut dyn Rows, machine: &mut Machine, now_ms: u64) -> Result<(), StoreFault> {
-    if machine.shares.is_empty() {
-        return Ok(());
-    }
-    let explained_ms = explained_ms(&machine.recent, machine.difficulty);
-    machine.silent_ms = machine.shares.last_ms.saturating_add(explained_ms);
-    let is_active = now_ms <= machine.silent_ms;
+fn judge(
+    rows: &mut dyn Rows,
+    machine: &mut Machine,
+    silent_ms: u64,
+    now_ms: u64,
+) -> Result<(), StoreFault> {
+    machine.silent_ms = silent_ms;
+    let is_active = now_ms <= silent_ms;
     set_active(rows, machine, is_active)?;
-    if is_active && machine.silent_ms < machine.due_ms {
+    if is_active && silent_ms < machine.due_ms {
         due::move_to(rows, machine, |machine| machine.silent_ms)?;
     }
     Ok(())

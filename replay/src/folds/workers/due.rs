@@ -1,7 +1,7 @@
 //! Looking at machines and workers again when their time has come: what is silent for too long is not active any more, and
 //! what is silent for much longer is dropped.
 
-use super::kept::Kept;
+use super::kept::Machines;
 use super::{
     AccountWorkers, MACHINE_KEPT_MS, Machine, MachineDue, PotWorkers, WORKER_KEPT_MS, Worker,
     WorkerDue, read,
@@ -15,7 +15,7 @@ const LOOKED_AT_MAX: usize = 1_024;
 pub(super) fn look_again(
     now_ms: u64,
     rows: &mut dyn Rows,
-    kept: &mut Kept,
+    kept: &mut Machines,
 ) -> Result<(), StoreFault> {
     for due in before::<MachineDue>(rows, now_ms)? {
         kept.write_back(rows, &(due.stream, due.epoch, due.number))?;

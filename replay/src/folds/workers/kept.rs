@@ -1,80 +1,141 @@
 //! Machines that send shares in many frames between two commits: decoded, and written once.
 
-use std::collections::BTreeMap;
-
 use orebook_schema::StreamId;
 
-use super::apply::add_to_sums;
-use super::registry::{self, Rig};
+use super::apply::{Heard, add_to_sums};
+use super::silence::{PACE_SHARES, explained_ms};
 use super::{Machine, Tally};
+use crate::fold::FinalFrame;
+use crate::folds::kept::{Epoch, Kept, Place};
 use crate::rows::{self, Rows, StoreFault};
 
 /// Most machines kept until the next commit; at more all are written at once.
 const KEPT_MAX: usize = 32_768;
 
-/// Stream, epoch and number of a machine.
-pub(super) type Place = (StreamId, u32, u32);
-
-/// A machine that has a row and has sent shares, as it is now; so has its worker.
+/// A machine that has a row and has sent shares; so has its worker.
 #[derive(Clone, Debug)]
 pub(super) struct KeptMachine {
-    pub(super) rig: Rig,
+    /// As it is now, but for its shares, which are as its row has them, and its last shares, which are in `recent`.
     pub(super) machine: Machine,
-    /// What its worker's, account's and pot's sums do not have yet.
-    pub(super) more: Tally,
+    /// Shares that its row, and its worker's, account's and pot's sums do not have yet.
+    more: Tally,
+    recent: Recent,
     /// Ledger time of the last frame that said something of it.
-    pub(super) now_ms: u64,
+    now_ms: u64,
+    /// Positions up to the end of that frame.
+    heard: u64,
+}
+
+impl KeptMachine {
+    /// Notes that a frame says something of it; whether that is the first thing it says.
+    pub(super) const fn hear_of(&mut self, frame: &FinalFrame<'_>) -> bool {
+        let size = frame.size();
+        let is_first = self.heard != size;
+        self.heard = size;
+        self.now_ms = frame.ledger_time;
+        is_first
+    }
+
+    pub(super) fn hear_share(&mut self, share: &Heard) {
+        self.more.add_share(share);
+        self.machine.hear_difficulty(share.units);
+        self.recent.push((share.time, share.units));
+    }
+
+    /// Until when its silence is explained.
+    pub(super) fn silent_ms(&self) -> u64 {
+        let last_ms = self.machine.shares.last_ms.max(self.more.last_ms);
+        last_ms.saturating_add(explained_ms(
+            self.recent.as_slice(),
+            self.machine.difficulty,
+        ))
+    }
+
+    fn written(&mut self) -> &Machine {
+        self.machine.shares.add(&self.more);
+        self.machine.recent = self.recent.as_slice().to_vec();
+        &self.machine
+    }
+}
+
+/// A machine's last shares, oldest first: time, work.
+#[derive(Clone, Copy, Debug)]
+struct Recent {
+    len: usize,
+    shares: [(u64, u64); PACE_SHARES],
+}
+
+impl Recent {
+    fn of(shares: &[(u64, u64)]) -> Self {
+        let mut recent = Self {
+            len: 0,
+            shares: [(0, 0); PACE_SHARES],
+        };
+        shares.iter().for_each(|share| recent.push(*share));
+        recent
+    }
+
+    fn push(&mut self, share: (u64, u64)) {
+        if self.len == PACE_SHARES {
+            self.shares.copy_within(1.., 0);
+        } else {
+            self.len += 1;
+        }
+        if let Some(newest) = self.shares.get_mut(self.len - 1) {
+            *newest = share;
+        }
+    }
+
+    fn as_slice(&self) -> &[(u64, u64)] {
+        self.shares.get(..self.len).unwrap_or_default()
+    }
 }
 
 /// Machines whose own rows and sums are behind. All other rows are always up to date.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Kept {
-    machines: BTreeMap<Place, KeptMachine>,
-    /// Changes were dropped: the rows would be wrong.
-    is_lost: bool,
-}
+pub(super) struct Machines(Kept<Box<KeptMachine>>);
 
-impl Kept {
+impl Machines {
     pub(super) const fn new() -> Self {
-        Self {
-            machines: BTreeMap::new(),
-            is_lost: false,
-        }
+        Self(Kept::new())
     }
 
     pub(super) fn forget(&mut self) {
-        self.is_lost |= !self.machines.is_empty();
-        self.machines.clear();
+        self.0.forget();
     }
 
     /// Fails if changes were lost.
     pub(super) fn still_whole(&self) -> Result<(), StoreFault> {
-        registry::still_whole(self.is_lost)
+        self.0.still_whole()
     }
 
-    pub(super) fn get_mut(&mut self, place: &Place) -> Option<&mut KeptMachine> {
-        self.machines.get_mut(place)
+    /// Those of a (stream, epoch).
+    pub(super) fn epoch(
+        &mut self,
+        (stream, epoch): (StreamId, u32),
+    ) -> Epoch<'_, Box<KeptMachine>> {
+        self.0.epoch(stream, epoch)
     }
 
     /// Keeps a machine whose row was just written.
     pub(super) fn keep(
         &mut self,
         rows: &mut dyn Rows,
-        rig: Rig,
         machine: Machine,
-        now_ms: u64,
+        frame: &FinalFrame<'_>,
     ) -> Result<(), StoreFault> {
-        if KEPT_MAX <= self.machines.len() {
+        if KEPT_MAX <= self.0.len() {
             self.flush(rows)?;
         }
         let place = (machine.stream, machine.epoch, machine.number);
         let kept = KeptMachine {
-            rig,
-            machine,
             more: Tally::default(),
-            now_ms,
+            recent: Recent::of(&machine.recent),
+            now_ms: frame.ledger_time,
+            heard: frame.size(),
+            machine,
         };
-        self.machines.insert(place, kept);
+        self.0.insert(place, Box::new(kept));
         Ok(())
     }
 
@@ -84,32 +145,30 @@ impl Kept {
         rows: &mut dyn Rows,
         place: &Place,
     ) -> Result<(), StoreFault> {
-        if let Some(kept) = self.machines.remove(place) {
-            let lost = std::mem::replace(&mut self.is_lost, true);
-            write(rows, std::iter::once(kept))?;
-            self.is_lost = lost;
-        }
-        Ok(())
+        self.0
+            .write_one(place, |kept| write(rows, &mut std::iter::once(kept)))
     }
 
     /// Brings all rows up to date.
     pub(super) fn flush(&mut self, rows: &mut dyn Rows) -> Result<(), StoreFault> {
-        self.still_whole()?;
-        self.is_lost = true;
-        write(rows, std::mem::take(&mut self.machines).into_values())?;
-        self.is_lost = false;
-        Ok(())
+        self.0.flush(|all| write(rows, all))
     }
 }
 
-fn write(rows: &mut dyn Rows, all: impl Iterator<Item = KeptMachine>) -> Result<(), StoreFault> {
-    let mut rigs = Vec::new();
+fn write(
+    rows: &mut dyn Rows,
+    all: &mut dyn Iterator<Item = Box<KeptMachine>>,
+) -> Result<(), StoreFault> {
+    let mut written = Vec::new();
     let mut now_ms = 0;
-    for kept in all {
-        rows::put(rows, &kept.machine)?;
+    for mut kept in all {
+        rows::put(rows, kept.written())?;
         now_ms = kept.now_ms.max(now_ms);
-        rigs.push((kept.rig, kept.more));
+        written.push(kept);
     }
-    let sums = rigs.iter().map(|(rig, more)| (rig, more));
+    let sums = written.iter().map(|kept| {
+        let machine = &kept.machine;
+        ((&machine.account, machine.pot, &machine.name), &kept.more)
+    });
     add_to_sums(rows, sums, now_ms)
 }

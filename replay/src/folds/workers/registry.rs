@@ -84,18 +84,6 @@ pub fn rig(
     rows::get(rows, &Rig::key_of(&header.stream, &header.epoch, &number))
 }
 
-/// Fails once a fold has lost changes that it kept back, so that nothing is written without them.
-///
-/// # Errors
-/// [`StoreFault::Failed`].
-pub(in crate::folds) fn still_whole(is_lost: bool) -> Result<(), StoreFault> {
-    if is_lost {
-        let why = "changes were lost when it failed before: start again".to_owned();
-        return Err(StoreFault::Failed(why));
-    }
-    Ok(())
-}
-
 fn key_of_stream(stream: StreamId) -> Vec<u8> {
     let mut key = Vec::new();
     stream.put_key(&mut key);
