@@ -22,8 +22,8 @@ use crate::{Failure, say};
 const FRAMES: u64 = 2_000;
 /// Positions between two commits of the engine.
 const POSITIONS_A_TURN: u64 = 4_096;
-/// Positions that are replayed with every fold too: rows make that much slower.
-const FOLDED_POSITIONS: u64 = 400;
+/// Positions that are replayed with every fold too: the beginning, where every rig has its first shares, which make rows.
+const FIRST_POSITIONS: u64 = 400;
 /// A run goes over the ledger so long at least, again and again.
 const RUN_MIN: Duration = Duration::from_secs(2);
 
@@ -105,9 +105,9 @@ impl Book {
         Ok(())
     }
 
-    /// The same with every fold alone and with all at once, rows in memory, for the ledger's beginning: shares a second.
-    fn replay_folded(&self) -> Result<String, Failure> {
-        let below = FOLDED_POSITIONS.min(self.final_size);
+    /// The same with every fold alone and with all at once, rows in memory, for the positions below `below`: shares a second.
+    fn replay_folded(&self, below: u64) -> Result<String, Failure> {
+        let below = below.min(self.final_size);
         let mut shares = 0;
         for position in 0..below {
             let stored = Source::frame(&self.store, position)
@@ -185,7 +185,8 @@ fn folds() -> Vec<(Box<dyn Fold + Send>, Arc<dyn Store>)> {
 /// `replay_full`.
 pub(super) fn full(dir: &Path, runs: usize) -> Result<Vec<Point>, Failure> {
     let book = Book::make(dir)?;
-    let with_folds = book.replay_folded()?;
+    let with_folds = book.replay_folded(FIRST_POSITIONS)?;
+    let all_with_folds = book.replay_folded(book.final_size)?;
     let point = |_| {
         let value = rate(book.shares, || book.replay(book.final_size, Vec::new()))?;
         let verify = rate(book.shares, || book.verify())?;
@@ -195,6 +196,8 @@ pub(super) fn full(dir: &Path, runs: usize) -> Result<Vec<Point>, Failure> {
         extra.push(("regime", regime.to_owned()));
         extra.push(("ledger_verify_shares_per_second", verify.to_string()));
         extra.push(("with_fold_shares_per_second", with_folds.clone()));
+        let whole = "with_fold_whole_ledger_shares_per_second";
+        extra.push((whole, all_with_folds.clone()));
         Ok(Point {
             part: "rate",
             value,
