@@ -143,15 +143,24 @@ impl KafkaLog {
         }
         let days = u64::from(hub.inspector.config.retention_days);
         let since = now.saturating_sub(days * DAY_MS);
-        let (admin, topic) = (&hub.inspector.admin, hub.topics.incarnation(incarnation));
-        if 0 < below && trim::first_offset(admin, &topic)? == 0 {
+        let admin = &hub.inspector.admin;
+        for older in hub.watch.listed_below(incarnation) {
+            // The newest opened above what it shows as final; the rest is in the newest, or in spools.
+            let topic = hub.topics.incarnation(older);
+            let old = trim::find_old(admin, &hub.client, &topic, u64::MAX, since)?;
+            if old.first < old.until {
+                trim::delete_below(admin, &topic, old.until)?;
+            }
+        }
+        let topic = hub.topics.incarnation(incarnation);
+        let old = trim::find_old(admin, &hub.client, &topic, below, since)?;
+        if old.until <= old.first {
+            return Ok(old.first);
+        }
+        if old.first == 0 {
             self.keep_opening(incarnation)?;
         }
-        for older in hub.watch.listed_below(incarnation) {
-            let topic = hub.topics.incarnation(older);
-            trim::delete_older(admin, &hub.client, &topic, u64::MAX, since)?;
-        }
-        trim::delete_older(admin, &hub.client, &topic, below, since)
+        trim::delete_below(admin, &topic, old.until)
     }
 
     /// How often librdkafka's producer was given up for good and built again, for metrics.

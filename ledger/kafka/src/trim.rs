@@ -58,13 +58,6 @@ pub(crate) fn create_topic(
     }
 }
 
-/// First offset that the topic still has.
-pub(crate) fn first_offset(admin: &AdminClient<Ear>, topic: &str) -> LogResult<u64> {
-    let marks = admin.inner().fetch_watermarks(topic, PARTITION, PATIENCE);
-    let (first, _) = marks.map_err(|error| unavailable(&error))?;
-    Ok(u64::try_from(first).unwrap_or(0))
-}
-
 /// First offset whose append time is `since` or later; none if there is no such record.
 fn offset_at(client: &ClientConfig, topic: &str, since: u64) -> LogResult<Option<i64>> {
     let consumer: BaseConsumer<Ear> = config::consumer(client)
@@ -84,22 +77,38 @@ fn offset_at(client: &ClientConfig, topic: &str, since: u64) -> LogResult<Option
     })
 }
 
-/// Deletes records below `below` that were appended before `since` (milliseconds since 1970). Returns the first offset left.
-pub(crate) fn delete_older(
+/// What of a topic may be deleted: everything from its first offset to the one before `until`.
+pub(crate) struct Old {
+    /// First offset that the topic still has.
+    pub(crate) first: u64,
+    /// First offset that stays; `first` if nothing is old.
+    pub(crate) until: u64,
+}
+
+/// Looks for records below `below` that were appended before `since` (milliseconds since 1970).
+pub(crate) fn find_old(
     admin: &AdminClient<Ear>,
     client: &ClientConfig,
     topic: &str,
     below: u64,
     since: u64,
-) -> LogResult<u64> {
-    let below = i64::try_from(below).unwrap_or(i64::MAX);
-    let until = offset_at(client, topic, since)?.map_or(below, |young| young.min(below));
-    let first = first_offset(admin, topic)?;
-    if until <= i64::try_from(first).unwrap_or(i64::MAX) {
-        return Ok(first);
-    }
+) -> LogResult<Old> {
+    let marks = admin.inner().fetch_watermarks(topic, PARTITION, PATIENCE);
+    let (first, end) = marks.map_err(|error| unavailable(&error))?;
+    let young = offset_at(client, topic, since)?.unwrap_or(end).min(end);
+    let positive = |offset: i64| u64::try_from(offset).unwrap_or(0);
+    let first = positive(first);
+    Ok(Old {
+        first,
+        until: positive(young).min(below).max(first),
+    })
+}
+
+/// Deletes records below `until`. Returns the first offset left.
+pub(crate) fn delete_below(admin: &AdminClient<Ear>, topic: &str, until: u64) -> LogResult<u64> {
+    let offset = Offset::Offset(i64::try_from(until).unwrap_or(i64::MAX));
     let mut list = TopicPartitionList::new();
-    list.add_partition_offset(topic, PARTITION, Offset::Offset(until))
+    list.add_partition_offset(topic, PARTITION, offset)
         .map_err(|error| unavailable(&error))?;
     let options = AdminOptions::new()
         .request_timeout(Some(PATIENCE))
@@ -109,7 +118,7 @@ pub(crate) fn delete_older(
     if let Some(partition) = deleted.find_partition(topic, PARTITION) {
         partition.error().map_err(|error| unavailable(&error))?;
     }
-    first_offset(admin, topic)
+    Ok(until)
 }
 
 /// Sends a record and waits until the brokers have it. Returns its offset.

@@ -3,7 +3,7 @@
 use std::sync::Barrier;
 
 use orebook_kafka::{KafkaConfig, KafkaLog, Topics};
-use orebook_ledger::log::{Log, LogError};
+use orebook_ledger::log::{Log, LogError, LogRecord, LogResult};
 use orebook_ledger::reader::ReadError;
 use orebook_schema::frame::IncarnationOpened;
 use orebook_schema::{Hash, LedgerId};
@@ -21,6 +21,14 @@ fn opened(ledger: LedgerId, incarnation: u32, root: u8) -> IncarnationOpened {
         next_position: 1,
         root: Hash([root; 32]),
     }
+}
+
+/// What the log says about a record, whatever it says about being busy before.
+fn read_again(log: &KafkaLog, incarnation: u32, offset: u64) -> LogResult<Vec<LogRecord>> {
+    wait_until("an answer", || match log.read(incarnation, offset, 1) {
+        Err(LogError::Unavailable(_)) => None,
+        other => Some(other),
+    })
 }
 
 #[test]
@@ -85,11 +93,26 @@ fn an_incarnation_that_is_not_there_is_gone_and_the_end_is_known() {
         (1, b"x".as_slice())
     );
     assert_eq!(wait_until("the end", || log.read(0, 2, 9).ok()), []);
-    let said = wait_until("an answer", || match log.read(0, 9, 9) {
-        Err(LogError::Unavailable(_)) => None,
-        other => Some(other),
-    });
+    let said = read_again(&log, 0, 9);
     assert_eq!(said, Err(LogError::OutOfRange { offset: 9, end: 2 }));
+    // Once there is a newer one, it is deleted by its age alone; the newest is kept.
+    log.open_incarnation(now_ms(), &opened(ledger, 1, 1))
+        .expect("opens");
+    let later = now_ms() + TWO_DAYS_MS;
+    assert_eq!(log.trim(0, 2, later), Err(LogError::Gone(0)));
+    assert_eq!(log.trim(1, 0, later), Ok(0), "a week is not over");
+    assert_eq!(read_again(&log, 0, 1).map(|records| records.len()), Ok(1));
+    assert_eq!(log.trim(1, 0, later + 3 * TWO_DAYS_MS), Ok(0));
+    let said = read_again(&log, 0, 1);
+    assert_eq!(
+        said,
+        Err(LogError::Trimmed {
+            offset: 1,
+            first: 2
+        })
+    );
+    let first = read_again(&log, 1, 0).expect("the opening record");
+    assert_eq!(first[0].bytes, opened(ledger, 1, 1).to_bytes());
 }
 
 #[test]
@@ -149,10 +172,7 @@ fn what_is_trimmed_leaves_the_opening_record_and_readers_go_on() {
     let fresh = KafkaLog::open(&config, COIN, rig.ledger()).expect("a log");
     let kept = wait_until("the kept opening", || fresh.read(0, 0, 1).ok());
     assert_eq!(kept[0].bytes, opening[0].bytes);
-    let said = wait_until("an answer", || match fresh.read(0, 1, 1) {
-        Err(LogError::Unavailable(_)) => None,
-        other => Some(other),
-    });
+    let said = read_again(&fresh, 0, 1);
     assert_eq!(
         said,
         Err(LogError::Trimmed {
