@@ -115,6 +115,50 @@ fn an_incarnation_that_is_not_there_is_gone_and_the_end_is_known() {
     assert_eq!(first[0].bytes, opened(ledger, 1, 1).to_bytes());
 }
 
+/// Deletes a topic and makes it again, empty.
+fn make_anew(addresses: &[String], topic: &str) {
+    let admin = admin(addresses);
+    let deleted = wait_for(admin.delete_topics(&[topic], &AdminOptions::new()));
+    assert!(deleted.expect("answered")[0].is_ok());
+    let settings = NewTopic::new(topic, 1, TopicReplication::Fixed(1))
+        .set("retention.ms", "-1")
+        .set("message.timestamp.type", "LogAppendTime");
+    wait_until("the topic can be made again", || {
+        let made = wait_for(admin.create_topics([&settings], &AdminOptions::new()));
+        made.ok()?.pop()?.ok()
+    });
+}
+
+#[test]
+fn a_topic_made_anew_and_longer_than_before_has_another_generation() {
+    let addresses = shared_addresses();
+    let config = KafkaConfig::development(addresses.clone());
+    let ledger = LedgerId([0x58; 16]);
+    let mut log = KafkaLog::open(&config, COIN, ledger).expect("a log");
+    log.open_incarnation(now_ms(), &opened(ledger, 0, 1))
+        .expect("opens");
+    log.send(0, now_ms(), b"before").expect("room");
+    let last = read_again(&log, 0, 1).expect("a record");
+    assert_eq!(last.len(), 1);
+    let before = wait_until("a look", || log.generation(0).ok());
+
+    let topic = Topics::new("orebook", COIN, ledger).incarnation(0);
+    make_anew(&addresses, &topic);
+    let mut other = KafkaLog::open(&config, COIN, ledger).expect("a log");
+    for number in 0..9_u8 {
+        other.send(0, now_ms(), &[number]).expect("room");
+    }
+    // Where the first reader stands there is a record again: only the beginning tells.
+    wait_until("the new records", || {
+        read_again(&other, 0, 8)
+            .ok()
+            .filter(|records| !records.is_empty())
+    });
+    wait_until("another generation", || {
+        log.generation(0).ok().filter(|now| before < *now)
+    });
+}
+
 #[test]
 fn a_topic_made_anew_is_dead_and_an_archiver_opens_the_next() {
     let addresses = shared_addresses();
@@ -122,16 +166,7 @@ fn a_topic_made_anew_is_dead_and_an_archiver_opens_the_next() {
     rig.serve(100);
     rig.settle();
     let (before, _) = rig.final_tree();
-    let (admin, topic) = (admin(&addresses), rig.topic(0));
-    let deleted = wait_for(admin.delete_topics(&[&topic], &AdminOptions::new()));
-    assert!(deleted.expect("answered")[0].is_ok());
-    let settings = NewTopic::new(&topic, 1, TopicReplication::Fixed(1))
-        .set("retention.ms", "-1")
-        .set("message.timestamp.type", "LogAppendTime");
-    wait_until("the topic can be made again", || {
-        let made = wait_for(admin.create_topics([&settings], &AdminOptions::new()));
-        made.ok()?.pop()?.ok()
-    });
+    make_anew(&addresses, &rig.topic(0));
     let said = wait_until("the reader stops", || {
         let reader = rig.pool.projectors[0].life.as_mut().expect("it runs");
         match reader.poll(&rig.projectors[0], 100) {
