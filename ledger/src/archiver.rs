@@ -128,7 +128,8 @@ impl<D: Disk + Clone> Archiver<D> {
             dir: dir.to_owned(),
             signed,
             waiting: None,
-            said_at: now,
+            // What was signed may never have been said: a process can die in between.
+            said_at: 0,
         };
         Ok((archiver, torn))
     }

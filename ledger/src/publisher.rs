@@ -108,10 +108,10 @@ impl<D: Disk + Clone> Publisher<D> {
         self.window.is_empty()
     }
 
-    /// Whether every frame that was cut stands in the ledger, final or not, as of the last tick.
+    /// Whether every frame that was cut stands in the ledger, final or not, as of the last tick; before the first nobody knows.
     #[must_use]
     pub fn all_stand(&self) -> bool {
-        self.standing == self.window.len()
+        self.rest.is_some() && self.standing == self.window.len()
     }
 
     /// One turn: looks what stands, sends what does not, trims what is final and older than `keep_from_ms` (see

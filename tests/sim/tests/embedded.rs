@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use orebook_ledger::archiver::Archiver;
+use orebook_ledger::archiver::{Archiver, REPEAT_DELAY_MS};
 use orebook_ledger::log::{EMBEDDED_RECORDS_MAX, EmbeddedLog, Log, LogError};
 use orebook_ledger::reader::ReadError;
 use orebook_schema::frame::IncarnationOpened;
@@ -45,7 +45,8 @@ impl Process<'_> {
             .expect("the archiver starts");
     }
 
-    fn turn(&mut self, serves: bool) {
+    /// Whether the archiver lives on.
+    fn turn(&mut self, serves: bool) -> bool {
         *self.now += self.rng.range(50, 400);
         for gateway in &mut self.pool.gateways {
             let Some(life) = &mut gateway.life else {
@@ -69,10 +70,9 @@ impl Process<'_> {
                 Outcome::Alive
             );
         }
-        assert_eq!(
-            self.pool.keeper.turn(&mut self.log, *self.now, self.rng),
-            Outcome::Alive
-        );
+        if self.pool.keeper.turn(&mut self.log, *self.now, self.rng) != Outcome::Alive {
+            return false;
+        }
         let peer = self.pool.keeper.life.as_ref().map(Archiver::reader);
         for projector in &mut self.pool.projectors {
             let Some(reader) = &mut projector.life else {
@@ -81,6 +81,7 @@ impl Process<'_> {
             assert_eq!(read(reader, &self.log, peer, self.rng), Outcome::Alive);
         }
         self.log.forget_below(self.forgettable());
+        true
     }
 
     /// What every reader of the process has taken as final.
@@ -120,6 +121,20 @@ impl Process<'_> {
             })
     }
 
+    /// Every role dies at once, as at kill -9: what was written stays.
+    fn kill(&mut self) {
+        for gateway in &mut self.pool.gateways {
+            gateway.life = None;
+            gateway.disk.restart_process();
+        }
+        for projector in &mut self.pool.projectors {
+            projector.life = None;
+            projector.disk.restart_process();
+        }
+        self.pool.keeper.life = None;
+        self.pool.keeper.disk.restart_process();
+    }
+
     fn power_cut(&mut self) {
         for gateway in &mut self.pool.gateways {
             gateway.life = None;
@@ -155,15 +170,12 @@ fn power_cuts_of_the_whole_process_lose_and_repeat_nothing() {
             };
             process.start();
             let turns = process.rng.range(1, 40);
-            (0..turns).for_each(|_| process.turn(true));
+            (0..turns).for_each(|_| assert!(process.turn(true), "nothing fails here"));
             if life < 4 {
                 process.power_cut();
                 continue;
             }
-            let calm = (0..300).any(|_| {
-                process.turn(false);
-                process.is_done()
-            });
+            let calm = (0..300).any(|_| process.turn(false) && process.is_done());
             assert!(calm, "seed {seed}: not everything became final");
             assert!(
                 process.log.held() < 64,
@@ -195,6 +207,49 @@ fn power_cuts_of_the_whole_process_lose_and_repeat_nothing() {
     }
 }
 
+/// Between keeping what it signs and putting it into its spool an archiver may die; nobody hears it then, and nothing but
+/// archivers is heard until its size is final again.
+#[test]
+fn killed_at_any_step_of_its_archiver_a_process_makes_everything_final_before_a_repetition_is_due()
+{
+    let (seed, mut killed) = (5, 0);
+    for operation in 0..120 {
+        let mut pool = pool(seed);
+        let mut rng = Rng::new(seed);
+        let (mut now, mut next) = (1_700_000_000_000, 0);
+        let mut miners = Miners::default();
+        let mut process = Process {
+            pool: &mut pool,
+            log: EmbeddedLog::new(),
+            now: &mut now,
+            next: &mut next,
+            miners: &mut miners,
+            rng: &mut rng,
+        };
+        process.start();
+        (0..10).for_each(|_| assert!(process.turn(true), "nothing fails here"));
+        process.pool.keeper.disk.faults().crash_after(operation);
+        let died = (0..30).any(|_| !process.turn(true));
+        killed += usize::from(died);
+        process.kill();
+        process.log = EmbeddedLog::new();
+        process.start();
+        let started = *process.now;
+        let calm = (0..300).any(|_| process.turn(false) && process.is_done());
+        assert!(calm, "operation {operation}: not everything became final");
+        let took = *process.now - started;
+        assert!(
+            took < REPEAT_DELAY_MS,
+            "operation {operation}: everything was final after {took} ms of simulated time only"
+        );
+        let keeper = pool.keeper.life.as_ref().expect("it lives");
+        let records = final_records(keeper.reader()).expect("its own segments");
+        let checked = exactly_once(&miners, &count_shares(&records), &BTreeSet::new());
+        assert_eq!(checked, Ok(()), "operation {operation}");
+    }
+    assert!(100 <= killed, "{killed} of 120 were killed");
+}
+
 #[test]
 fn a_reader_that_comes_after_the_log_has_forgotten_is_told_and_does_not_turn_for_ever() {
     let seed = 11;
@@ -211,7 +266,7 @@ fn a_reader_that_comes_after_the_log_has_forgotten_is_told_and_does_not_turn_for
         rng: &mut rng,
     };
     process.start();
-    (0..40).for_each(|_| process.turn(true));
+    (0..40).for_each(|_| assert!(process.turn(true), "nothing fails here"));
     let mut log = process.log;
     log.forget_below(5);
     let common = late.common.clone();
