@@ -27,51 +27,8 @@ use orebook_tests::litecoind::Pair;
 use orebook_tests::orebook_binary;
 use orebook_tests::pool::{DEADLINE, Pool};
 use orebook_tests::shares::shares_of;
-use rig::{Memory, Working, exactly_once, send_again};
+use rig::{CONFIG, Memory, RIGS, Working, exactly_once, send_again_until_heard};
 use serde_json::Value;
-
-/// Two gateways and the development chain in the first machine; whoever runs a role alone takes its part of it.
-const CONFIG: &str = r#"
-[pool]
-text = "/machines/"
-
-[development]
-difficulty = "0.00005"
-block_seconds = 1
-maturity = 3
-foreign_one_in = 6
-orphan_one_in = 9
-miners = []
-
-[http]
-listen = "127.0.0.1:0"
-
-[settler]
-poll_ms = 100
-grace_ms = 2000
-
-[spool]
-file_bytes = 4194304
-total_bytes = 67108864
-
-[[gateway]]
-[[gateway.port]]
-listen = "127.0.0.1:0"
-difficulty = "0.000002"
-
-[[gateway]]
-commit_ms = 0
-[[gateway.port]]
-listen = "127.0.0.1:0"
-pot = 1
-difficulty = "0.000003"
-"#;
-
-/// Rigs: port of the pool, and user.
-const RIGS: [(usize, &str); 2] = [
-    (0, "ob1q2aul8m749aphmnrea66ajddz0ga2mxea5venuu.rig"),
-    (1, "ob1qh5cxgfwcw0wra8732g8xjw256mtqt69ddndjl4.solo"),
-];
 
 /// Shares that are waited for in each act.
 const SHARES_AN_ACT: u64 = 60;
@@ -223,14 +180,7 @@ fn brokers_and_roles_are_killed_and_nothing_is_lost_or_repeated() {
     drop(first.kill());
     first = site.up();
     for ((port, user), memory) in RIGS.iter().zip(&miners.memories) {
-        let started = Instant::now();
-        let answers = loop {
-            match send_again(first.stratum[*port], user, memory) {
-                Ok(answers) => break answers,
-                Err(why) => assert!(started.elapsed() < DEADLINE, "{user}: {why}"),
-            }
-            std::thread::park_timeout(Duration::from_millis(50));
-        };
+        let answers = send_again_until_heard(first.stratum[*port], user, memory);
         assert!(
             answers.iter().all(|code| *code == Some(21)),
             "{user}: what is sent again gains nothing: {answers:?}"

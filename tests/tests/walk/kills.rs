@@ -4,18 +4,17 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use orebook_schema::Hash;
 use orebook_schema::genesis::Algorithm;
 use orebook_sim::rng::Rng;
-use orebook_tests::pool::{DEADLINE, Pool, Start};
+use orebook_tests::pool::{Pool, Start};
 use orebook_tests::shares::{Held, shares_of};
 
 use crate::books;
-use crate::rig::{Memory, Working, exactly_once, send_again};
+use crate::rig::{CONFIG, Memory, RIGS, Working, exactly_once, send_again_until_heard};
 
 /// Seeded moments, unless `OREBOOK_MOMENTS` says another number.
 const MOMENTS_DEFAULT: u64 = 100;
@@ -73,52 +72,6 @@ const POINTS: [&str; 34] = [
     // A found block on its way to the nodes.
     "chain submit before 1",
     "chain submit after 1",
-];
-
-const CONFIG: &str = r#"
-[pool]
-text = "/walk/"
-
-[development]
-difficulty = "0.00005"
-block_seconds = 1
-maturity = 3
-foreign_one_in = 6
-orphan_one_in = 9
-miners = []
-
-[http]
-listen = "127.0.0.1:0"
-
-[settler]
-poll_ms = 100
-grace_ms = 2000
-
-[spool]
-file_bytes = 4194304
-total_bytes = 67108864
-
-[[gateway]]
-[[gateway.port]]
-listen = "127.0.0.1:0"
-difficulty = "0.000002"
-
-[[gateway]]
-commit_ms = 0
-[[gateway.port]]
-listen = "127.0.0.1:0"
-difficulty = "0.000003"
-[[gateway.port]]
-listen = "127.0.0.1:0"
-pot = 1
-difficulty = "0.000002"
-"#;
-
-/// Rigs: port of the pool, and user.
-const RIGS: [(usize, &str); 3] = [
-    (0, "ob1q2aul8m749aphmnrea66ajddz0ga2mxea5venuu.rig"),
-    (1, "ob1q2aul8m749aphmnrea66ajddz0ga2mxea5venuu.rig"),
-    (2, "ob1qh5cxgfwcw0wra8732g8xjw256mtqt69ddndjl4.solo"),
 ];
 
 /// A pool over many lives.
@@ -267,18 +220,6 @@ impl Long {
             "the mirror follows: {missing} missing"
         );
         books::agree(&self.data(), &self.config, &digests);
-    }
-}
-
-/// Right after a start miners may be sent away for want of work: they come again.
-fn send_again_until_heard(address: SocketAddr, user: &str, memory: &Memory) -> Vec<Option<i64>> {
-    let started = Instant::now();
-    loop {
-        match send_again(address, user, memory) {
-            Ok(answers) => return answers,
-            Err(why) => assert!(started.elapsed() < DEADLINE, "{user}: {why}"),
-        }
-        std::thread::park_timeout(Duration::from_millis(50));
     }
 }
 

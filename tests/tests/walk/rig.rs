@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use orebook_miner::{Client, News, Rig};
 use orebook_pow::sha256d;
 use orebook_schema::Hash;
 use orebook_schema::genesis::Algorithm;
+use orebook_tests::pool::DEADLINE;
 use orebook_tests::shares::Held;
 use serde_json::Value;
 
@@ -18,6 +19,53 @@ use serde_json::Value;
 const PATIENCE: Duration = Duration::from_millis(5);
 /// Nonces tried between two looks at the wire.
 const BATCH: u32 = 2_048;
+
+/// A pool with two gateways and two pots on the development chain, whose blocks come every second.
+pub(crate) const CONFIG: &str = r#"
+[pool]
+text = "/walk/"
+
+[development]
+difficulty = "0.00005"
+block_seconds = 1
+maturity = 3
+foreign_one_in = 6
+orphan_one_in = 9
+miners = []
+
+[http]
+listen = "127.0.0.1:0"
+
+[settler]
+poll_ms = 100
+grace_ms = 2000
+
+[spool]
+file_bytes = 4194304
+total_bytes = 67108864
+
+[[gateway]]
+[[gateway.port]]
+listen = "127.0.0.1:0"
+difficulty = "0.000002"
+
+[[gateway]]
+commit_ms = 0
+[[gateway.port]]
+listen = "127.0.0.1:0"
+difficulty = "0.000003"
+[[gateway.port]]
+listen = "127.0.0.1:0"
+pot = 1
+difficulty = "0.000002"
+"#;
+
+/// Rigs: port of that pool, and user.
+pub(crate) const RIGS: [(usize, &str); 3] = [
+    (0, "ob1q2aul8m749aphmnrea66ajddz0ga2mxea5venuu.rig"),
+    (1, "ob1q2aul8m749aphmnrea66ajddz0ga2mxea5venuu.rig"),
+    (2, "ob1qh5cxgfwcw0wra8732g8xjw256mtqt69ddndjl4.solo"),
+];
 
 /// A share that was sent.
 #[derive(Clone, Debug)]
@@ -125,7 +173,7 @@ fn mine(
 }
 
 /// Sends everything again, on a connection of its own. Returns the codes of the refusals; none for what was accepted.
-pub(crate) fn send_again(
+fn send_again(
     address: SocketAddr,
     user: &str,
     memory: &Memory,
@@ -144,6 +192,22 @@ pub(crate) fn send_again(
         }
     }
     Ok(answers)
+}
+
+/// Right after a start miners may be sent away for want of work: they come again.
+pub(crate) fn send_again_until_heard(
+    address: SocketAddr,
+    user: &str,
+    memory: &Memory,
+) -> Vec<Option<i64>> {
+    let started = Instant::now();
+    loop {
+        match send_again(address, user, memory) {
+            Ok(answers) => return answers,
+            Err(why) => assert!(started.elapsed() < DEADLINE, "{user}: {why}"),
+        }
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
 }
 
 /// What was answered `true` is in the ledger once, nothing is there twice, and nothing is there that nobody sent.
