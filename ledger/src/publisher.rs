@@ -1,5 +1,5 @@
 //! The publisher: sends a spool's frames until they are final, whatever the log loses, and moves to a new stream when the
-//! ledger closed the old one. It reads its own stream back through a [`Reader`]; acknowledgements decide nothing.
+//! ledger closed the old one or the producer's key is another. It reads its own stream back through a [`Reader`]; acknowledgements decide nothing.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -60,7 +60,7 @@ impl Clock {
 pub struct Published {
     /// Frames sent.
     pub sent: usize,
-    /// The stream was closed and its events moved: live sessions and jobs have new numbers.
+    /// The stream was closed, or is another key's, and its events were moved: live sessions and jobs have new numbers.
     pub moved: Option<Renumbered>,
 }
 
@@ -115,7 +115,8 @@ impl<D: Disk + Clone> Publisher<D> {
     }
 
     /// One turn: looks what stands, sends what does not, trims what is final and older than `keep_from_ms` (see
-    /// [`Spool::trim`]). `new_stream` is used if the stream was closed.
+    /// [`Spool::trim`]). `new_stream` is used if the stream was closed or is another key's. Call it only while the producer's
+    /// key is in force, and the stream's, if that is another, is not: what is moved from an open stream does not count.
     ///
     /// # Errors
     /// [`PublishError`]. A log that fails is no error: what was not admitted is sent again.
@@ -142,7 +143,7 @@ impl<D: Disk + Clone> Publisher<D> {
             return Err(PublishError::Refused);
         }
         let mut published = Published::default();
-        if spool.is_moving() || lost || is_closed(spool, reader) {
+        if spool.is_moving() || lost || is_closed(spool, reader) || self.is_foreign(spool, reader) {
             published.moved = self.move_stream(spool, now, new_stream)?;
             self.fill(spool)?;
         }
@@ -223,6 +224,23 @@ impl<D: Disk + Clone> Publisher<D> {
             standing += 1;
         }
         Ok(standing)
+    }
+
+    /// Whether the stream in hand is another key's: the producer's key was changed, and nobody may go on with the old one's
+    /// stream. Who opened it tells the ledger; where that does not know it yet, the frames that wait do.
+    fn is_foreign(&self, spool: &Spool<D>, reader: &Reader<D>) -> bool {
+        let Some(stream) = spool.stream() else {
+            return false;
+        };
+        let opened_by = reader.head().stream(stream).map(|known| known.key);
+        let mut waiting = self.window.iter().map(Frame::header);
+        let framed_by = || {
+            waiting
+                .find(|header| header.stream == stream)
+                .map(|it| it.key)
+        };
+        let speaker = opened_by.or_else(framed_by);
+        speaker.is_some_and(|key| key != spool.key())
     }
 
     /// Whether a frame of ours that does not stand was refused for good.

@@ -25,7 +25,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use orebook_schema::{
-    At, BODY_BYTES_MAX, FRAME_EVENTS_MAX, Frame, LedgerId, Policy, Role, SUMMARY_BYTES_MAX,
+    At, BODY_BYTES_MAX, FRAME_EVENTS_MAX, Frame, Key, LedgerId, Policy, Role, SUMMARY_BYTES_MAX,
     StreamId,
 };
 
@@ -200,8 +200,8 @@ impl<D: Disk> Spool<D> {
     /// none; then an unfinished move is gone on with. All of it is durable on return. May be called again after
     /// [`SpoolError::Full`], and does what is left.
     ///
-    /// After a change of the producer's key nobody may go on with the old key's stream: call [`Spool::move_stream`]
-    /// before the port opens.
+    /// After a change of the producer's key nobody may go on with the old key's stream: the publisher's first turn moves
+    /// what it holds.
     ///
     /// # Errors
     /// [`SpoolError::Full`]: drain, trim, call again. [`SpoolError::EpochsUsedUp`]; [`SpoolError::Disk`],
@@ -229,6 +229,12 @@ impl<D: Disk> Spool<D> {
             self.last_ms = now_ms;
         }
         self.finish_move(now_ms).map(|_| ())
+    }
+
+    /// The key that new frames are signed with.
+    #[must_use]
+    pub fn key(&self) -> Key {
+        self.signer.key()
     }
 
     /// Makes a frame of all unframed events. Its header is durable before it is returned; `None` if there is nothing to

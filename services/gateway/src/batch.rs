@@ -55,6 +55,8 @@ pub(crate) enum Outcome {
 pub(crate) enum Refusal {
     /// The spool has no room.
     NoRoom,
+    /// The gateway's key is not in force.
+    NotInForce,
     /// Too many rigs and jobs are announced.
     TooMany,
     /// The stream was closed since its job was made.

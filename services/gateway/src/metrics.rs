@@ -133,6 +133,8 @@ pub struct SpoolMetrics {
     pub pending_events: u64,
     /// Whether shares are refused for want of room now.
     pub is_full: bool,
+    /// Whether shares are refused since the gateway's key is not in force.
+    pub is_barred: bool,
     /// Whether frames stay in the spool since this clock is far from the node's.
     pub is_clock_doubted: bool,
     /// How often the spool had no room for a group.

@@ -60,6 +60,8 @@ pub(crate) struct Recorder {
     jobs: BTreeMap<JobKey, JobBook>,
     /// The opening of a stream that shares are recorded under now.
     tagged: Tagged,
+    /// Nothing is recorded: see [`Recorder::bar`].
+    barred: bool,
     group: Vec<(u64, Event)>,
     /// Whose shares are in it.
     places: Vec<Place>,
@@ -109,6 +111,7 @@ impl Recorder {
             workers: HashMap::default(),
             jobs: BTreeMap::new(),
             tagged,
+            barred: false,
             group: Vec::new(),
             places: Vec::new(),
             fresh: Fresh::default(),
@@ -168,6 +171,11 @@ impl Recorder {
             book.number = book.number.and_then(|old| map.jobs.get(&old).copied());
         }
         self.tagged = tagged;
+    }
+
+    /// From now on every share is refused, or none is for this: the gateway's key is not in force, or is again.
+    pub(crate) const fn bar(&mut self, barred: bool) {
+        self.barred = barred;
     }
 
     fn learn(&mut self, batch: &mut Batch) {
@@ -334,23 +342,25 @@ impl Recorder {
             self.begin_group(spool);
             return Ok(());
         }
-        let refusal = match spool.append(&self.group) {
-            Ok(_) => {
+        let appended = (!self.barred).then(|| spool.append(&self.group));
+        let refusal = match appended {
+            None => Some(Refusal::NotInForce),
+            Some(Ok(_)) => {
                 recorded.groups += 1;
                 recorded.shares += u32::try_from(places.len()).unwrap_or(u32::MAX);
                 None
             }
-            Err(SpoolError::Full(_) | SpoolError::Moving | SpoolError::NotBegun) => {
+            Some(Err(SpoolError::Full(_) | SpoolError::Moving | SpoolError::NotBegun)) => {
                 recorded.no_room = true;
                 Some(Refusal::NoRoom)
             }
-            Err(SpoolError::StateFull) => Some(Refusal::TooMany),
-            Err(error @ (SpoolError::Refused { .. } | SpoolError::TooLarge)) => {
+            Some(Err(SpoolError::StateFull)) => Some(Refusal::TooMany),
+            Some(Err(error @ (SpoolError::Refused { .. } | SpoolError::TooLarge))) => {
                 tracing::error!(%error, "the spool does not take a group of ours");
                 self.unsay();
                 return self.write_singly(spool, batches, places, recorded);
             }
-            Err(error) => return Err(error),
+            Some(Err(error)) => return Err(error),
         };
         let outcome = refusal.map_or(Outcome::Recorded, Outcome::Refused);
         if refusal.is_some() {

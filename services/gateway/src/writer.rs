@@ -11,7 +11,7 @@ use orebook_ledger::publisher::{Clock, PublishError, Publisher};
 use orebook_ledger::reader::Reader;
 use orebook_ledger::spool::{Spool, SpoolError};
 use orebook_pow::coinbase_tag;
-use orebook_schema::Event;
+use orebook_schema::{Event, Role};
 
 use crate::batch::{Batch, Tagged};
 use crate::bridge::{Bridge, Standing, Terms, lock};
@@ -37,6 +37,9 @@ const LAST_FRAMES: Duration = Duration::from_secs(1);
 
 /// Said to miners while the spool has no room.
 pub(crate) const NO_ROOM: &str = "cannot record shares now: the spool is full";
+/// Said to miners while the ledger would refuse what this gateway says.
+pub(crate) const NOT_IN_FORCE: &str =
+    "cannot record shares now: the ledger does not take this gateway's key";
 /// Said to miners before a policy is known.
 const NO_POLICY: &str = "no policy of the ledger is final yet";
 
@@ -60,6 +63,8 @@ pub(crate) struct Writer<L> {
     tagged: Tagged,
     begun: bool,
     full: bool,
+    /// The ledger refuses this gateway's frames: they stay in the spool.
+    barred: bool,
     last_commit: Option<Instant>,
     next_house: Instant,
     next_tick: Instant,
@@ -105,6 +110,7 @@ impl<L: Log> Writer<L> {
             tagged: Tagged(0),
             begun: false,
             full: false,
+            barred: false,
             last_commit: None,
             next_house: now,
             next_tick: now,
@@ -119,6 +125,7 @@ impl<L: Log> Writer<L> {
         let mirror = Arc::clone(&writer.mirror);
         writer.learn(&lock(&mirror))?;
         writer.begin_epoch()?;
+        writer.heed_key(&lock(&mirror));
         writer.stand();
         Ok(writer)
     }
@@ -212,7 +219,7 @@ impl<L: Log> Writer<L> {
 
     fn cut_if_due(&mut self) -> Result<(), SpoolError> {
         let now = now_ms();
-        if self.spool.heartbeat_due(now) && !self.spool.is_moving() {
+        if self.spool.heartbeat_due(now) && !self.spool.is_moving() && !self.barred {
             match self.spool.append(&[(now, Event::Heartbeat)]) {
                 Ok(_) | Err(SpoolError::Full(_)) => {}
                 Err(error) => return Err(error),
@@ -237,6 +244,11 @@ impl<L: Log> Writer<L> {
             }
         };
         self.learn(&reader).map_err(|error| error.to_string())?;
+        self.heed_key(&reader);
+        if self.barred {
+            self.next_tick = Instant::now() + IDLE;
+            return Ok(true);
+        }
         let doubted = self.bridge.is_clock_doubted();
         self.metrics.spool().is_clock_doubted = doubted;
         if doubted {
@@ -275,6 +287,37 @@ impl<L: Log> Writer<L> {
         let quiet = self.publisher.is_idle() && self.spool.pending_events() == 0;
         self.next_tick = Instant::now() + if quiet { IDLE } else { HOUSE };
         Ok(true)
+    }
+
+    /// Looks whether the ledger takes what this gateway says: its key is in force in its role, and the stream that the spool
+    /// goes on with is not another key's that still is. Else no share is answered `true` and nothing is sent; what was
+    /// answered stays in the spool, for this key or the one that comes after it.
+    fn heed_key(&mut self, reader: &Reader<RealDisk>) {
+        let head = reader.head();
+        let Some(authority) = head.authority() else {
+            return;
+        };
+        let key = self.spool.key();
+        let opened_by = self.spool.stream().and_then(|stream| head.stream(stream));
+        let is_others =
+            opened_by.is_some_and(|known| known.key != key && authority.role(&known.key).is_some());
+        let barred = authority.role(&key) != Some(Role::Gateway) || is_others;
+        if barred == self.barred {
+            return;
+        }
+        self.barred = barred;
+        self.recorder.bar(barred);
+        if barred {
+            let why = if is_others {
+                "the spool's stream is another key's that is still in force: retire that one first"
+            } else {
+                "this gateway's key is not in force"
+            };
+            tracing::error!(%key, why, "the ledger takes nothing from this gateway: shares are refused");
+        } else {
+            tracing::info!(%key, "the ledger takes what this gateway says");
+        }
+        self.stand();
     }
 
     /// Teaches the spool the newest policy that is obeyed and final, and keeps it beside the spool.
@@ -354,8 +397,14 @@ impl<L: Log> Writer<L> {
                 tag: coinbase_tag(stream, self.spool.epoch()),
                 tagged: self.tagged,
             });
-        self.metrics.spool().is_full = self.full;
-        let closed = if self.full {
+        {
+            let mut metrics = self.metrics.spool();
+            metrics.is_full = self.full;
+            metrics.is_barred = self.barred;
+        }
+        let closed = if self.barred {
+            Some(NOT_IN_FORCE)
+        } else if self.full {
             Some(NO_ROOM)
         } else if terms.is_none() {
             Some(NO_POLICY)

@@ -6,7 +6,7 @@ use orebook_stratum::write::{reply_error, reply_true};
 use super::{BATCHES_MAX, Loop};
 use crate::batch::{Answer, Batch, ConnId, Outcome, Refusal};
 use crate::conn::reply_why;
-use crate::writer::NO_ROOM;
+use crate::writer::{NO_ROOM, NOT_IN_FORCE};
 
 impl Loop {
     /// Answers what came back from the writer.
@@ -51,6 +51,9 @@ impl Loop {
                     }
                     Some(Outcome::Refused(Refusal::NoRoom)) => {
                         reply_why(out, id, "null", 20, NO_ROOM);
+                    }
+                    Some(Outcome::Refused(Refusal::NotInForce)) => {
+                        reply_why(out, id, "null", 20, NOT_IN_FORCE);
                     }
                     Some(Outcome::Refused(Refusal::TooMany)) => {
                         let why = "cannot record shares now: too many rigs";

@@ -8,6 +8,7 @@
 )]
 
 mod faults;
+mod keys;
 mod limits;
 mod miner;
 mod moved;

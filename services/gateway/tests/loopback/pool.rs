@@ -12,22 +12,25 @@ use orebook_gateway::{
     DifficultyRule, FoundBlock, Gateway, GatewayConfig, GatewayHandle, GatewayParts, Limits,
     Metrics, PortConfig, VERSION_MASK_DEFAULT, difficulty,
 };
-use orebook_ledger::admit::{State, Verdict};
+use orebook_ledger::admit::{Parsed, State, Trust, Verdict};
 use orebook_ledger::archiver::{Archiver, ArchiverConfig};
-use orebook_ledger::build::genesis_frame;
+use orebook_ledger::authority::thing_digest;
+use orebook_ledger::build::{Cut, build_frame, genesis_frame};
 use orebook_ledger::disk::real::RealDisk;
 use orebook_ledger::log::{EmbeddedLog, Log, LogRecord, LogResult};
 use orebook_ledger::reader::{ReadError, Reader};
 use orebook_ledger::segment::{Record, SegmentStore, StoreConfig};
 use orebook_ledger::sign::Signer;
 use orebook_ledger::spool::{Spool, SpoolConfig};
+use orebook_schema::event::{Approval, KeyAction, KeyChange};
 use orebook_schema::frame::IncarnationOpened;
 use orebook_schema::genesis::{Algorithm, Approved, Genesis};
 use orebook_schema::names::{CoinName, Pot, RegisteredName, Script};
 use orebook_schema::policy::{NetworkFees, PotRules, Scheme};
+use orebook_schema::summary::Summary;
 use orebook_schema::work::{Job, Share, Worker};
 use orebook_schema::{
-    Account, Event, Hash, Header, Key, Kind, LedgerId, Policy, Role, StreamId, Work,
+    Account, At, Event, Hash, Header, Key, Kind, LedgerId, Policy, Role, StreamId, Work,
 };
 use tempfile::TempDir;
 
@@ -489,6 +492,114 @@ impl Ledger {
             );
             std::thread::park_timeout(Duration::from_millis(10));
         }
+    }
+}
+
+impl Ledger {
+    /// Final shares that count, moved ones too, by an admission of our own.
+    pub(crate) fn counted_shares(&self) -> usize {
+        let reader = self.reader();
+        let store = reader.store();
+        let mut state = State::new(LEDGER);
+        let mut count = 0;
+        for record in store.records(0) {
+            let stored = match record.expect("sound segments") {
+                Record::Frame(stored) if stored.position < reader.final_size() => stored,
+                Record::Frame(_) => break,
+                Record::Closure { header, .. } => {
+                    state.close_by_evidence(store, &header).expect("judged");
+                    continue;
+                }
+            };
+            let parsed = Parsed::read(stored.frame.bytes().to_vec()).expect("a frame");
+            let judged = state.admit_parsed(store, stored.append_time, &parsed, Trust::Nothing);
+            let Ok(Verdict::Admitted(admitted)) = judged else {
+                panic!("position {} is not admitted again", stored.position);
+            };
+            let mut counts = admitted.counts.iter();
+            count += parsed
+                .events()
+                .iter()
+                .filter(|event| match event {
+                    Event::Share(_) => true,
+                    Event::Moved(moved) => {
+                        let counted = *counts.next().expect("one for each moved event");
+                        counted && matches!(moved.inner(), Ok(Event::Share(_)))
+                    }
+                    _ => false,
+                })
+                .count();
+        }
+        count
+    }
+
+    /// Waits until so many shares that count are final.
+    pub(crate) fn until_counted(&self, count: usize) {
+        let start = Instant::now();
+        while self.counted_shares() < count {
+            let so_far = self.counted_shares();
+            assert!(start.elapsed() < DEADLINE, "{so_far} of {count} shares");
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+    }
+
+    /// Waits until the mirror knows a gateway's key as one in force.
+    pub(crate) fn until_in_force(&self, key: Role) {
+        let start = Instant::now();
+        let key = signer(key).key();
+        let role = || {
+            let reader = self.reader();
+            reader.head().authority().and_then(|known| known.role(&key))
+        };
+        while role() != Some(Role::Gateway) {
+            assert!(start.elapsed() < DEADLINE, "the key is not in force");
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+    }
+
+    /// The desk says what becomes of gateways' keys, with the approvals that this needs. It stands in the log before whatever
+    /// is sent after this, also while the log is down for everybody else.
+    pub(crate) fn change_keys(&self, changes: &[(Role, KeyAction)]) {
+        let things = changes.iter().map(|(key, action)| {
+            Event::KeyChange(KeyChange {
+                key: signer(*key).key(),
+                role: Role::Gateway,
+                action: *action,
+                expects: At::default(),
+            })
+        });
+        let approver = signer(Role::Paymaster);
+        let approval = |thing: &Event| {
+            let thing = thing_digest(LEDGER, thing);
+            Event::Approval(Approval {
+                thing,
+                approver: approver.key(),
+                signature: approver.sign_approval(LEDGER, &thing),
+            })
+        };
+        let events: Vec<Event> = things
+            .flat_map(|thing| [thing.clone(), approval(&thing)])
+            .collect();
+        let mut body = Vec::new();
+        events.iter().for_each(|event| event.write(0, &mut body));
+        let nothing = Summary { pots: Vec::new() };
+        let cut = Cut {
+            ledger: LEDGER,
+            coin: 1,
+            stream: stream(),
+            epoch: 0,
+            first_seq: 0,
+            base_time: now_ms(),
+            previous: Hash::ZERO,
+            schema_set: 0,
+            summary: &nothing,
+            body: &body,
+        };
+        let frame = build_frame(&cut, &signer(Role::Desk)).expect("within a frame's limits");
+        let mut log = self.log.held();
+        let incarnation = log.newest().expect("it is in memory").expect("it is open");
+        log.send(incarnation, now_ms(), frame.bytes())
+            .expect("the log takes everything");
     }
 }
 

@@ -4,6 +4,7 @@ use orebook_chain::Template;
 use orebook_ledger::spool::FILE_BYTES_MIN;
 use orebook_schema::Role;
 
+use crate::keys::is_refused_at_the_door;
 use crate::miner::{Miner, code};
 use crate::pool::{HARD, Pool, Setup, shares, template_fields};
 
@@ -97,23 +98,18 @@ fn a_stopped_gateway_has_answered_and_framed_everything() {
 }
 
 #[test]
-fn a_gateway_whose_key_is_not_in_force_ends_the_process_and_answers_nobody_any_more() {
-    let pool = Pool::start(&Setup {
-        key: Role::Settler,
-        ..Setup::default()
-    });
-    pool.work_at(1, HARD);
-    let mut miner = Miner::ready(pool.address(0), "name-a");
-    let job = miner.job();
-    let found = miner.mine(&job);
-    // It is in the spool, and stays there until an operator gives the spool to a gateway that may speak.
-    assert_eq!(code(&miner.submit("name-a", &found)), 0);
-    assert!(miner.is_closed());
-    pool.gateway.stop().expect("no thread panicked");
-    let fatal = pool.fatal.lock().expect("no panic");
-    assert_eq!(fatal.len(), 1);
-    assert!(fatal[0].contains("not in force"), "{fatal:?}");
-    assert_eq!(shares(&pool.ledger.events()).len(), 0);
+fn a_gateway_whose_key_was_never_in_force_lets_nobody_in_and_says_why() {
+    // Keys that no genesis names, and one that may say other things.
+    for key in [Role::Settler, Role::Archiver] {
+        let pool = Pool::start(&Setup {
+            key,
+            ..Setup::default()
+        });
+        is_refused_at_the_door(&pool);
+        assert!(pool.gateway.metrics().spool.is_barred);
+        let ledger = pool.stop();
+        assert_eq!(shares(&ledger.events()).len(), 0);
+    }
 }
 
 #[test]

@@ -217,7 +217,7 @@ fn shares(out: &mut String, gateways: &[(usize, Metrics)]) {
 
 fn spools(out: &mut String, gateways: &[(usize, Metrics)]) {
     type Read = fn(&Metrics) -> u64;
-    let rows: [(&'static str, &'static str, &'static str, Read); 8] = [
+    let rows: [(&'static str, &'static str, &'static str, Read); 9] = [
         (
             "orebook_spool_commits",
             "counter",
@@ -253,6 +253,12 @@ fn spools(out: &mut String, gateways: &[(usize, Metrics)]) {
             "gauge",
             "1 while shares are refused for want of room",
             |m| u64::from(m.spool.is_full),
+        ),
+        (
+            "orebook_spool_is_barred",
+            "gauge",
+            "1 while shares are refused since the gateway's key is not in force",
+            |m| u64::from(m.spool.is_barred),
         ),
         (
             "orebook_spool_full",
