@@ -112,15 +112,16 @@ pub enum AdmitError {
 
 /// What was admitted before, beside what [`State`] keeps. Answers must agree with the prefix that the state stands for.
 pub trait History {
-    /// Header hash of the admitted frame of `stream` that starts at `first_seq`.
+    /// Header hash of the admitted frame of `stream` that starts at `first_seq`; none if that event stands inside a frame.
+    /// Asked only of events that were admitted.
     ///
     /// # Errors
-    /// [`AdmitError`] if it cannot be read.
+    /// [`AdmitError`] if it cannot be read, or is not there.
     fn header_hash(&self, stream: StreamId, first_seq: u64) -> Result<Option<Hash>, AdmitError>;
-    /// Canonical bytes of an admitted event.
+    /// Canonical bytes of an admitted event. Asked only of such.
     ///
     /// # Errors
-    /// [`AdmitError`] if it cannot be read.
+    /// [`AdmitError`] if it cannot be read, or is not there.
     fn event(&self, stream: StreamId, seq: u64) -> Result<Option<Vec<u8>>, AdmitError>;
 }
 

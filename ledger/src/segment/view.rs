@@ -175,19 +175,19 @@ impl<'a, D: Disk> View<'a, D> {
         Ok(None)
     }
 
-    /// The frame that [`View::find`] names; it must be of that stream and start there.
-    fn covering(&self, stream: StreamId, seq: u64) -> Result<Option<StoredFrame>, StoreError> {
-        let Some(position) = self.find(stream, seq)? else {
-            return Ok(None);
-        };
-        let stored = self.frame(position)?;
+    /// The frame with this event, which was admitted. A sealed index is read a few entries at a time, without its checksum:
+    /// one that leads elsewhere is damaged, and must not make a copy of an admitted frame look like a fork.
+    fn covering(&self, stream: StreamId, seq: u64) -> Result<StoredFrame, StoreError> {
+        let position = self.find(stream, seq)?;
+        let stored = position.map(|position| self.frame(position)).transpose()?;
         let right = |stored: &StoredFrame| {
             let header = stored.frame.header();
-            header.stream == stream && header.first_seq <= seq
+            header.stream == stream && (header.first_seq..header.next_seq()).contains(&seq)
         };
-        if stored.as_ref().is_some_and(right) {
+        if let Some(stored) = stored.flatten().filter(right) {
             return Ok(stored);
         }
+        let position = position.unwrap_or(0);
         let path = self
             .sealed_segment(position)
             .map_or("", |sealed| &sealed.path);
@@ -217,14 +217,12 @@ impl<'a, D: Disk> View<'a, D> {
 impl<D: Disk> History for View<'_, D> {
     fn header_hash(&self, stream: StreamId, first_seq: u64) -> Result<Option<Hash>, AdmitError> {
         let stored = self.covering(stream, first_seq)?;
-        let exact = stored.filter(|stored| stored.frame.header().first_seq == first_seq);
-        Ok(exact.map(|stored| stored.frame.header_hash()))
+        let exact = stored.frame.header().first_seq == first_seq;
+        Ok(exact.then(|| stored.frame.header_hash()))
     }
 
     fn event(&self, stream: StreamId, seq: u64) -> Result<Option<Vec<u8>>, AdmitError> {
-        let Some(stored) = self.covering(stream, seq)? else {
-            return Ok(None);
-        };
+        let stored = self.covering(stream, seq)?;
         let index = as_index(seq - stored.frame.header().first_seq);
         let event = stored.frame.events().nth(index).transpose();
         let event = event.map_err(|error| {
