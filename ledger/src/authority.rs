@@ -25,6 +25,21 @@ pub struct ObeyedPolicy {
     pub effective: u64,
 }
 
+/// A thing that was said and waits for approvals.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// What approvers sign.
+    pub digest: Hash,
+    /// Where it stands.
+    pub at: At,
+    /// What it says.
+    pub event: Event,
+    /// Approvals that it needs.
+    pub needed: usize,
+    /// Approvers whose approval was admitted.
+    pub approved: Vec<Key>,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct KeyState {
     role: Role,
@@ -153,6 +168,22 @@ impl Authority {
         self.schema_sets
             .iter()
             .map(|(number, entries)| (*number, entries.as_slice()))
+    }
+
+    /// Things that wait for approvals, by their digests.
+    pub fn waiting(&self) -> impl Iterator<Item = Waiting> + '_ {
+        self.waiting.iter().map(|(digest, (at, thing))| Waiting {
+            digest: *digest,
+            at: *at,
+            event: thing.event(),
+            needed: self.genesis.needed(thing.what()),
+            approved: self.approved_by(digest).collect(),
+        })
+    }
+
+    /// Approvers whose approval of a thing was admitted, also if nobody said the thing yet.
+    pub fn approved_by(&self, thing: &Hash) -> impl Iterator<Item = Key> + '_ {
+        self.approvals.get(thing).into_iter().flatten().copied()
     }
 
     /// Entries of an announced schema set.
@@ -304,6 +335,13 @@ impl Authority {
 }
 
 impl Thing {
+    fn event(&self) -> Event {
+        match self {
+            Self::Key(change) => Event::KeyChange(*change),
+            Self::Policy(change) => Event::Policy(change.clone()),
+        }
+    }
+
     const fn expects(&self) -> At {
         match self {
             Self::Key(change) => change.expects,
