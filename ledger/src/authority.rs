@@ -1,20 +1,24 @@
-//! Who may say what, and under which rules: keys in force, policies, schema sets, approvals (section 6, "obeyed").
+//! Who may say what, and under which rules: keys in force, policies, schema sets, bans, adjustments, approvals (section 6,
+//! "obeyed"). The one compare and set for all that people decide; folds write down what it says.
 //!
 //! A part of admission's state, and like it a pure function of the log's prefix.
 
 pub(crate) mod snapshot;
 
+mod thing;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use orebook_schema::event::{
-    Approval, EVENT_HEAD_BYTES, KeyAction, KeyChange, PolicyChange, SchemaEntry, SchemaSet,
-};
+use orebook_schema::desk::{Adjustment, BANS_MAX, Ban, BanAction, BanTarget};
+use orebook_schema::event::{Approval, EVENT_HEAD_BYTES, KeyAction, SchemaEntry, SchemaSet};
 use orebook_schema::frame::THING_DOMAIN;
-use orebook_schema::genesis::{Approved, Genesis};
-use orebook_schema::{At, Event, Hash, Key, LedgerId, Policy, Role};
+use orebook_schema::genesis::Genesis;
+use orebook_schema::{Account, At, Event, Hash, Key, LedgerId, Policy, Role};
 
 use crate::sign::{Verifier, verify_approval};
+
+use self::thing::Thing;
 
 /// A policy that was obeyed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +27,28 @@ pub struct ObeyedPolicy {
     pub policy: Arc<Policy>,
     /// Position at which it took effect: its own, or that of the last approval it needed.
     pub effective: u64,
+}
+
+/// The last ban or lift of a target that was obeyed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObeyedBan {
+    /// What it says.
+    pub ban: Ban,
+    /// Place of its event: what the target's next one must expect.
+    pub at: At,
+    /// Position at which it took effect: its own, or that of the last approval it needed.
+    pub effective: u64,
+}
+
+/// An adjustment that was obeyed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObeyedAdjustment {
+    /// What it says.
+    pub adjustment: Adjustment,
+    /// Place of its event: what the account's next one must expect.
+    pub at: At,
+    /// Place of the event at which it took effect: its own, or the last approval it needed.
+    pub effective: At,
 }
 
 /// A thing that was said and waits for approvals.
@@ -49,13 +75,7 @@ struct KeyState {
     verifier: Option<Verifier>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Thing {
-    Key(KeyChange),
-    Policy(Box<PolicyChange>),
-}
-
-/// Keys, policies and schema sets as of a position.
+/// Keys, policies, schema sets, bans and adjustments as of a position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authority {
     genesis: Arc<Genesis>,
@@ -63,6 +83,12 @@ pub struct Authority {
     policies: BTreeMap<At, ObeyedPolicy>,
     last_policy: At,
     schema_sets: BTreeMap<u32, Vec<SchemaEntry>>,
+    /// By target: its last ban or lift.
+    bans: BTreeMap<BanTarget, ObeyedBan>,
+    /// By account: place of its last adjustment.
+    adjusted: BTreeMap<Account, At>,
+    /// What took effect in the last frame in which an adjustment did, in that order: for whoever posts it.
+    taken: Vec<ObeyedAdjustment>,
     /// Things that wait for approvals, with where they stand.
     waiting: BTreeMap<Hash, (At, Thing)>,
     /// Distinct valid approvals by thing; approvals may come first.
@@ -104,6 +130,9 @@ impl Authority {
             policies: BTreeMap::from([(At::default(), policy)]),
             last_policy: At::default(),
             schema_sets: BTreeMap::from([(0, genesis.schema_set.clone())]),
+            bans: BTreeMap::new(),
+            adjusted: BTreeMap::new(),
+            taken: Vec::new(),
             waiting: BTreeMap::new(),
             approvals: BTreeMap::new(),
             genesis: Arc::new(genesis),
@@ -170,6 +199,34 @@ impl Authority {
             .map(|(number, entries)| (*number, entries.as_slice()))
     }
 
+    /// Every target that was ever banned, with its last ban or lift that was obeyed. Whether a ban still holds is a matter of
+    /// time: see [`Ban::holds_at`].
+    pub fn bans(&self) -> impl Iterator<Item = &ObeyedBan> + '_ {
+        self.bans.values()
+    }
+
+    /// The last ban or lift of a target that was obeyed.
+    #[must_use]
+    pub fn ban(&self, target: &BanTarget) -> Option<&ObeyedBan> {
+        self.bans.get(target)
+    }
+
+    /// Place of an account's last obeyed adjustment, zero if there is none: what the next must expect.
+    #[must_use]
+    pub fn last_adjustment(&self, account: &Account) -> At {
+        self.adjusted.get(account).copied().unwrap_or_default()
+    }
+
+    /// Adjustments that took effect in the frame of a position, in that order. Only the newest frame that had any is
+    /// remembered: ask right after it was applied.
+    pub fn adjustments_taken_at(
+        &self,
+        position: u64,
+    ) -> impl Iterator<Item = &ObeyedAdjustment> + '_ {
+        let taken = self.taken.iter();
+        taken.filter(move |taken| taken.effective.position == position)
+    }
+
     /// Things that wait for approvals, by their digests.
     pub fn waiting(&self) -> impl Iterator<Item = Waiting> + '_ {
         self.waiting.iter().map(|(digest, (at, thing))| Waiting {
@@ -205,8 +262,11 @@ impl Authority {
     pub fn apply(&mut self, at: At, event: &Event) {
         match event {
             Event::SchemaSet(set) => self.apply_schema_set(set),
-            Event::KeyChange(change) => self.propose(at, event, Thing::Key(*change)),
-            Event::Policy(change) => self.propose(at, event, Thing::Policy(change.clone())),
+            Event::KeyChange(_) | Event::Policy(_) | Event::Ban(_) | Event::Adjustment(_) => {
+                if let Some(thing) = Thing::of(event) {
+                    self.propose(at, event, thing);
+                }
+            }
             Event::Approval(approval) => self.approve(at, approval),
             Event::Genesis(_)
             | Event::Checkpoint(_)
@@ -232,12 +292,12 @@ impl Authority {
     }
 
     fn propose(&mut self, at: At, event: &Event, thing: Thing) {
-        if self.expected(&thing) != thing.expects() || self.breaks_a_pot(&thing) {
+        if !self.may_be_obeyed(&thing) {
             return;
         }
         let digest = thing_digest(self.genesis.ledger, event);
         if self.is_approved(&digest, &thing) {
-            self.obey(at, at.position, thing);
+            self.obey(at, at, thing);
         } else {
             // The same thing said twice: the first place stands.
             self.waiting.entry(digest).or_insert((at, thing));
@@ -268,8 +328,8 @@ impl Authority {
             return;
         }
         self.waiting.remove(&approval.thing);
-        if self.expected(&thing) == thing.expects() && !self.breaks_a_pot(&thing) {
-            self.obey(place, at.position, thing);
+        if self.may_be_obeyed(&thing) {
+            self.obey(place, at, thing);
         }
     }
 
@@ -286,6 +346,30 @@ impl Authority {
                 .get(&change.key)
                 .map_or_else(At::default, |state| state.last),
             Thing::Policy(_) => self.last_policy,
+            Thing::Ban(ban) => self
+                .bans
+                .get(&ban.target)
+                .map_or_else(At::default, |obeyed| obeyed.at),
+            Thing::Adjustment(adjustment) => self.last_adjustment(&adjustment.account),
+        }
+    }
+
+    /// Compare and set, and what is refused for ever besides.
+    fn may_be_obeyed(&self, thing: &Thing) -> bool {
+        self.expected(thing) == thing.expects()
+            && !self.breaks_a_pot(thing)
+            && !self.bans_too_many(thing)
+    }
+
+    /// What gateways hold of bans has a limit.
+    fn bans_too_many(&self, thing: &Thing) -> bool {
+        let banned = |obeyed: &ObeyedBan| obeyed.ban.action == BanAction::Ban;
+        match thing {
+            Thing::Ban(ban) if ban.action == BanAction::Ban => {
+                !self.bans.get(&ban.target).is_some_and(banned)
+                    && BANS_MAX <= self.bans.values().filter(|obeyed| banned(obeyed)).count()
+            }
+            _ => false,
         }
     }
 
@@ -306,7 +390,8 @@ impl Authority {
             .any(|new| known().any(|old| old.pot == new.pot && old.scheme != new.scheme))
     }
 
-    fn obey(&mut self, at: At, effective: u64, thing: Thing) {
+    /// `at`: the thing's place; `effective`: that of the event that completed it.
+    fn obey(&mut self, at: At, effective: At, thing: Thing) {
         match thing {
             Thing::Key(change) => {
                 let in_force = change.action == KeyAction::InForce;
@@ -326,33 +411,28 @@ impl Authority {
                     at,
                     ObeyedPolicy {
                         policy: Arc::new(change.policy),
-                        effective,
+                        effective: effective.position,
                     },
                 );
             }
-        }
-    }
-}
-
-impl Thing {
-    fn event(&self) -> Event {
-        match self {
-            Self::Key(change) => Event::KeyChange(*change),
-            Self::Policy(change) => Event::Policy(change.clone()),
-        }
-    }
-
-    const fn expects(&self) -> At {
-        match self {
-            Self::Key(change) => change.expects,
-            Self::Policy(change) => change.expects,
-        }
-    }
-
-    const fn what(&self) -> Approved {
-        match self {
-            Self::Key(_) => Approved::Key,
-            Self::Policy(_) => Approved::Policy,
+            Thing::Ban(ban) => {
+                let obeyed = ObeyedBan {
+                    ban: *ban,
+                    at,
+                    effective: effective.position,
+                };
+                self.bans.insert(obeyed.ban.target.clone(), obeyed);
+            }
+            Thing::Adjustment(adjustment) => {
+                self.adjusted.insert(adjustment.account.clone(), at);
+                self.taken
+                    .retain(|taken| taken.effective.position == effective.position);
+                self.taken.push(ObeyedAdjustment {
+                    adjustment: *adjustment,
+                    at,
+                    effective,
+                });
+            }
         }
     }
 }

@@ -378,6 +378,8 @@ pub fn summarise(
             | Event::Heartbeat
             | Event::RecoveryNote(_)
             | Event::Part(_)
+            | Event::Ban(_)
+            | Event::Adjustment(_)
             | Event::BlockStatus(_)
             | Event::BlockRecovered(_) => {}
         }

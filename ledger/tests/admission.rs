@@ -4,6 +4,7 @@
 //! - `admission/causes.rs`: each test, their order, and what a fork does.
 //! - `admission/kinds.rs`: role × kind, schema sets, position 0.
 //! - `admission/things.rs`: keys and policies, approvals. `admission/credits.rs`: void jobs, stale shares, summaries.
+//! - `admission/desk.rs`: bans and adjustments.
 //! - `admission/finality.rs`: checkpoints and ledger time. `admission/moves.rs`: moved events.
 //! - `admission/snapshots.rs`: the state as bytes, spoiled in every way.
 //! - `admission/interleavings.rs`: thousands of seeds of chaos; readers agree and nothing is paid twice.
@@ -20,6 +21,8 @@
 mod causes;
 #[path = "admission/credits.rs"]
 mod credits;
+#[path = "admission/desk.rs"]
+mod desk;
 #[path = "admission/finality.rs"]
 mod finality;
 #[path = "admission/interleavings.rs"]

@@ -29,7 +29,7 @@ SEEDS = {name: bytes([number]) * 32 for name, number in
 KEYS = {name: ed25519.public(seed) for name, seed in SEEDS.items()}
 ROLES = {"desk": 1, "gateway": 2, "archiver": 3, "settler": 4, "paymaster": 5}
 START = 1_750_000_000_000
-KINDS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 18, 19, 20, 21, 22]
+KINDS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 16, 17, 18, 19, 20, 21, 22]
 
 
 # --- section 5 ---------------------------------------------------------------------------------------
@@ -60,7 +60,7 @@ def genesis(ledger, coin, coin_name, algorithm, decimals, chain, segments, diges
     fields += [raw("approver", key, "Ed25519 key") for key in approvers]
     fields += [u8("n", len(approvals), f"{len(approvals)} approvals")]
     for what, needed in approvals:
-        fields += [u8("what", what, ["key", "policy"][what - 1]), u8("needed", needed)]
+        fields += [u8("what", what, ["key", "policy", "ban", "adjustment"][what - 1]), u8("needed", needed)]
     fields += [u8("n", len(producers), f"{len(producers)} producers")]
     for key, role in producers:
         fields += [raw("producer", key, "Ed25519 key"), u8("role", role, list(ROLES)[role - 1])]
@@ -81,7 +81,7 @@ GENESIS_LEAST = genesis(
     bytes(16), 0, "a", 5, 0, bytes(32), (1, 65_536), 1, [bytes(32)], [], [(bytes(32), 1)], [(0, 0)], POLICY_LEAST)
 GENESIS_MOST = genesis(
     b"\xff" * 16, MAX32, "abcdefghijkl-019", 4, 18, b"\xff" * 32, (1_048_576, 2**32), 2,
-    [bytes([n]) + b"\xff" * 31 for n in range(16)], [(1, 16), (2, 1)],
+    [bytes([n]) + b"\xff" * 31 for n in range(16)], [(1, 16), (2, 1), (3, 5), (4, 16)],
     [(bytes([n]) + bytes(31), 1 + n % 5) for n in range(64)], [(n, 255 - n) for n in range(64)], POLICY_MOST)
 
 
@@ -133,6 +133,23 @@ def moved(stream, epoch, seq, base_time, worker, job, inner):
 def account(kind, data):
     shown = ["output script", "EVM address", "registered name"][kind - 1]
     return [u8("account kind", kind, f"{kind}, {shown}"), bytes8("account", data)]
+
+
+def ban(target, action, until_ms, expects, reason):
+    if target[0] == "account":
+        fields = [u8("target kind", 1, "1, account"), *account(*target[1:])]
+    else:
+        fields = [u8("target kind", 2, "2, network"), bytes8("address", target[1]), u8("prefix", target[2])]
+    return [*fields, u8("action", action, ["ban", "lift"][action - 1]), u64("until_ms", until_ms), at("expects", *expects),
+            bytes8("reason", reason.encode(), ascii(reason[:24]))]
+
+
+def adjustment(paid, expects, book, direction, amount, block, reason):
+    return [*account(*paid), at("expects", *expects),
+            u8("book", book, ["reserve", "donation", "fee", "rounding"][book - 1]),
+            u8("direction", direction, ["to the account", "from the account"][direction - 1]), u128("amount", amount),
+            hash32("block", block, "header order" if any(block) else "none"), bytes8("reason", reason.encode(),
+                                                                                      ascii(reason[:24]))]
 
 
 def worker(number, pot, extranonce1, extranonce2_size, mask, paid, name):
@@ -216,6 +233,18 @@ EVENTS = {
                             event(20, "block_found", 999, block_found(BLOCK_HASH, 0, run(5, 32), BLOCK)))),
         ("most", MAX32, moved(b"\xff" * 16, MAX32, MAX64, MAX64 - MAX32, MAX32 - 1, MAX32 - 1,
                               event(19, "share", MAX32, MANY_FLAGS)))],
+    (11, "ban"): [
+        ("account, for ever", 0, ban(("account", 1, b"\x00\x14" + run(0x10, 20)), 1, 0, (0, 0), "botnet")),
+        ("account, lifted", 1, ban(("account", 3, b"anna_k-7"), 2, 0, (1_234, 5), "it was not he")),
+        ("IPv4 network", 2, ban(("network", bytes([203, 0, 113, 0]), 24), 1, START + 86_400_000, (17, 2), "floods us")),
+        ("IPv6 network", 3, ban(("network", bytes.fromhex("20010db8") + bytes(12), 33), 1, 1, (0, 1), "~")),
+        ("most", MAX32, ban(("network", b"\xff" * 16, 128), 1, MAX64, (MAX64, MAX16), "w" * 200))],
+    (12, "adjustment"): [
+        ("a recovered block's finder", 0, adjustment((1, b"\x00\x14" + run(0x10, 20)), (0, 0), 1, 1, 49_500_000_000,
+                                                      BLOCK_HASH, "found block 840,001")),
+        ("taken back to fee", 1, adjustment((3, b"anna_k-7"), (1_234, 5), 3, 2, 1, bytes(32), "paid twice")),
+        ("from donation", 2, adjustment((2, run(0xe0, 20)), (17, 2), 2, 1, 10**9, bytes(32), " ")),
+        ("most", MAX32, adjustment((1, run(0, 64)), (MAX64, MAX16), 4, 2, 2**80 * 10**9, b"\xff" * 32, "~" * 200))],
     (16, "worker"): [
         ("script", 0, worker(0, 0, run(0xb0, 4), 8, 0x1fffe000, (1, b"\x00\x14" + run(0x10, 20)), "rig-1")),
         ("evm", 1, worker(1, 1, b"", 0, 0, (2, run(0xe0, 20)), "A.b_c-9")),

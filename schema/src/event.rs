@@ -2,6 +2,7 @@
 
 use crate::EVENT_BYTES_MAX;
 use crate::bytes::{DecodeError, Decoded, Reader, Write};
+use crate::desk::{Adjustment, Ban, read_adjustment, read_ban, write_adjustment, write_ban};
 use crate::genesis::Genesis;
 use crate::names::{Key, StreamId};
 use crate::policy::Policy;
@@ -60,6 +61,8 @@ kinds! {
     8 RecoveryNote "recovery_note",
     9 Part "part",
     10 Moved "moved",
+    11 Ban "ban",
+    12 Adjustment "adjustment",
     16 Worker "worker",
     17 Difficulty "difficulty",
     18 Job "job",
@@ -99,6 +102,8 @@ impl Kind {
                 | Self::Policy
                 | Self::Approval
                 | Self::Checkpoint
+                | Self::Ban
+                | Self::Adjustment
                 | Self::BlockFound
                 | Self::BlockStatus
                 | Self::BlockRecovered
@@ -266,6 +271,10 @@ pub enum Event {
     Part(Part),
     /// An event of a closed stream.
     Moved(Moved),
+    /// An operator's ban, or its lifting.
+    Ban(Box<Ban>),
+    /// Money moved by hand.
+    Adjustment(Box<Adjustment>),
     /// A rig's number.
     Worker(Box<Worker>),
     /// A rig's difficulty.
@@ -297,6 +306,8 @@ impl Event {
             Self::RecoveryNote(_) => Kind::RecoveryNote,
             Self::Part(_) => Kind::Part,
             Self::Moved(_) => Kind::Moved,
+            Self::Ban(_) => Kind::Ban,
+            Self::Adjustment(_) => Kind::Adjustment,
             Self::Worker(_) => Kind::Worker,
             Self::Difficulty(_) => Kind::Difficulty,
             Self::Job(_) => Kind::Job,
@@ -374,6 +385,8 @@ impl Event {
             | Self::Approval(_)
             | Self::Checkpoint(_)
             | Self::Heartbeat
+            | Self::Ban(_)
+            | Self::Adjustment(_)
             | Self::Worker(_)
             | Self::Difficulty(_)
             | Self::Share(_)
@@ -421,6 +434,8 @@ impl Event {
                 out.put_bytes16(&part.bytes);
             }
             Self::Moved(moved) => write_moved(moved, out),
+            Self::Ban(ban) => write_ban(ban, out),
+            Self::Adjustment(adjustment) => write_adjustment(adjustment, out),
             Self::Worker(worker) => write_worker(worker, out),
             Self::Difficulty(difficulty) => {
                 out.put(&difficulty.worker.to_le_bytes());
@@ -566,6 +581,8 @@ fn read_fields(kind: Kind, reader: &mut Reader<'_>) -> Decoded<Event> {
         Kind::RecoveryNote => Event::RecoveryNote(read_note(reader)?),
         Kind::Part => Event::Part(read_part(reader)?),
         Kind::Moved => Event::Moved(read_moved(reader)?),
+        Kind::Ban => Event::Ban(Box::new(read_ban(reader)?)),
+        Kind::Adjustment => Event::Adjustment(Box::new(read_adjustment(reader)?)),
         Kind::Worker => Event::Worker(Box::new(read_worker(reader)?)),
         Kind::Difficulty => Event::Difficulty(Difficulty {
             worker: reader.u32()?,

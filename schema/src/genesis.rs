@@ -72,6 +72,26 @@ pub enum Approved {
     Key = 1,
     /// A policy.
     Policy = 2,
+    /// An operator's ban, or its lifting.
+    Ban = 3,
+    /// An adjustment.
+    Adjustment = 4,
+}
+
+impl Approved {
+    /// Everything, by number.
+    pub const ALL: [Self; 4] = [Self::Key, Self::Policy, Self::Ban, Self::Adjustment];
+
+    /// How many of `approvers` must approve it where genesis does not say (money rules, 8.7): keys and policies one, bans
+    /// none, adjustments two, or one if there is but one approver.
+    #[must_use]
+    pub fn needed_unlisted(self, approvers: usize) -> usize {
+        match self {
+            Self::Key | Self::Policy => 1,
+            Self::Ban => 0,
+            Self::Adjustment => approvers.min(2),
+        }
+    }
 }
 
 /// The first event of a ledger.
@@ -97,7 +117,7 @@ pub struct Genesis {
     pub digest_answers: u8,
     /// Who approves; 1 to 16, ascending.
     pub approvers: Vec<Key>,
-    /// How many must approve what; what is not listed needs 1.
+    /// How many must approve what; for what is not listed see [`Approved::needed_unlisted`].
     pub approvals: Vec<(Approved, u8)>,
     /// First producers' keys with their roles, 1 to 64, ascending by key.
     pub producers: Vec<(Key, Role)>,
@@ -111,10 +131,11 @@ impl Genesis {
     /// How many approvals a thing needs.
     #[must_use]
     pub fn needed(&self, what: Approved) -> usize {
-        self.approvals
-            .iter()
-            .find(|(of, _)| *of == what)
-            .map_or(1, |(_, needed)| usize::from(*needed))
+        let mut listed = self.approvals.iter();
+        listed.find(|(of, _)| *of == what).map_or_else(
+            || what.needed_unlisted(self.approvers.len()),
+            |(_, needed)| usize::from(*needed),
+        )
     }
 
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
@@ -204,11 +225,11 @@ fn read_keys(reader: &mut Reader<'_>) -> Decoded<Vec<Key>> {
 fn read_approvals(reader: &mut Reader<'_>, approvers: usize) -> Decoded<Vec<(Approved, u8)>> {
     let mut approvals: Vec<(Approved, u8)> = Vec::new();
     for _ in 0..reader.count8(0, 8)? {
-        let what = match reader.u8()? {
-            1 => Approved::Key,
-            2 => Approved::Policy,
-            _ => return Err(DecodeError::Value("approved thing")),
-        };
+        let what = reader.u8()?;
+        let what = Approved::ALL
+            .into_iter()
+            .find(|known| *known as u8 == what)
+            .ok_or(DecodeError::Value("approved thing"))?;
         let needed = reader.u8()?;
         if needed == 0 || approvers < usize::from(needed) {
             return Err(DecodeError::Limit("needed approvals"));

@@ -3,7 +3,7 @@
 //! `LEDGER-FORMAT.md` beside this crate is normative; each type here names the section it implements. This crate knows no
 //! file, socket, clock, thread, random source or float. Nothing here judges: what a frame may do is the `ledger` crate's.
 //!
-//! Reading order: [`bytes`], [`units`], [`names`], [`policy`], [`genesis`], [`work`], [`event`], [`role`], [`frame`].
+//! Reading order: [`bytes`], [`units`], [`names`], [`policy`], [`genesis`], [`work`], [`desk`], [`event`], [`role`], [`frame`].
 
 pub mod bytes;
 pub mod units;
@@ -15,6 +15,8 @@ pub mod policy;
 pub mod genesis;
 
 pub mod work;
+
+pub mod desk;
 
 pub mod event;
 

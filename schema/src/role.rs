@@ -66,9 +66,13 @@ impl Role {
     pub fn may_say(self, kind: Kind) -> bool {
         match kind {
             Kind::Heartbeat | Kind::RecoveryNote | Kind::Part => true,
-            Kind::Genesis | Kind::SchemaSet | Kind::KeyChange | Kind::Policy | Kind::Approval => {
-                self == Self::Desk
-            }
+            Kind::Genesis
+            | Kind::SchemaSet
+            | Kind::KeyChange
+            | Kind::Policy
+            | Kind::Approval
+            | Kind::Ban
+            | Kind::Adjustment => self == Self::Desk,
             Kind::Checkpoint => self == Self::Archiver,
             Kind::Worker
             | Kind::Difficulty

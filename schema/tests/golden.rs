@@ -9,6 +9,8 @@
     reason = "a test stops at the first surprise and says which"
 )]
 
+#[path = "golden/desk.rs"]
+mod desk;
 #[path = "golden/expected.rs"]
 mod expected;
 #[path = "golden/limits.rs"]

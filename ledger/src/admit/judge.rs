@@ -147,6 +147,8 @@ impl State {
             Event::Job(job) => job.policy.position < next,
             Event::KeyChange(change) => change.expects.position < next,
             Event::Policy(change) => change.expects.position < next,
+            Event::Ban(ban) => ban.expects.position < next,
+            Event::Adjustment(adjustment) => adjustment.expects.position < next,
             Event::BlockStatus(status) => status.expects.position < next,
             Event::BlockRecovered(block) => block.expects.position < next,
             Event::Checkpoint(checkpoint) => checkpoint.size <= next,

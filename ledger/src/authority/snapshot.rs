@@ -1,13 +1,14 @@
-//! Keys, policies and schema sets in a snapshot of admission's state.
+//! Keys, policies, schema sets, bans and adjustments in a snapshot of admission's state.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use orebook_schema::bytes::{DecodeError, Decoded, Reader, Write};
 use orebook_schema::event::{RawEvent, SchemaSet};
-use orebook_schema::{Event, Key, Policy, Role};
+use orebook_schema::{Account, Event, Key, Policy, Role};
 
-use super::{Authority, KeyState, ObeyedPolicy, Thing};
+use super::thing::Thing;
+use super::{Authority, KeyState, ObeyedAdjustment, ObeyedBan, ObeyedPolicy};
 use crate::sign::Verifier;
 
 impl Authority {
@@ -44,7 +45,25 @@ impl Authority {
         for (digest, (at, thing)) in &self.waiting {
             out.put(&digest.0);
             out.put_at(*at);
-            put_event(&thing.to_event(), out);
+            put_event(&thing.event(), out);
+        }
+        put_count(self.bans.len(), out);
+        for obeyed in self.bans.values() {
+            put_event(&Event::Ban(Box::new(obeyed.ban.clone())), out);
+            out.put_at(obeyed.at);
+            out.put(&obeyed.effective.to_le_bytes());
+        }
+        put_count(self.adjusted.len(), out);
+        for (account, at) in &self.adjusted {
+            out.put(&account.to_bytes());
+            out.put_at(*at);
+        }
+        put_count(self.taken.len(), out);
+        for taken in &self.taken {
+            let event = Event::Adjustment(Box::new(taken.adjustment.clone()));
+            put_event(&event, out);
+            out.put_at(taken.at);
+            out.put_at(taken.effective);
         }
         put_count(self.approvals.len(), out);
         for (digest, approvers) in &self.approvals {
@@ -92,12 +111,34 @@ impl Authority {
         let waiting = take_map(reader, |reader| {
             let digest = reader.hash()?;
             let at = reader.at()?;
-            let thing = match take_event(reader)? {
-                Event::KeyChange(change) => Thing::Key(change),
-                Event::Policy(change) => Thing::Policy(change),
-                _ => return Err(DecodeError::Value("snapshot's thing")),
-            };
+            let thing = Thing::of(&take_event(reader)?);
+            let thing = thing.ok_or(DecodeError::Value("snapshot's thing"))?;
             Ok((digest, (at, thing)))
+        })?;
+        let bans = take_map(reader, |reader| {
+            let Event::Ban(ban) = take_event(reader)? else {
+                return Err(DecodeError::Value("snapshot's ban"));
+            };
+            let obeyed = ObeyedBan {
+                at: reader.at()?,
+                effective: reader.u64()?,
+                ban: *ban,
+            };
+            Ok((obeyed.ban.target.clone(), obeyed))
+        })?;
+        let adjusted = take_map(reader, |reader| {
+            Ok((Account::from_reader(reader)?, reader.at()?))
+        })?;
+        let taken = take_map(reader, |reader| {
+            let Event::Adjustment(adjustment) = take_event(reader)? else {
+                return Err(DecodeError::Value("snapshot's adjustment"));
+            };
+            let taken = ObeyedAdjustment {
+                adjustment: *adjustment,
+                at: reader.at()?,
+                effective: reader.at()?,
+            };
+            Ok((taken.effective, taken))
         })?;
         let approvals = take_map(reader, |reader| {
             let digest = reader.hash()?;
@@ -111,18 +152,12 @@ impl Authority {
             policies,
             last_policy,
             schema_sets,
+            bans,
+            adjusted,
+            taken: taken.into_values().collect(),
             waiting,
             approvals,
         })
-    }
-}
-
-impl Thing {
-    fn to_event(&self) -> Event {
-        match self {
-            Self::Key(change) => Event::KeyChange(*change),
-            Self::Policy(change) => Event::Policy(change.clone()),
-        }
     }
 }
 

@@ -1,11 +1,13 @@
 //! Role × kind, schema sets, and what may stand at position 0.
 
 use orebook_ledger::admit::{AdmitError, Cause, State, Verdict};
+use orebook_schema::desk::BanTarget;
 use orebook_schema::event::{Part, RecoveryCode, RecoveryNote, SchemaEntry};
 use orebook_schema::summary::Summary;
-use orebook_schema::{Event, Genesis, Hash, Kind, LedgerId, Role};
+use orebook_schema::{Account, Event, Genesis, Hash, Kind, LedgerId, Role};
 
 use crate::causes::{assert_admitted, assert_cause};
+use crate::desk::{adjust, ban};
 use crate::world::{
     ARCHIVER, DESK, Draft, GATEWAY, LEDGER, NONE, PAYMASTER, Pen, SETTLER, STRANGER, World,
     all_kinds, approved, block_found, block_recovered, block_status, checkpoint, difficulty,
@@ -14,7 +16,7 @@ use crate::world::{
 };
 
 /// The last column of section 3, typed from the page: D desk, G gateway, A archiver, S settler, P paymaster.
-const SAID_BY: [(Kind, &str); 17] = [
+const SAID_BY: [(Kind, &str); 19] = [
     (Kind::Genesis, ""),
     (Kind::SchemaSet, "D"),
     (Kind::KeyChange, "D"),
@@ -25,6 +27,8 @@ const SAID_BY: [(Kind, &str); 17] = [
     (Kind::RecoveryNote, "DGASP"),
     (Kind::Part, "DGASP"),
     (Kind::Moved, "G"),
+    (Kind::Ban, "D"),
+    (Kind::Adjustment, "D"),
     (Kind::Worker, "G"),
     (Kind::Difficulty, "G"),
     (Kind::Job, "G"),
@@ -57,6 +61,11 @@ fn example(kind: Kind, name: u8) -> Vec<Event> {
             bytes: vec![1],
         })],
         Kind::Moved => with_hello(&[moved(9, 0, &nonce(1))]),
+        Kind::Ban => vec![ban(
+            BanTarget::Account(Account::parse("name:anna").unwrap()),
+            NONE,
+        )],
+        Kind::Adjustment => vec![adjust("anna", 1, NONE)],
         Kind::Worker => vec![worker(0, 0)],
         Kind::Difficulty => vec![worker(0, 0), difficulty(0)],
         Kind::Job => vec![job(0, NONE)],

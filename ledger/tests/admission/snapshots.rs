@@ -2,10 +2,12 @@
 //! ledgers comes back is in `interleavings.rs`, whose reader of segments starts again after every record.
 
 use orebook_ledger::admit::State;
-use orebook_schema::Hash;
+use orebook_schema::desk::BanTarget;
+use orebook_schema::{Account, Hash};
 
+use crate::desk::{adjust, ban};
 use crate::world::{
-    ANNA, GATEWAY, LEDGER, NONE, OTHER_GATEWAY, Pen, World, approve, hello, moved, nonce,
+    ANNA, BEN, GATEWAY, LEDGER, NONE, OTHER_GATEWAY, Pen, World, approve, hello, moved, nonce,
     policy_change, stream, winner,
 };
 
@@ -19,6 +21,14 @@ fn state() -> State {
     world.say(&mut other, &hello());
     let waiting = policy_change(NONE, |policy| policy.confirmed_depth = 7);
     world.desk_says(&[waiting.clone(), approve(ANNA, &waiting)]);
+    let anna = Account::parse("name:anna").unwrap();
+    world.desk_says(&[ban(BanTarget::Account(anna), NONE)]);
+    world.desk_says(&[
+        adjust("anna", 1, NONE),
+        approve(ANNA, &adjust("anna", 1, NONE)),
+        approve(BEN, &adjust("anna", 1, NONE)),
+        adjust("ben", 2, NONE),
+    ]);
     world.finalise();
     let mut heir = Pen::new(GATEWAY, 3);
     world.say(&mut heir, &hello());

@@ -89,6 +89,8 @@ impl Fold for Money {
                 | Event::Heartbeat
                 | Event::RecoveryNote(_)
                 | Event::Part(_)
+                | Event::Ban(_)
+                | Event::Adjustment(_)
                 | Event::Difficulty(_) => {}
             }
         }

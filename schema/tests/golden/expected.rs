@@ -16,10 +16,10 @@ use orebook_schema::{
 };
 
 pub(crate) const START: u64 = 1_750_000_000_000;
-const MAX: u32 = u32::MAX;
-const NONE: At = at(0, 0);
-const AT_MAX: At = at(u64::MAX, u16::MAX);
-const FULL: Hash = Hash([0xff; 32]);
+pub(crate) const MAX: u32 = u32::MAX;
+pub(crate) const NONE: At = at(0, 0);
+pub(crate) const AT_MAX: At = at(u64::MAX, u16::MAX);
+pub(crate) const FULL: Hash = Hash([0xff; 32]);
 
 const DESK: &str = "8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c";
 const GATEWAY: &str = "8139770ea87d175f56a35466c34c7ecccb8d8a91b4ee37a25df60f5b8fc9b394";
@@ -32,13 +32,14 @@ const BEN: &str = "204040e364c10f2bec9c1fe500a1cd4c247c89d650a01ed7e82caba867877
 /// The header of Bitcoin's genesis block and its hash, as every node knows them.
 const BLOCK: &str = "01000000000000000000000000000000000000000000000000000000000000000000000\
     03ba3edfd7a7b12b27ac72c3e67768f617fc81bc3888a51323a9fb8aa4b1e5e4a29ab5f49ffff001d1dac2b7c";
-const BLOCK_HASH: &str = "6fe28c0ab6f1b372c1a6a246ae63f74f931e8365e15a089c68d6190000000000";
+pub(crate) const BLOCK_HASH: &str =
+    "6fe28c0ab6f1b372c1a6a246ae63f74f931e8365e15a089c68d6190000000000";
 
-const fn at(position: u64, index: u16) -> At {
+pub(crate) const fn at(position: u64, index: u16) -> At {
     At { position, index }
 }
 
-fn bytes(hex: &str) -> Vec<u8> {
+pub(crate) fn bytes(hex: &str) -> Vec<u8> {
     unhex(hex).unwrap()
 }
 
@@ -57,7 +58,7 @@ pub(crate) fn run_hash(start: u8) -> Hash {
     Hash(run(start, 32).try_into().unwrap())
 }
 
-fn hash(hex: &str) -> Hash {
+pub(crate) fn hash(hex: &str) -> Hash {
     Hash(bytes(hex).try_into().unwrap())
 }
 
@@ -159,7 +160,10 @@ pub(crate) fn genesis_typical() -> Genesis {
             (key(ARCHIVER), Role::Archiver),
         ],
         schema_set: entries(
-            [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 18, 19, 20, 21, 22].map(|k| (k, 0)),
+            [
+                1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 16, 17, 18, 19, 20, 21, 22,
+            ]
+            .map(|k| (k, 0)),
         ),
         policy: policy_typical(),
     }
@@ -201,7 +205,12 @@ fn genesis_most() -> Genesis {
         segment_bytes: 4_294_967_296,
         digest_answers: 2,
         approvers: (0..16).map(|n| first(n, 0xff)).collect(),
-        approvals: vec![(Approved::Key, 16), (Approved::Policy, 1)],
+        approvals: vec![
+            (Approved::Key, 16),
+            (Approved::Policy, 1),
+            (Approved::Ban, 5),
+            (Approved::Adjustment, 16),
+        ],
         producers: (0..64)
             .map(|n| first(n, 0))
             .zip(Role::ALL.into_iter().cycle())
@@ -544,7 +553,7 @@ pub(crate) fn events(kind: Kind) -> Vec<(u32, Event)> {
         ],
         Kind::SchemaSet => {
             let kinds = [
-                1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 18, 19, 20, 21, 22, 23,
+                1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 16, 17, 18, 19, 20, 21, 22, 23,
             ];
             vec![
                 (10, schema_set(1, entries(kinds.map(|kind| (kind, 0))))),
@@ -581,6 +590,8 @@ pub(crate) fn events(kind: Kind) -> Vec<(u32, Event)> {
             (MAX, part(run_hash(1), u16::MAX - 1, u16::MAX, run(0, 300))),
         ],
         Kind::Moved => moves(),
+        Kind::Ban => crate::desk::bans(),
+        Kind::Adjustment => crate::desk::adjustments(),
         Kind::Worker => workers(),
         Kind::Difficulty => vec![
             (0, difficulty(0, 12_884_902)),

@@ -377,7 +377,12 @@ fn approvals_of_genesis_have_their_limits() {
     let approvals = |list: &[(Approved, u8)]| genesis(|genesis| genesis.approvals = list.to_vec());
     assert_inside("none", &approvals(&[]));
     assert_inside("only policies", &approvals(&[(Approved::Policy, 2)]));
+    assert_inside(
+        "everything",
+        &approvals(&Approved::ALL.map(|what| (what, 2))),
+    );
     assert_outside("none needed", &approvals(&[(Approved::Key, 0)]));
+    assert_outside("no approved ban", &approvals(&[(Approved::Ban, 0)]));
     assert_outside("more than there are", &approvals(&[(Approved::Key, 3)]));
     assert_outside(
         "the same twice",
@@ -395,12 +400,33 @@ fn approvals_of_genesis_have_their_limits() {
             byte == 1,
             "what {byte}"
         );
-        let above = (2..=2).contains(&byte);
+        let above = (2..=4).contains(&byte);
         assert_eq!(
             patched(Kind::Genesis, what + 2, &[byte]),
             above,
             "what {byte}"
         );
+    }
+}
+
+#[test]
+fn what_genesis_does_not_list_needs_its_own_number_of_approvals() {
+    // Approvers; approvals of a key, a policy, a ban, an adjustment.
+    let table = [
+        (1, [1, 1, 0, 1]),
+        (2, [1, 1, 0, 2]),
+        (3, [1, 1, 0, 2]),
+        (16, [1, 1, 0, 2]),
+    ];
+    for (approvers, unlisted) in table {
+        let mut genesis = genesis_typical();
+        genesis.approvers = (0..approvers).map(|n| Key([n; 32])).collect();
+        genesis.approvals.clear();
+        let needed = Approved::ALL.map(|what| genesis.needed(what));
+        assert_eq!(needed, unlisted, "{approvers} approvers");
+        genesis.approvals = vec![(Approved::Ban, 1), (Approved::Adjustment, 1)];
+        let needed = Approved::ALL.map(|what| genesis.needed(what));
+        assert_eq!(needed, [1, 1, 1, 1], "{approvers} approvers, listed");
     }
 }
 

@@ -1,5 +1,8 @@
 //! Random values of everything that has canonical bytes, edges preferred.
 
+use orebook_schema::desk::{
+    ADJUSTMENT_MAX, AdjustedBook, Adjustment, Ban, BanAction, BanTarget, Direction, Network, Reason,
+};
 use orebook_schema::event::{
     Approval, Checkpoint, KeyAction, KeyChange, Moved, NO_NUMBER, Part, PolicyChange, RecoveryCode,
     RecoveryNote, SchemaEntry, SchemaSet,
@@ -125,8 +128,8 @@ fn policy() -> impl Strategy<Value = Policy> {
 }
 
 fn approvals(approvers: u8) -> impl Strategy<Value = Vec<(Approved, u8)>> {
-    let what = select(&[Approved::Key, Approved::Policy][..]);
-    btree_map(what, 1..=approvers, 0..=2).prop_map(|map| map.into_iter().collect())
+    let what = select(&Approved::ALL[..]);
+    btree_map(what, 1..=approvers, 0..=4).prop_map(|map| map.into_iter().collect())
 }
 
 fn genesis() -> impl Strategy<Value = Genesis> {
@@ -336,6 +339,55 @@ fn part() -> impl Strategy<Value = Part> {
     })
 }
 
+fn reason() -> impl Strategy<Value = Reason> {
+    let text = prop_oneof!["[ -~]{1,20}", Just("x".repeat(Reason::BYTES_MAX))];
+    text.prop_map(|text| Reason::parse(&text).unwrap())
+}
+
+fn target() -> impl Strategy<Value = BanTarget> {
+    let v4 = (any::<[u8; 4]>(), 8..=32_u8)
+        .prop_map(|(address, prefix)| Network::covering(&address, prefix).unwrap());
+    // Never IPv4 in IPv6 clothes.
+    let v6 = (1..=u8::MAX, any::<[u8; 15]>(), 16..=128_u8).prop_map(|(first, rest, prefix)| {
+        Network::covering(&[&[first], rest.as_slice()].concat(), prefix).unwrap()
+    });
+    let network = prop_oneof![v4, v6].prop_map(BanTarget::Network);
+    prop_oneof![account().prop_map(BanTarget::Account), network]
+}
+
+fn ban() -> impl Strategy<Value = Ban> {
+    let end = prop_oneof![
+        edge_u64().prop_map(|until_ms| (BanAction::Ban, until_ms)),
+        Just((BanAction::Lift, 0)),
+    ];
+    (target(), end, at(), reason()).prop_map(|(target, (action, until_ms), expects, reason)| Ban {
+        target,
+        action,
+        until_ms,
+        expects,
+        reason,
+    })
+}
+
+fn adjustment() -> impl Strategy<Value = Adjustment> {
+    let directions = [Direction::ToAccount, Direction::FromAccount];
+    let way = (select(&AdjustedBook::ALL[..]), select(directions.to_vec()));
+    let amount = edge_u128().prop_map(|amount| amount.clamp(1, ADJUSTMENT_MAX));
+    let block = hash().prop_map(|hash| (hash != Hash::ZERO).then_some(hash));
+    let all = (account(), at(), way, amount, block, reason());
+    all.prop_map(
+        |(account, expects, way, amount, block, reason)| Adjustment {
+            account,
+            expects,
+            book: way.0,
+            direction: way.1,
+            amount,
+            block,
+            reason,
+        },
+    )
+}
+
 /// An event of this kind.
 pub(crate) fn event(kind: Kind) -> BoxedStrategy<Event> {
     let actions = [KeyAction::InForce, KeyAction::Revoked];
@@ -381,6 +433,10 @@ pub(crate) fn event(kind: Kind) -> BoxedStrategy<Event> {
         Kind::RecoveryNote => note().prop_map(Event::RecoveryNote).boxed(),
         Kind::Part => part().prop_map(Event::Part).boxed(),
         Kind::Moved => moved().prop_map(Event::Moved).boxed(),
+        Kind::Ban => ban().prop_map(|it| Event::Ban(Box::new(it))).boxed(),
+        Kind::Adjustment => adjustment()
+            .prop_map(|it| Event::Adjustment(Box::new(it)))
+            .boxed(),
         Kind::Worker => worker().prop_map(|it| Event::Worker(Box::new(it))).boxed(),
         Kind::Difficulty => (edge_u32(), work())
             .prop_map(|(worker, work)| Event::Difficulty(Difficulty { worker, work }))

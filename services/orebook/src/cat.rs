@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use orebook_schema::desk::{Adjustment, Ban};
 use orebook_schema::event::{
     Approval, Checkpoint, KeyAction, KeyChange, Moved, NO_NUMBER, Part, RawEvent, RecoveryCode,
     RecoveryNote, SchemaEntry,
@@ -124,6 +125,8 @@ fn put_event(line: &mut Object, event: &Event, counts: bool) {
         Event::RecoveryNote(note) => put_note(line, note),
         Event::Part(part) => put_part(line, part),
         Event::Moved(moved) => put_moved(line, moved, counts),
+        Event::Ban(ban) => put_ban(line, ban),
+        Event::Adjustment(adjustment) => put_adjustment(line, adjustment),
         Event::Worker(worker) => put_worker(line, worker),
         Event::Difficulty(difficulty) => {
             line.raw("worker", difficulty.worker)
@@ -275,6 +278,27 @@ fn put_moved(line: &mut Object, moved: &Moved, counts: bool) {
         put_event(&mut inner, &event, counts);
     }
     line.raw("event", inner.end());
+}
+
+fn put_ban(line: &mut Object, ban: &Ban) {
+    line.text("target", &ban.target)
+        .text("action", ban.action.name())
+        .raw("until_ms", ban.until_ms)
+        .at("expects", ban.expects)
+        .text("reason", &ban.reason);
+}
+
+fn put_adjustment(line: &mut Object, adjustment: &Adjustment) {
+    line.text("account", &adjustment.account)
+        .at("expects", adjustment.expects)
+        .text("book", adjustment.book.name())
+        .text("direction", adjustment.direction.name())
+        .text("amount", adjustment.amount);
+    match adjustment.block {
+        Some(block) => line.text("block", block),
+        None => line.raw("block", "null"),
+    };
+    line.text("reason", &adjustment.reason);
 }
 
 fn put_worker(line: &mut Object, worker: &Worker) {
