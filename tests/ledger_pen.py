@@ -136,7 +136,7 @@ LEDGER = bytes.fromhex("0190aaaa000070008000000000000001")
 DESK, GATE, GATE2, KEEPER, SETTLER, LATE = (bytes([n]) * 32 for n in range(1, 7))
 APPROVERS = sorted((bytes([n]) * 32 for n in (11, 12)), key=public)
 STRANGER = bytes([77]) * 32
-ALL_KINDS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 18, 19, 20, 21, 22]
+ALL_KINDS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 16, 17, 18, 19, 20, 21, 22]
 START = 1_800_000_000_000
 SEGMENT_POSITIONS = 22
 
@@ -190,6 +190,14 @@ def moved_event(stream, epoch, seq, base_time, inner, worker=0xFFFFFFFF, job=0xF
 
 def recovered_event(height, expects, value, fees, dt=0):
     return event(22, b"\x58" * 32 + le(8, height) + expects + b"\x68" * 32 + le(16, value) + le(16, fees), dt)
+
+
+def ban_event(target, expects, action=1, until=0, reason=b"botnet"):
+    return event(11, target + le(1, action) + le(8, until) + expects + short(reason))
+
+
+def adjustment_event(account, expects, amount, book=1, direction=1, block=bytes(32), reason=b"paid twice"):
+    return event(12, account + expects + le(1, book) + le(1, direction) + le(16, amount) + block + short(reason))
 
 
 def thing_of(thing):
@@ -369,6 +377,11 @@ def story(**changes):
                                share_event(0, 0, 4)], summary=summary_bytes({1: (4_000, {0: (1, 4)})}))
     gone = event(3, public(LATE) + b"\4\2" + at(9, 1))
     pen.frame("revoked", desk, [gone, approval_event(thing_of(gone), APPROVERS[1])])
+    banned = ban_event(b"\1\1" + short(b"\x52"), at(0, 0))
+    network = ban_event(b"\2" + short(bytes.fromhex("20010db8") + bytes(12)) + b"\x20", at(0, 0), 1, 2**63, b'"~\\')
+    finder = adjustment_event(b"\3" + short(b"some_one-1"), at(0, 0), 2**80 * 10**9, block=b"\x58" * 32)
+    pen.frame("desk", desk, [banned, network, finder, approval_event(thing_of(finder), APPROVERS[1])])
+    pen.frame("lift", desk, [ban_event(b"\1\1" + short(b"\x52"), at(len(pen.entries) - 1, 0), 2, 0, b"it was not he")])
     while len(pen.entries) < SEGMENT_POSITIONS + 3:
         pen.frame(f"beat {len(pen.entries)}", desk, [event(7)])
     pen.checkpoint("last checkpoint", keeper, SEGMENT_POSITIONS + 1)

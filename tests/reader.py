@@ -6,7 +6,7 @@ DIR/segments/ record by record, recomputes every checksum, hash, root, summary a
 section 6 from the frames before it, and stops at the first fault. With --cat it prints the ledger as section 9 says.
 In memory it keeps two tree hashes and 16 bytes of index for a position; everything else is read and let go.
 """
-import argparse, hashlib, json, re, signal, struct, sys, unicodedata
+import argparse, hashlib, ipaddress, json, re, signal, struct, sys, unicodedata
 from array import array
 from bisect import bisect_right
 from collections import namedtuple
@@ -36,10 +36,8 @@ def crc32c(data):
     if len(data) & 1:
         crc = shift_crc(crc ^ data[-1], 8)
     return crc ^ 0xFFFFFFFF
-
 def sha256(data):
     return hashlib.sha256(data).digest()
-
 class Tree:
     """A growing RFC 6962 tree that knows its root at every size it has had: all whole subtrees, level by level."""
     def __init__(self, entries=()):
@@ -66,7 +64,6 @@ class Tree:
                 node = row[32 * whole - 32:32 * whole]
                 root = sha256(b"\1" + node + root) if root else bytes(node)
         return root or sha256(b"")
-
 def varint(number):
     return bytes([number]) if number < 128 else bytes([number & 127 | 128]) + varint(number >> 7)
 
@@ -83,16 +80,13 @@ def add(point, other):
     a, b, c, d = (y1 - x1) * (y2 - x2), (y1 + x1) * (y2 + x2), t1 * t2 % P * D2, 2 * z1 * z2
     e, f, g, h = (b - a) % P, (d - c) % P, (d + c) % P, (b + a) % P
     return e * f % P, g * h % P, f * g % P, e * h % P
-
 def is_small_order(point):
     for _ in range(3):
         point = add(point, point)
     return point[0] == 0 and point[1] == point[2]
-
 def encode_point(point):
     inverse = pow(point[2], -1, P)
     return (point[1] * inverse % P | (point[0] * inverse % P & 1) << 255).to_bytes(32, "little")
-
 def decode_point(data):
     """The point of an encoding, or None: y >= p and encodings of no point are refused."""
     number = int.from_bytes(data, "little")
@@ -105,7 +99,6 @@ def decode_point(data):
         return None
     x = x if x & 1 == sign else P - x
     return x, y, 1, x * y % P
-
 def comb(point):
     """comb[i][j] = j * 16^i * point: a multiple of the point then costs 64 additions and no doubling."""
     rows = []
@@ -116,7 +109,6 @@ def comb(point):
         point = multiples.pop()
         rows.append(multiples)
     return rows
-
 @lru_cache(maxsize=256)
 def comb_of(key, negated):
     """The comb of A or -A, or None if the key is refused. A ledger has few keys and each signs much: this pays."""
@@ -147,7 +139,6 @@ class Fields:
         self.need(len(taken) == length, "cut short")
         self.offset += length
         return taken
-
     def rest(self):
         return self.take(len(self.data) - self.offset)
 
@@ -159,21 +150,17 @@ class Fields:
             fields[name] = decoder(self)
         self.name = outer
         return fields
-
     def need(self, condition, text):
         need(condition, f"malformed: {self.name}: {text}")
-
 class Uuid(bytes):
     def __str__(self):
         return re.sub("(.{8})(.{4})(.{4})(.{4})(.{12})", r"\1-\2-\3-\4-\5", self.hex())
-
 def number(size, least=0, most=2**128):
     def decode(f):
         value = int.from_bytes(f.take(size), "little")
         f.need(least <= value <= most, f"{value} is out of range")
         return value
     return decode
-
 def pair(first, second):
     return lambda f: (first(f), second(f))
 def fixed(length, form=bytes):
@@ -181,14 +168,12 @@ def fixed(length, form=bytes):
 def counted(size, most, least=0):
     """bytes8 (size 1), bytes16 (size 2)."""
     return lambda f: f.take(number(size, least, most)(f))
-
 def text8(pattern):
     def decode(f):
         data = f.take(u8(f))
         f.need(re.fullmatch(pattern, data), "a character or a length that is not allowed")
         return data.decode("ascii")
     return decode
-
 def named(names, first=1):
     """A u8 that stands for one of the names."""
     def decode(f):
@@ -196,7 +181,6 @@ def named(names, first=1):
         f.need(0 <= value < len(names), f"{value + first} is unknown")
         return names[value]
     return decode
-
 def items(decoder, most, least=1, key=None):
     """n u8, then n times what the decoder takes; ascending by the key if there is one."""
     def decode(f):
@@ -209,7 +193,7 @@ u8, u16, u32, u64, u128 = map(number, (1, 2, 4, 8, 16))
 hash32, key32, signature64, uuid = fixed(32), fixed(32), fixed(64), fixed(16, Uuid)
 at, boolean = pair(u64, u16), named((False, True), 0)
 EVERYONE = ("desk", "gateway", "archiver", "settler", "paymaster")
-role = named(EVERYONE)
+role, reason = named(EVERYONE), text8(rb"[ -~]{1,200}")
 
 # ==== 5. Genesis and policy ===========================================================================================
 PPM = 1_000_000
@@ -226,7 +210,6 @@ def policy(f):
     fields = f.decode(POLICY)
     f.need(fields["confirmed_depth"] > fields["immature_depth"], "confirmed_depth is not above immature_depth")
     return fields
-
 def schema_entries(f):
     entries = items(pair(u8, u8), 64, key=tuple)(f)
     for kind, version in entries:                  # 6: an entry the software does not know stops the reader
@@ -238,7 +221,7 @@ GENESIS = {
     "algorithm": named(("sha256d", "scrypt", "scrypt2", "ethash", "etchash")), "decimals": number(1, 0, 18),
     "chain": hash32, "segment_positions": number(4, 1, 1_048_576), "segment_bytes": number(8, 65_536, 2**32),
     "digest_answers": number(1, 1, 2), "approvers": items(key32, 16, key=bytes),
-    "approvals": items(pair(number(1, 1, 2), number(1, 1)), 8, 0, key=lambda approval: approval[0]),
+    "approvals": items(pair(number(1, 1, 4), number(1, 1)), 8, 0, key=lambda approval: approval[0]),
     "producers": items(pair(key32, role), 64, key=lambda producer: producer[0]),
     "schema_set": schema_entries, "policy": policy}
 
@@ -249,12 +232,21 @@ def text(f):
     f.need(decoded.encode("utf-8") == data, "not UTF-8")
     f.need(all(unicodedata.category(character) != "Cc" for character in decoded), "a control character")
     return decoded
-
 def account(f):
     kind = named(("script", "evm", "name"))(f)
     if kind == "name":
         return "name:" + text8(rb"[a-z0-9_-]{1,32}")(f)
     return f"{kind}:" + (counted(1, 64, 1) if kind == "script" else counted(1, 20, 20))(f).hex()
+
+def target(f):
+    if named(("account", "network"))(f) == "account":
+        return account(f)
+    address, prefix = counted(1, 16)(f), u8(f)
+    bits, least = {4: (32, 8), 16: (128, 16)}.get(len(address), (0, 1))
+    f.need(least <= prefix <= bits, "a network's size or prefix")
+    f.need(int.from_bytes(address, "big") % 2**(bits - prefix) == 0, "bits after a network's prefix")
+    f.need(bits == 32 or address[:12] != bytes(10) + b"\xff\xff", "IPv4 in 16 bytes")
+    return f"network:{ipaddress.ip_address(address).exploded}/{prefix}"
 
 SHARE = struct.Struct("<IIQHIII")
 def share(f):
@@ -286,6 +278,12 @@ KINDS = {                                          # kind -> (name, said by, its
     8: ("recovery_note", EVERYONE, {"code": number(1, 1, 4), "text": text}),
     9: ("part", EVERYONE, {"whole": hash32, "part_index": u16, "of": number(2, 1), "bytes": counted(2, 32_000, 1)}),
     10: ("moved", ["gateway"], moved),
+    11: ("ban", ["desk"], {
+        "target": target, "action": named(("ban", "lift")), "until_ms": u64, "expects": at, "reason": reason}),
+    12: ("adjustment", ["desk"], {
+        "account": account, "expects": at, "book": named(("reserve", "donation", "fee", "rounding")),
+        "direction": named(("to_account", "from_account")), "amount": number(16, 1, 2**80 * 10**9),
+        "block": lambda f: next(filter(any, [hash32(f)]), None), "reason": reason}),
     16: ("worker", ["gateway"], {
         "number": u32, "pot": u16, "extranonce1": counted(1, 8), "extranonce2_size": number(1, 0, 8),
         "version_mask": u32, "account": account, "name": text8(rb"[A-Za-z0-9_.-]{1,64}")}),
@@ -304,9 +302,9 @@ KINDS = {                                          # kind -> (name, said by, its
 LIMITS_BETWEEN_FIELDS = {
     1: lambda genesis: all(needed <= len(genesis["approvers"]) for _, needed in genesis["approvals"]),
     9: lambda part: part["part_index"] < part["of"],
+    11: lambda ban: ban["action"] == "ban" or ban["until_ms"] == 0,
     18: lambda job: job["fees"] <= job["reward"],
     21: lambda status: status["fees"] <= status["value"], 22: lambda block: block["fees"] <= block["value"]}
-
 class Event:
     """kind u8, version u8, length u16, dt u32, fields."""
     def __init__(self, raw, base_time):
@@ -333,7 +331,6 @@ def decode_header(raw):
     need(0 <= h.last_time - h.base_time < 2**32, "malformed: last_time is not base_time + a dt")
     need(h.kinds and h.kinds <= set(KINDS), f"malformed: kinds {sorted(h.kinds)}")
     return h
-
 class Frame:
     """A frame that stands by itself: decoded, and all that its header says of its bytes is so (6, test 1)."""
     def __init__(self, data):
@@ -350,7 +347,6 @@ class Frame:
         need(sha256(self.summary) == h.summary_hash, "malformed: summary_hash")
         for before, event in zip([None, *self.events], self.events):
             need(stands_right(before, event), "malformed: a block_found does not stand right after its share")
-
 def split_body(body):
     offset = 0
     while offset < len(body):
@@ -358,7 +354,6 @@ def split_body(body):
         need(8 <= length <= len(body) - offset, f"malformed: length {length} of an event")
         yield body[offset:offset + length]
         offset += length
-
 def stands_right(before, event):
     """3: a block_found stands right after its share (flag 1), a moved one right after its moved share."""
     if event.kind == 20:
@@ -385,7 +380,6 @@ class Summary:
         row = entry[1].setdefault(share["worker"], [0, 0])
         entry[0] += credit * 10**12 // job.network_work
         row[:] = row[0] + 1, row[1] + credit
-
     def encode(self):
         numbers, before_pot = [len(self.pots)], 0
         for pot, (effort, rows) in sorted(self.pots.items()):
@@ -398,7 +392,7 @@ class Summary:
 
 # ==== 6. Admission ====================================================================================================
 Job = namedtuple("Job", "stale_ppm network_work")  # pot -> stale_ppm of the job's policy; None if the job is void
-THINGS = {3: 1, 4: 2}                              # kind of a thing -> the "what" of genesis' approvals
+THINGS = {3: 1, 4: 2, 11: 3, 12: 4}                # kind of a thing -> the "what" of genesis' approvals
 
 class Stream:
     def __init__(self, header):
@@ -414,6 +408,10 @@ class Stream:
         announced = worker < len(self.workers) and (job is None or job < len(self.jobs))
         need(announced, f"malformed: worker {worker} or job {job} is not announced")
 
+def subject(event):
+    """Of a thing: its kind, and the key, the target or the account; of a policy nothing more."""
+    return event.kind, event.fields.get({3: "key", 11: "target", 12: "account"}.get(event.kind))
+
 class Ledger:
     """The state of section 6, a function of the prefix read."""
     def __init__(self, signatures, note):
@@ -424,7 +422,8 @@ class Ledger:
         self.keys, self.schema_sets = {}, {}       # key in force -> role; number -> set of (kind, version)
         self.policies, self.schemes = {}, {}       # at -> (position of effect, pot -> stale_ppm); pot -> scheme
         self.pending, self.approvals = {}, {}      # thing -> [(at, event)]; thing -> set of approvers
-        self.last_obeyed, self.moved = {}, set()   # subject (a key, or "policy") -> at; what was counted as moved
+        self.last_obeyed, self.moved = {}, set()   # subject -> at; what was counted as moved
+        self.banned = set()                        # targets whose last ban or lift is a ban
 
     def admit(self, data, append_time, ledger_time):
         """Judges the frame of the next position, test by test, lets its effects take hold, and gives the frame."""
@@ -538,13 +537,16 @@ class Ledger:
     def say_thing(self, at, event):
         pots = event.fields["policy"]["pots"] if event.kind == 4 else []
         other_scheme = any(self.schemes.get(pot["pot"], pot["scheme"]) != pot["scheme"] for pot in pots)
-        if self.expects_right(event) and not other_scheme:        # else it is refused for ever
+        if self.expects_right(event) and not other_scheme and not self.bans_too_many(event):    # else refused for ever
             thing = sha256(b"orebook/thing/0\n" + self.genesis["ledger"] + event.raw[:2] + event.raw[8:])
             self.pending.setdefault(thing, []).append((at, event))
             self.take_effect(thing)
-
     def expects_right(self, event):
-        return event.fields["expects"] == self.last_obeyed.get(event.fields.get("key", "policy"), (0, 0))
+        return event.fields["expects"] == self.last_obeyed.get(subject(event), (0, 0))
+
+    def bans_too_many(self, event):
+        is_ban = event.kind == 11 and event.fields["action"] == "ban"
+        return is_ban and event.fields["target"] not in self.banned and len(self.banned) >= 16_384
 
     def approve(self, thing, approver, signature):
         message = b"orebook/approval/0\n" + self.genesis["ledger"] + thing
@@ -555,15 +557,20 @@ class Ledger:
     def take_effect(self, thing):
         """The thing takes effect here if it is said, has its approvals, and its subject has not moved since."""
         for at, event in self.pending.get(thing, ()):
-            needed = dict(self.genesis["approvals"]).get(THINGS[event.kind], 1)
-            if self.expects_right(event) and len(self.approvals.get(thing, ())) >= needed:
-                self.last_obeyed[event.fields.get("key", "policy")] = at
+            unlisted = {11: 0, 12: min(2, len(self.genesis["approvers"]))}.get(event.kind, 1)
+            needed = dict(self.genesis["approvals"]).get(THINGS[event.kind], unlisted)
+            enough = len(self.approvals.get(thing, ())) >= needed
+            if enough and self.expects_right(event) and not self.bans_too_many(event):
+                self.last_obeyed[subject(event)] = at
                 if event.kind == 4:
                     self.obey_policy(at, event.fields["policy"])
-                elif event.fields["action"] == "in_force":
-                    self.keys[event.fields["key"]] = event.fields["role"]
-                else:
+                elif event.kind == 11:
+                    change = self.banned.add if event.fields["action"] == "ban" else self.banned.discard
+                    change(event.fields["target"])
+                elif event.kind == 3:              # and docs/rules.md says what an adjustment posts
                     self.keys.pop(event.fields["key"], None)
+                    if event.fields["action"] == "in_force":
+                        self.keys[event.fields["key"]] = event.fields["role"]
 
     def obey_policy(self, at, policy):
         self.policies[at] = (self.position, {pot["pot"]: pot["stale_ppm"] for pot in policy["pots"]})
@@ -605,7 +612,6 @@ class Ledger:
         need(not stream.closed, "closure: the stream is closed already")
         need(stream.is_fork(header), "closure: its header is not a fork")
         stream.closed = True
-
 def is_signed(header):
     return signature_is_right(header.key, b"orebook/frame/0\n" + header.raw[:224], header.signature)
 
@@ -657,7 +663,6 @@ class Segment:
         while chunk := self.file.read(1 << 20):
             need(not any(chunk), "torn tail or damage: the end of the open file is not zero")
         return True
-
 class Reader:
     """Reads a folder's segments in order into a Ledger. on_frame and on_closure see what stands, as it stands."""
     def __init__(self, folder, signatures="all", note=print, on_frame=lambda *_: None, on_closure=lambda *_: None):
@@ -748,7 +753,7 @@ class Reader:
         need(not f.rest(), "footer: trailing bytes")
 
 # ==== 9. orebook ledger cat ===========================================================================================
-DECIMALS = {"work", "network_work", "reward", "fees", "value", "threshold"}
+DECIMALS = {"work", "network_work", "reward", "fees", "value", "amount", "threshold"}
 def json_value(value, name=""):
     if value is None or isinstance(value, (bool, str)):
         return json.dumps(value, ensure_ascii=False)
@@ -761,23 +766,18 @@ def json_value(value, name=""):
     if isinstance(value, dict):
         return "{" + json_members(value) + "}"
     return "[" + ",".join(map(json_value, value)) + "]"
-
 def json_members(members):
     return ",".join(f'"{name}":{json_value(value, name)}' for name, value in members.items())
-
 def print_line(*groups):
     line = "{" + ",".join(json_members(group) for group in groups if group) + "}\n"
     sys.stdout.buffer.write(line.encode("utf-8"))
-
 def cat_frame(position, ledger_time, frame):
     h = frame.header
     for index, event in enumerate(frame.events):
         print_line({"position": position, "index": index, "ledger_time": ledger_time, "stream": Uuid(h.stream),
                     "epoch": h.epoch, "seq": h.first_seq + index, "time": event.time, "kind": event.name}, event.fields)
-
 def cat_closure(position, header):
     print_line({"position": position, "closed": Uuid(header.stream), "header_hash": sha256(header.raw)})
-
 def main(arguments=None):
     parser = argparse.ArgumentParser(description="Reads an Orebook ledger and checks all that its format lets check.")
     parser.add_argument("folder", metavar="DIR", help="a folder that contains segments/")

@@ -168,7 +168,7 @@ class Things(unittest.TestCase):
         self.assertEqual(list(both.policies), [(0, 0), (1, 1)])               # the subject has moved
         after = self.policy(at(1, 0), (3, 2, 9))
         last = self.state_after([good], self.approved(good), [after], self.approved(after))
-        self.assertEqual((list(last.policies), last.last_obeyed), ([(0, 0), (1, 0), (3, 0)], {"policy": (3, 0)}))
+        self.assertEqual((list(last.policies), last.last_obeyed), ([(0, 0), (1, 0), (3, 0)], {(4, None): (3, 0)}))
         again = self.policy(at(3, 0), (2, 1, 9))                              # pot 2 of genesis is pps: still known
         self.assertNotIn((5, 0), self.state_after(
             [good], self.approved(good), [after], self.approved(after), [again], self.approved(again)).policies)
@@ -184,6 +184,68 @@ class Things(unittest.TestCase):
                                                         [gone, *self.approved(gone, one)]).keys)
         self.assertIn(public(LATE), self.state_after([new, *self.approved(new, one)],
                                                      [change(2, at(0, 0)), *self.approved(change(2, at(0, 0)))]).keys)
+
+
+    def test_bans(self):
+        def ban(name, expects=at(0, 0), action=1):
+            return ban_event(b"\1\3" + short(name), expects, action)
+        def state(*frames):
+            return self.state_after(*frames).banned
+        self.assertEqual(state([ban(b"anna"), ban(b"ben")]), {"name:anna", "name:ben"})
+        self.assertEqual(state([ban(b"anna")], [ban(b"anna", action=2)]), {"name:anna"})
+        self.assertEqual(state([ban(b"anna")], [ban(b"anna", at(1, 0), 2)]), set())
+        self.assertEqual(state([ban(b"anna")], [ban(b"anna", at(1, 0), 2)], [ban(b"anna", at(2, 0))]), {"name:anna"})
+        full = self.state_after([ban(b"7")])
+        full.banned |= {f"name:{n}" for n in range(16_384)}
+        for said, is_banned in ((ban(b"anna"), False), (ban(b"7", at(1, 0), 2), False), (ban(b"anna"), True)):
+            full.say_thing((2, 0), reader.Event(said, START))
+            self.assertEqual("name:anna" in full.banned, is_banned)
+
+    def test_adjustments(self):
+        thing, other = (adjustment_event(b"\3" + short(b"anna"), at(0, 0), amount) for amount in (7, 8))
+        subject, one = (12, "name:anna"), APPROVERS[:1]
+        for frames, last in (
+                (([thing], self.approved(thing)), (1, 0)),
+                ((self.approved(thing), [thing]), (2, 0)),
+                (([thing], self.approved(thing, one)), None),                 # not listed: needs two of the two
+                (([thing], self.approved(thing, one), self.approved(thing, one)), None),
+                (([thing, other], self.approved(other), self.approved(thing)), (1, 1))):
+            self.assertEqual(self.state_after(*frames).last_obeyed.get(subject), last)
+
+
+class Desk(unittest.TestCase):
+    """What bans and adjustments may not say."""
+
+    def is_read(self, event_bytes):
+        try:
+            return bool(reader.Event(event_bytes, START))
+        except reader.Fault:
+            return False
+
+    def test_networks(self):
+        mapped = bytes(10) + b"\xff\xff"
+        for address, prefix, is_read in (
+                (b"\x0a\0\0\0", 8, True), (b"\x0a\0\0\0", 7, False), (b"\x0a\0\0\0", 33, False),
+                (b"\x0a\0\0\1", 31, False), (b"\x0a\0\0\2", 31, True), (b"\x0a\0\0", 24, False), (b"", 0, False),
+                (b"\x20\1" + bytes(14), 16, True), (b"\x20\1" + bytes(14), 15, False),
+                (mapped + bytes(4), 112, False), (mapped + bytes(3) + b"\1", 128, False)):
+            target = b"\2" + short(address) + bytes([prefix])
+            self.assertEqual(self.is_read(ban_event(target, at(0, 0))), is_read, (address, prefix))
+
+    def test_limits(self):
+        anna = b"\3" + short(b"anna")
+        def ban(**fields):
+            return self.is_read(ban_event(b"\1" + anna, at(0, 0), **fields))
+        def adjusted(amount=1, **fields):
+            return self.is_read(adjustment_event(anna, at(0, 0), amount, **fields))
+        self.assertTrue(ban() and ban(action=2) and ban(until=1) and ban(reason=b" " * 200))
+        for fields in ({"action": 0}, {"action": 3}, {"action": 2, "until": 1}, {"reason": b""}, {"reason": b"x" * 201},
+                       {"reason": b"\x7f"}, {"reason": b"\n"}, {"reason": "é".encode()}):
+            self.assertFalse(ban(**fields), fields)
+        self.assertTrue(adjusted() and adjusted(2**80 * 10**9, book=4, direction=2))
+        for fields in ({"amount": 0}, {"amount": 2**80 * 10**9 + 1}, {"book": 0}, {"book": 5}, {"direction": 0},
+                       {"direction": 3}, {"reason": b""}):
+            self.assertFalse(adjusted(**fields), fields)
 
 
 class Cat(unittest.TestCase):
@@ -245,6 +307,15 @@ class Cat(unittest.TestCase):
                            % ("58" * 32, "68" * 32)),
                 ("note", '"kind":"recovery_note","code":2,"text":"Grüße \\"an\\" \\\\ alle"}'),
                 ("note", '"kind":"part","whole":"%s","part_index":1,"of":2,"bytes":"70617274"}' % ("99" * 32)),
+                ("desk", '"kind":"ban","target":"script:52","action":"ban","until_ms":0,"expects":[0,0],'
+                         '"reason":"botnet"}'),
+                ("desk", '"kind":"ban","target":"network:2001:0db8:0000:0000:0000:0000:0000:0000/32","action":"ban",'
+                         '"until_ms":9223372036854775808,"expects":[0,0],"reason":"\\"~\\\\"}'),
+                ("desk", '"kind":"adjustment","account":"name:some_one-1","expects":[0,0],"book":"reserve",'
+                         '"direction":"to_account","amount":"1208925819614629174706176000000000","block":"%s",'
+                         '"reason":"paid twice"}' % ("58" * 32)),
+                ("lift", '"kind":"ban","target":"script:52","action":"lift","until_ms":0,"expects":[18,0],'
+                         '"reason":"it was not he"}'),
                 ("set", '"kind":"schema_set","number":9,"entries":[[7,0],[10,0],[16,0],[18,0]]}'),
                 ("beat", f'"time":{START + 13_000},"kind":"heartbeat"}}'),
                 ("genesis", '"kind":"genesis","ledger":"0190aaaa-0000-7000-8000-000000000001","coin":1,'
@@ -334,7 +405,7 @@ class Faults(unittest.TestCase):
     def test_of_fields(self):
         for text, bad in (
                 ("trailing bytes", event(7, b"\0")),
-                ("unknown kind 11", event(11)),
+                ("unknown kind 13", event(13)),
                 ("unknown kind 7 version 1", b"\7\1" + event(7)[2:]),
                 ("length 9", event(7)[:2] + le(2, 9) + event(7)[4:]),
                 ("length 7", event(7)[:2] + le(2, 7) + event(7)[4:]),
