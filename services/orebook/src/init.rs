@@ -232,6 +232,11 @@ fn make_genesis(
         approvals: vec![
             (Approved::Key, wanted.needed),
             (Approved::Policy, wanted.needed),
+            // Money rules 8.7: two, where there are two.
+            (
+                Approved::Adjustment,
+                wanted.needed.max(wanted.approvers.min(2)),
+            ),
         ],
         producers: keys,
         schema_set: Kind::known(),
