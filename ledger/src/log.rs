@@ -72,6 +72,12 @@ pub trait Log {
     /// [`LogError::Unavailable`], [`LogError::Gone`], [`LogError::OutOfRange`] if `offset` is past the end,
     /// [`LogError::Trimmed`] if it is below the beginning. Offset 0, the opening record, is never below it.
     fn read(&self, incarnation: u32, offset: u64, max: usize) -> LogResult<Vec<LogRecord>>;
+    /// First offset above 0 that is still there and whose append time is `append_time` (milliseconds since 1970) or later;
+    /// none if there is no such record. A hint: where clocks ran back, an earlier time may follow it.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`], [`LogError::Gone`].
+    fn offset_at(&self, incarnation: u32, append_time: u64) -> LogResult<Option<u64>>;
     /// Sends a record. `Ok` says that the log has it or has taken it on its way; only reading it back tells that it is
     /// there. An error says that nobody knows, but for [`LogError::Full`]: then it was not taken.
     ///
@@ -148,12 +154,21 @@ impl Log for EmbeddedLog {
         if offset == 0 {
             return Ok(vec![opening.clone()]);
         }
-        let skip = offset
-            .checked_sub(self.forgotten + 1)
-            .filter(|_| offset <= end);
-        let skip = skip.ok_or(LogError::OutOfRange { offset, end })?;
+        if end < offset {
+            return Err(LogError::OutOfRange { offset, end });
+        }
+        let first = self.forgotten + 1;
+        let skip = offset.checked_sub(first);
+        let skip = skip.ok_or(LogError::Trimmed { offset, first })?;
         let skip = usize::try_from(skip).unwrap_or(usize::MAX);
         Ok(self.records.iter().skip(skip).take(max).cloned().collect())
+    }
+
+    fn offset_at(&self, incarnation: u32, append_time: u64) -> LogResult<Option<u64>> {
+        self.opening(incarnation)?;
+        let mut held = self.records.iter();
+        let found = held.find(|record| append_time <= record.append_time);
+        Ok(found.map(|record| record.offset))
     }
 
     fn send(&mut self, incarnation: u32, now: u64, bytes: &[u8]) -> LogResult<()> {

@@ -5,9 +5,13 @@ mod anchor;
 
 mod place;
 
+mod seek;
+
 mod tail;
 
 pub(crate) use self::anchor::replace_file;
+pub use self::place::ADOPTED_FRAMES_MAX;
+pub use self::seek::SEEK_CLOCK_MS_MAX;
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -19,6 +23,7 @@ use crate::log::{Log, LogError};
 use crate::segment::{SegmentStore, StoreConfig, StoreError, TornTail};
 
 use self::anchor::Anchor;
+use self::seek::{Attached, Seek};
 use self::tail::{TailItem, advance, replay_record};
 
 /// Records read from the log at once.
@@ -54,6 +59,18 @@ pub enum ReadError {
         to: u64,
         /// Root of the tree of size `to`.
         root: Hash,
+    },
+    /// The log has deleted what follows the last position that is final here. What is deleted was final and archived: fetch
+    /// newer positions from an archiver or another reader, and give them to [`Reader::adopt_final`].
+    #[error(
+        "the log begins at offset {first}, after position {from}, the first that is not final here: positions must come from \
+         peers (configure [ledger] peers; docs/runbooks/topic-trimmed.md)"
+    )]
+    Behind {
+        /// First position that is not final here.
+        from: u64,
+        /// First offset that the log still has.
+        first: u64,
     },
     /// The newest incarnation does not give this reader's final prefix: nothing after it becomes final here. An archiver
     /// opens the next one; everybody else waits for it.
@@ -116,6 +133,12 @@ pub struct Reader<D: Disk> {
     /// Closures that the kept tail on disk holds and the log must show again.
     kept_closures: Vec<(u64, StreamId)>,
     anchor: Option<Anchor>,
+    /// A search for the last final frame that goes on at the next poll.
+    seek: Option<Seek>,
+    /// The trimmed incarnation that is waited for; what is adopted is of it, or of one before.
+    behind_in: Option<u32>,
+    /// The trimmed incarnation whose opening root was compared with this reader's own.
+    compared: Option<u32>,
     /// Checkpoints that still disagree after the tail was read again: wrong, and ignored.
     doubted: BTreeSet<Hash>,
     notices: VecDeque<Notice>,
@@ -151,6 +174,9 @@ impl<D: Disk + Clone> Reader<D> {
             keep: keep.max(store.size().min(1)),
             kept_closures: Vec::new(),
             anchor,
+            seek: None,
+            behind_in: None,
+            compared: None,
             doubted: BTreeSet::new(),
             notices: VecDeque::new(),
             store,
@@ -269,11 +295,18 @@ impl<D: Disk + Clone> Reader<D> {
         let mut read = 0;
         let mut was_cut = false;
         while read < records_max {
-            let place = self.attach(log)?;
+            let place = match self.attach(log, records_max - read)? {
+                Attached::At(place) => place,
+                Attached::Seeking(looked) => {
+                    read += looked;
+                    continue;
+                }
+            };
             let want = BATCH_RECORDS.min(records_max - read);
             let records = match log.read(place.incarnation, place.next_offset, want) {
                 // A second time at once: the log has forgotten what follows the final position here.
-                Err(LogError::OutOfRange { .. }) if !was_cut => {
+                // Below the log's beginning too: the place is looked for in what is left.
+                Err(LogError::OutOfRange { .. } | LogError::Trimmed { .. }) if !was_cut => {
                     self.cut()?;
                     was_cut = true;
                     continue;

@@ -246,6 +246,12 @@ impl Log for KafkaLog {
         }
     }
 
+    fn offset_at(&self, incarnation: u32, append_time: u64) -> LogResult<Option<u64>> {
+        let topic = self.hub.topics.incarnation(incarnation);
+        let found = self.tail().offset_at(&topic, append_time)?;
+        Ok(found.map(|offset| offset.max(1)))
+    }
+
     fn send(&mut self, incarnation: u32, _now: u64, bytes: &[u8]) -> LogResult<()> {
         if RECORD_BYTES_MAX <= bytes.len() {
             let what = format!("a record of {} bytes is over the limit", bytes.len());

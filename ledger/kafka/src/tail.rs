@@ -102,6 +102,12 @@ impl Tail {
         Ok(records)
     }
 
+    /// First offset whose append time is `since` or later; none if there is no such record. Asks the broker, and waits
+    /// for its answer as a read does.
+    pub(crate) fn offset_at(&self, topic: &str, since: u64) -> LogResult<Option<u64>> {
+        first_at(&self.consumer, topic, since, ANSWER_WAIT)
+    }
+
     /// Waits until there may be something to read, at most `longest`.
     pub(crate) fn wait(&mut self, watch: &Watch, longest: Duration) {
         if !self.stash.is_empty() {
@@ -234,6 +240,32 @@ impl Tail {
             _ => LogError::Unavailable(format!("{}: its ends moved", place.topic)),
         }
     }
+}
+
+/// First offset of a topic whose append time is `since` or later; none if there is no such record.
+pub(crate) fn first_at(
+    consumer: &BaseConsumer<Ear>,
+    topic: &str,
+    since: u64,
+    patience: Duration,
+) -> LogResult<Option<u64>> {
+    let unavailable = |error: KafkaError| LogError::Unavailable(error.to_string());
+    let since = i64::try_from(since).unwrap_or(i64::MAX);
+    let mut asked = TopicPartitionList::new();
+    asked
+        .add_partition_offset(topic, PARTITION, Offset::Offset(since))
+        .map_err(unavailable)?;
+    let found = consumer
+        .offsets_for_times(asked, patience)
+        .map_err(unavailable)?;
+    let Some(partition) = found.find_partition(topic, PARTITION) else {
+        return Ok(None);
+    };
+    partition.error().map_err(unavailable)?;
+    Ok(match partition.offset() {
+        Offset::Offset(offset) => u64::try_from(offset).ok(),
+        _ => None,
+    })
 }
 
 /// A message as a record; none if it is not from the place asked for.

@@ -14,7 +14,7 @@ use crate::client::{Ear, PARTITION, wait_for};
 use crate::config::{self, KafkaConfig, RECORD_BYTES_MAX};
 use crate::preflight::PATIENCE;
 use crate::sender::Sender;
-use crate::tail::append_time;
+use crate::tail::{append_time, first_at};
 
 /// Most opening records that are looked through; a ledger has one for each incarnation that was trimmed.
 const OPENINGS_MAX: i64 = 65_536;
@@ -59,22 +59,11 @@ pub(crate) fn create_topic(
 }
 
 /// First offset whose append time is `since` or later; none if there is no such record.
-fn offset_at(client: &ClientConfig, topic: &str, since: u64) -> LogResult<Option<i64>> {
+fn offset_at(client: &ClientConfig, topic: &str, since: u64) -> LogResult<Option<u64>> {
     let consumer: BaseConsumer<Ear> = config::consumer(client)
         .create_with_context(Ear::new())
         .map_err(|error| unavailable(&error))?;
-    let since = i64::try_from(since).unwrap_or(i64::MAX);
-    let mut asked = TopicPartitionList::new();
-    asked
-        .add_partition_offset(topic, PARTITION, Offset::Offset(since))
-        .map_err(|error| unavailable(&error))?;
-    let found = consumer.offsets_for_times(asked, PATIENCE);
-    let found = found.map_err(|error| unavailable(&error))?;
-    let partition = found.find_partition(topic, PARTITION);
-    Ok(match partition.map(|partition| partition.offset()) {
-        Some(Offset::Offset(offset)) => Some(offset),
-        _ => None,
-    })
+    first_at(&consumer, topic, since, PATIENCE)
 }
 
 /// What of a topic may be deleted: everything from its first offset to the one before `until`.
@@ -95,12 +84,12 @@ pub(crate) fn find_old(
 ) -> LogResult<Old> {
     let marks = admin.inner().fetch_watermarks(topic, PARTITION, PATIENCE);
     let (first, end) = marks.map_err(|error| unavailable(&error))?;
-    let young = offset_at(client, topic, since)?.unwrap_or(end).min(end);
     let positive = |offset: i64| u64::try_from(offset).unwrap_or(0);
-    let first = positive(first);
+    let (first, end) = (positive(first), positive(end));
+    let young = offset_at(client, topic, since)?.unwrap_or(end).min(end);
     Ok(Old {
         first,
-        until: positive(young).min(below).max(first),
+        until: young.min(below).max(first),
     })
 }
 

@@ -13,7 +13,7 @@ pub(super) struct Anchor {
     pub(super) incarnation: u32,
     /// Final size then.
     pub(super) size: u64,
-    /// Offset of the frame of position size − 1.
+    /// Offset of the frame of position size − 1; 0 if that is not known.
     pub(super) offset: u64,
 }
 

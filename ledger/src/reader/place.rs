@@ -3,6 +3,7 @@
 use orebook_schema::Hash;
 use orebook_schema::frame::IncarnationOpened;
 
+use super::seek::{Attached, is_it};
 use super::tail::TailItem;
 use super::{Place, ReadError, Reader};
 use crate::admit::{Parsed, State, Trust, Verdict};
@@ -10,20 +11,71 @@ use crate::disk::Disk;
 use crate::log::{Log, LogError};
 use crate::segment::{Record, StoreError};
 
+/// After so many adopted frames what is final among them is settled and synced: what is in memory stays below what the
+/// segments may hold back (48 KiB each).
+pub const ADOPTED_FRAMES_MAX: usize = 1_024;
+
 impl<D: Disk + Clone> Reader<D> {
     /// Takes positions from another's segments, up to the `size` and `root` that an incarnation opened with.
     ///
     /// # Errors
-    /// [`ReadError::Dead`] if they do not extend what is final here or do not have that root; nothing is taken then.
+    /// [`ReadError::Dead`] if they do not extend what is final here or do not have that root; then nothing is taken but what
+    /// an archiver signed for.
     pub fn adopt(
         &mut self,
         records: impl IntoIterator<Item = Result<Record, StoreError>>,
         size: u64,
         root: Hash,
     ) -> Result<(), ReadError> {
+        if let Err(error) = self.take_records(records, size, false) {
+            self.cut()?;
+            return Err(error);
+        }
+        if self.head.size() != size || self.head.root() != root {
+            self.cut()?;
+            return Err(self.dead(size, "another's segments have another root"));
+        }
+        self.store.sync()?;
+        Ok(())
+    }
+
+    /// Takes positions from another's segments as far as archivers signed for them, and no further: every frame is judged
+    /// again, and every checkpoint must have the root that is found here. At most some [`ADOPTED_FRAMES_MAX`] final frames
+    /// at once, so that who holds a lock on the reader can let go in between. Returns the final size then; if it is as
+    /// before, there is nothing newer in these segments.
+    ///
+    /// # Errors
+    /// If nothing new became final: [`ReadError::Dead`] if the segments are not what admission gives, or what was wrong with
+    /// them; else what this reader's own disk says.
+    pub fn adopt_final(
+        &mut self,
+        records: impl IntoIterator<Item = Result<Record, StoreError>>,
+    ) -> Result<u64, ReadError> {
+        let before = self.final_size();
+        let taken = self.take_records(records, u64::MAX, true);
+        // Whoever sent it and whatever came after it: what an archiver signed for is final.
+        let settled = self.settle();
+        // What nobody signed for comes from the log.
+        self.cut()?;
+        settled?;
+        match taken {
+            Err(error) if self.final_size() == before => Err(error),
+            _ => Ok(self.final_size()),
+        }
+    }
+
+    /// Judges records from the last final position on, up to `size`; to the first turn with something new that is final, if
+    /// `in_turns`. All is in the files afterwards, and settled as far as it is final.
+    fn take_records(
+        &mut self,
+        records: impl IntoIterator<Item = Result<Record, StoreError>>,
+        size: u64,
+        in_turns: bool,
+    ) -> Result<(), ReadError> {
         self.cut()?;
         self.expect_again()?;
         self.head = self.settled.clone();
+        let mut unsynced = 0;
         for record in records {
             let record = record?;
             if record.position() < self.final_size() {
@@ -33,18 +85,20 @@ impl<D: Disk + Clone> Reader<D> {
                 break;
             }
             if !self.adopt_record(record)? {
-                self.cut()?;
-                return Err(self.dead(
-                    self.final_size(),
-                    "another's segments are not what admission gives",
-                ));
+                let what = "another's segments are not what admission gives";
+                return Err(self.dead(self.head.size(), what));
+            }
+            unsynced += 1;
+            if ADOPTED_FRAMES_MAX <= unsynced {
+                unsynced = 0;
+                self.store.sync()?;
+                let before = self.final_size();
+                self.settle()?;
+                if in_turns && before < self.final_size() {
+                    return Ok(());
+                }
             }
         }
-        if self.head.size() != size || self.head.root() != root {
-            self.cut()?;
-            return Err(self.dead(size, "another's segments have another root"));
-        }
-        self.store.sync()?;
         Ok(())
     }
 
@@ -90,12 +144,16 @@ impl<D: Disk + Clone> Reader<D> {
     }
 
     /// Finds its place in the log's newest incarnation.
-    pub(super) fn attach(&mut self, log: &impl Log) -> Result<Place, ReadError> {
+    pub(super) fn attach(
+        &mut self,
+        log: &impl Log,
+        records_max: usize,
+    ) -> Result<Attached, ReadError> {
         let newest = log.newest()?.ok_or(ReadError::Unopened)?;
         let generation = log.generation(newest)?;
         if let Some(place) = self.place {
             if place.incarnation == newest && place.generation == generation {
-                return Ok(place);
+                return Ok(Attached::At(place));
             }
             if place.incarnation == newest {
                 self.cut()?;
@@ -103,10 +161,19 @@ impl<D: Disk + Clone> Reader<D> {
             // A newer incarnation may open above the final size, with what the tail has: it is not cut yet.
             self.place = None;
         }
+        if self.is_seeking(newest, generation) {
+            return self.go_on_seeking(log, records_max);
+        }
         let opened = self.opening(log, newest)?;
         let next_offset = match self.resume(log, newest)? {
             Some(offset) => offset,
-            None => self.enter(&opened)?,
+            None => match self.trimmed_to(log, newest)? {
+                Some(first) => {
+                    self.begin_seek(log, (newest, generation), &opened, first)?;
+                    return Ok(Attached::Seeking(0));
+                }
+                None => self.enter(&opened)?,
+            },
         };
         self.head.enter_incarnation(opened.next_position);
         let place = Place {
@@ -115,7 +182,7 @@ impl<D: Disk + Clone> Reader<D> {
             next_offset,
         };
         self.place = Some(place);
-        Ok(place)
+        Ok(Attached::At(place))
     }
 
     /// Goes on right after the last final frame, if it still stands where the anchor says.
@@ -123,19 +190,17 @@ impl<D: Disk + Clone> Reader<D> {
         let Some(anchor) = self.anchor.filter(|anchor| anchor.incarnation == newest) else {
             return Ok(None);
         };
-        if anchor.size != self.final_size() || anchor.size == 0 {
+        // Offset 0 is the opening record's: then it says what is final, and not where.
+        if anchor.size != self.final_size() || anchor.size == 0 || anchor.offset == 0 {
             return Ok(None);
         }
         let record = match log.read(newest, anchor.offset, 1) {
-            Err(LogError::OutOfRange { .. }) => return Ok(None),
+            Err(LogError::OutOfRange { .. } | LogError::Trimmed { .. }) => return Ok(None),
             other => other?.into_iter().next(),
         };
         let last = self.store.read(anchor.size - 1)?;
         let same = match (record, last) {
-            // A log that lost a suffix and grew again has the frame with another time, if it has it there at all.
-            (Some(record), Some(last)) => {
-                record.bytes == last.frame.bytes() && record.append_time == last.append_time
-            }
+            (Some(record), Some(last)) => is_it(&record.bytes, record.append_time, &last),
             _ => false,
         };
         if !same {

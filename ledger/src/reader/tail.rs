@@ -160,15 +160,22 @@ impl<D: Disk + Clone> Reader<D> {
         }
         self.store.sync()?;
         let offset = advance(&mut self.settled, &self.store, &mut self.tail, self.target)?;
-        if let (Some(place), Some(offset)) = (self.place, offset) {
-            let anchor = Anchor {
+        // What was adopted has no place in the log. That it is final is written down all the same: the checkpoint that says
+        // so is not kept.
+        let anchor = match (self.place, offset) {
+            (Some(place), Some(offset)) => Anchor {
                 incarnation: place.incarnation,
                 size: self.target,
                 offset,
-            };
-            anchor.save(&self.disk, &self.dir)?;
-            self.anchor = Some(anchor);
-        }
+            },
+            _ => Anchor {
+                incarnation: self.last_incarnation().or(self.behind_in).unwrap_or(0),
+                size: self.target,
+                offset: 0,
+            },
+        };
+        anchor.save(&self.disk, &self.dir)?;
+        self.anchor = Some(anchor);
         self.store.seal(self.settled.size())?;
         Ok(())
     }

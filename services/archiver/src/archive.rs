@@ -54,6 +54,7 @@ pub(crate) fn passes(error: &ReadError) -> bool {
         ReadError::Log(_)
         | ReadError::Unopened
         | ReadError::Missing { .. }
+        | ReadError::Behind { .. }
         | ReadError::Dead { .. } => true,
         ReadError::Store(error) => error.is_full(),
         ReadError::Admit(_) => false,

@@ -128,6 +128,10 @@ impl Log for SharedLog {
         self.held().log.read(incarnation, offset, max)
     }
 
+    fn offset_at(&self, incarnation: u32, append_time: u64) -> LogResult<Option<u64>> {
+        self.held().log.offset_at(incarnation, append_time)
+    }
+
     fn send(&mut self, incarnation: u32, now: u64, bytes: &[u8]) -> LogResult<()> {
         let mut held = self.held();
         held.log.send(incarnation, now, bytes)?;

@@ -34,7 +34,10 @@ impl SendFaults {
 
 #[derive(Debug, Default)]
 struct Topic {
+    /// All that was ever appended and not lost, what was deleted at the beginning too.
     records: Vec<LogRecord>,
+    /// First offset after the opening record that can still be read; 0 and 1: all can.
+    first: u64,
     generation: u64,
 }
 
@@ -108,7 +111,11 @@ impl SimBroker {
             return;
         };
         let end = topic.records.len() as u64;
-        let cut = end.saturating_sub(lost).max(keep.max(1)).min(end);
+        let cut = end
+            .saturating_sub(lost)
+            .max(keep.max(1))
+            .max(topic.first)
+            .min(end);
         topic.generation += 1;
         if cut < end {
             topic
@@ -131,12 +138,25 @@ impl SimBroker {
         }
     }
 
+    /// Deletes the records of the newest incarnation below `first`; its opening record is kept elsewhere.
+    pub fn trim(&self, first: u64) {
+        let mut inner = self.lock();
+        if let Some(topic) = inner.topics.values_mut().next_back() {
+            let first = first.min(topic.records.len() as u64);
+            if topic.first.max(1) < first {
+                topic.first = first;
+                inner.count("trimmed");
+            }
+        }
+    }
+
     /// The newest topic is deleted and made again, empty, under the same name.
     pub fn recreate(&self) {
         let mut inner = self.lock();
         inner.clock += 1;
         if let Some(topic) = inner.topics.values_mut().next_back() {
             topic.records.clear();
+            topic.first = 0;
             topic.generation += 1;
             inner.count("recreated");
         }
@@ -217,6 +237,16 @@ impl Log for SimBroker {
         if end < offset {
             return Err(LogError::OutOfRange { offset, end });
         }
+        if 0 < offset && offset < topic.first {
+            let first = topic.first;
+            return Err(LogError::Trimmed { offset, first });
+        }
+        // A read of a trimmed log's beginning gives the opening record, and nothing that followed it.
+        let max = if offset == 0 && 1 < topic.first {
+            1
+        } else {
+            max
+        };
         Ok(topic
             .records
             .iter()
@@ -224,6 +254,15 @@ impl Log for SimBroker {
             .take(max)
             .cloned()
             .collect())
+    }
+
+    fn offset_at(&self, incarnation: u32, append_time: u64) -> LogResult<Option<u64>> {
+        let inner = self.lock();
+        let topic = inner.topic(incarnation)?;
+        let from = usize::try_from(topic.first.max(1)).unwrap_or(usize::MAX);
+        let mut left = topic.records.iter().skip(from);
+        let found = left.find(|record| append_time <= record.append_time);
+        Ok(found.map(|record| record.offset))
     }
 
     fn send(&mut self, incarnation: u32, now: u64, bytes: &[u8]) -> LogResult<()> {
@@ -283,6 +322,7 @@ impl Log for SimBroker {
             opened.incarnation,
             Topic {
                 records: vec![record],
+                first: 0,
                 generation: 0,
             },
         );

@@ -275,7 +275,7 @@ fn a_reader_that_comes_after_the_log_has_forgotten_is_told_and_does_not_turn_for
     let reader = one.life.as_mut().expect("it lives");
     let said = reader.poll(&log, 100);
     assert!(
-        matches!(said, Err(ReadError::Log(LogError::OutOfRange { .. }))),
+        matches!(said, Err(ReadError::Behind { from: 0, .. })),
         "{said:?}"
     );
     assert_eq!(reader.head().size(), 1, "the genesis stays");
@@ -308,9 +308,9 @@ fn the_embedded_log_is_bounded_and_says_so() {
     );
     assert_eq!(
         log.read(0, 2, 1),
-        Err(LogError::OutOfRange {
+        Err(LogError::Trimmed {
             offset: 2,
-            end: EMBEDDED_RECORDS_MAX as u64 + 2
+            first: 3
         })
     );
     let first = log.read(0, 3, 1).expect("it is held");

@@ -116,6 +116,11 @@ impl Log for TestLog {
         self.held().read(incarnation, offset, max)
     }
 
+    fn offset_at(&self, incarnation: u32, append_time: u64) -> LogResult<Option<u64>> {
+        self.ask()?;
+        self.held().offset_at(incarnation, append_time)
+    }
+
     fn send(&mut self, incarnation: u32, now: u64, bytes: &[u8]) -> LogResult<()> {
         self.ask()?;
         let sent = self.held().send(incarnation, now, bytes);

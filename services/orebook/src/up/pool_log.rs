@@ -107,6 +107,10 @@ impl Log for PoolLog {
         either!(self, log => log.read(incarnation, offset, max))
     }
 
+    fn offset_at(&self, incarnation: u32, append_time: u64) -> LogResult<Option<u64>> {
+        either!(self, log => log.offset_at(incarnation, append_time))
+    }
+
     fn send(&mut self, incarnation: u32, now: u64, bytes: &[u8]) -> LogResult<()> {
         either!(self, log => log.send(incarnation, now, bytes))
     }

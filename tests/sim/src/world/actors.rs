@@ -364,7 +364,7 @@ pub fn shares_in(spool: &Spool<SimDisk>) -> SpoolResult<BTreeSet<ShareId>> {
     Ok(ids)
 }
 
-/// Polls a reader; missing positions are fetched from `peer`.
+/// Polls a reader; missing positions, and those that the log has deleted, are fetched from `peer`.
 pub fn read(
     reader: &mut Reader<SimDisk>,
     log: &impl Log,
@@ -380,6 +380,15 @@ pub fn read(
             };
             match reader.adopt(peer.store().records(0), to, root) {
                 Ok(()) => Outcome::Alive,
+                Err(error) => outcome_of(&error),
+            }
+        }
+        Err(ReadError::Behind { .. }) => {
+            let Some(peer) = peer else {
+                return Outcome::Alive;
+            };
+            match reader.adopt_final(peer.store().records(0)) {
+                Ok(_) => Outcome::Alive,
                 Err(error) => outcome_of(&error),
             }
         }

@@ -6,6 +6,8 @@
 )]
 use super::*;
 
+use orebook_ledger::log::Log as _;
+
 impl World {
     /// Kills, crashes, fills and copies disks.
     pub(super) fn break_something(&mut self) {
@@ -144,7 +146,7 @@ impl World {
 
     pub(super) fn break_broker(&mut self) {
         // An outage lasts until the broker's next event.
-        let what = self.rng.below(8);
+        let what = self.rng.below(9);
         self.broker.set_available(what != 3);
         match what {
             0 | 1 => self.broker.set_faults(SendFaults::BAD_DAY),
@@ -159,8 +161,19 @@ impl World {
                 };
                 self.broker.lose_suffix(12, keep);
             }
-            _ if self.kafka && self.rng.chance(1, 3) => self.broker.recreate(),
+            7 if self.kafka && self.rng.chance(1, 3) => self.broker.recreate(),
+            8 if self.kafka => self.trim(),
             _ => self.broker.deliver(true),
+        }
+    }
+
+    /// The archiver has all final positions in synced files, so what stands before the last of them is deleted.
+    fn trim(&self) {
+        if let Some(archiver) = &self.keeper.life {
+            let reader = archiver.reader();
+            if reader.incarnation() == self.broker.newest().ok().flatten() {
+                self.broker.trim(reader.forgettable_offset());
+            }
         }
     }
 

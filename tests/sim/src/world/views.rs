@@ -27,6 +27,10 @@ impl Log for Skipping<'_> {
         })
     }
 
+    fn offset_at(&self, incarnation: u32, append_time: u64) -> LogResult<Option<u64>> {
+        self.0.offset_at(incarnation, append_time)
+    }
+
     fn send(&mut self, _: u32, _: u64, _: &[u8]) -> LogResult<()> {
         Ok(())
     }
@@ -54,6 +58,10 @@ impl Log for Both<'_> {
 
     fn read(&self, incarnation: u32, offset: u64, max: usize) -> LogResult<Vec<LogRecord>> {
         self.shown.read(incarnation, offset, max)
+    }
+
+    fn offset_at(&self, incarnation: u32, append_time: u64) -> LogResult<Option<u64>> {
+        self.shown.offset_at(incarnation, append_time)
     }
 
     fn send(&mut self, incarnation: u32, now: u64, bytes: &[u8]) -> LogResult<()> {
