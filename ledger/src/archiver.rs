@@ -140,6 +140,11 @@ impl<D: Disk + Clone> Archiver<D> {
         &self.reader
     }
 
+    /// Its reader, to give it positions that the log does not have any more: [`Reader::adopt`], [`Reader::adopt_final`].
+    pub const fn reader_mut(&mut self) -> &mut Reader<D> {
+        &mut self.reader
+    }
+
     /// Its spool.
     #[must_use]
     pub const fn spool(&self) -> &Spool<D> {

@@ -15,7 +15,7 @@ pub use self::seek::SEEK_CLOCK_MS_MAX;
 
 use std::collections::{BTreeSet, VecDeque};
 
-use orebook_schema::{Hash, Header, LedgerId, StreamId};
+use orebook_schema::{Hash, Header, Key, LedgerId, StreamId};
 
 use crate::admit::{AdmitError, Cause, History, Parsed, State};
 use crate::disk::{Disk, DiskError};
@@ -107,6 +107,19 @@ pub struct Notice {
     pub header_hash: Hash,
 }
 
+/// A tree head that an archiver signed and this reader obeyed: whoever has the key can check it without the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TreeHead {
+    /// Positions covered.
+    pub size: u64,
+    /// Root of the tree of that size.
+    pub root: Hash,
+    /// The archiver's key.
+    pub key: Key,
+    /// Its signature over ledger, size and root ([`crate::sign::verify_checkpoint`]).
+    pub signature: [u8; 64],
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Place {
     incarnation: u32,
@@ -128,6 +141,8 @@ pub struct Reader<D: Disk> {
     place: Option<Place>,
     /// Largest size that an obeyed checkpoint covers; `settled` follows once the segments are synced.
     target: u64,
+    /// The newest checkpoint that was obeyed since the start, as it was signed.
+    obeyed: Option<TreeHead>,
     /// Positions below this are never given up: an archiver signed for them (genesis: everybody's).
     keep: u64,
     /// Closures that the kept tail on disk holds and the log must show again.
@@ -171,6 +186,7 @@ impl<D: Disk + Clone> Reader<D> {
             tail: VecDeque::new(),
             place: None,
             target: 0,
+            obeyed: None,
             keep: keep.max(store.size().min(1)),
             kept_closures: Vec::new(),
             anchor,
@@ -204,10 +220,23 @@ impl<D: Disk + Clone> Reader<D> {
         &self.head
     }
 
+    /// The signed tree head whose size is the final one; none before one was obeyed since the start.
+    #[must_use]
+    pub fn tree_head(&self) -> Option<TreeHead> {
+        let size = self.final_size();
+        self.obeyed.filter(|head| head.size == size)
+    }
+
     /// The segment files.
     #[must_use]
     pub const fn store(&self) -> &SegmentStore<D> {
         &self.store
+    }
+
+    /// Its folder on the disk.
+    #[must_use]
+    pub fn dir(&self) -> &str {
+        &self.dir
     }
 
     /// The disk.

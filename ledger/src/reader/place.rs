@@ -121,7 +121,7 @@ impl<D: Disk + Clone> Reader<D> {
                     return Ok(false);
                 }
                 self.store_frame(&admitted, time, &parsed)?;
-                self.note_obeyed(&admitted);
+                self.note_obeyed(&admitted, &parsed);
                 self.tail.push_back(TailItem::Frame {
                     append_time: time,
                     offset: None,

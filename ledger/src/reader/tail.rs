@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use orebook_schema::{Hash, Header};
+use orebook_schema::{Event, Hash, Header};
 
 use super::anchor::Anchor;
-use super::{DOUBTED_MAX, NOTICES_MAX, Notice, ReadError, Reader};
+use super::{DOUBTED_MAX, NOTICES_MAX, Notice, ReadError, Reader, TreeHead};
 use crate::admit::{AdmitError, Admitted, Cause, History, Parsed, State, Trust, Verdict};
 use crate::disk::Disk;
 use crate::log::LogRecord;
@@ -64,11 +64,10 @@ impl<D: Disk + Clone> Reader<D> {
     ) -> Result<bool, ReadError> {
         self.store_frame(admitted, append_time, &parsed)?;
         if self.final_size() <= admitted.position {
-            let parsed = Box::new(parsed.clone());
             self.tail.push_back(TailItem::Frame {
                 append_time,
                 offset: Some(offset),
-                parsed,
+                parsed: Box::new(parsed.clone()),
             });
         } else if self.head.size() == self.final_size() && self.head.root() != self.settled.root() {
             return Err(self.dead(admitted.position, "the root differs"));
@@ -82,13 +81,27 @@ impl<D: Disk + Clone> Reader<D> {
             self.cut()?;
             return Ok(false);
         }
-        self.note_obeyed(admitted);
+        self.note_obeyed(admitted, &parsed);
         Ok(true)
     }
 
-    pub(super) fn note_obeyed(&mut self, admitted: &Admitted) {
-        if let Some(size) = admitted.obeyed {
-            self.target = self.target.max(size);
+    pub(super) fn note_obeyed(&mut self, admitted: &Admitted, parsed: &Parsed) {
+        let Some(size) = admitted.obeyed else {
+            return;
+        };
+        self.target = self.target.max(size);
+        let stream = self.head.stream(parsed.frame().header().stream);
+        let signed = parsed.events().iter().find_map(|event| match event {
+            Event::Checkpoint(checkpoint) if checkpoint.size == size => Some(checkpoint),
+            _ => None,
+        });
+        if let (Some(stream), Some(signed)) = (stream, signed) {
+            self.obeyed = Some(TreeHead {
+                size,
+                root: signed.root,
+                key: stream.key,
+                signature: signed.signature,
+            });
         }
     }
 
