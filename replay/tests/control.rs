@@ -160,6 +160,13 @@ fn a_snapshot_is_read_back_as_it_was_with_position_root_and_digest() {
     let view = store.view().expect("a view");
     let digest = digest::from_scratch(&Control, view.as_ref()).expect("rows");
     assert_eq!(taken.digest, digest);
+    let said = State::of(pool.state.authority().expect("a genesis"));
+    let made = Snapshot::of(said, taken.size, taken.root);
+    assert_eq!(
+        made.as_ref(),
+        Ok(&taken),
+        "admission says what the fold says"
+    );
     let read = Snapshot::read(&taken.to_bytes(), LEDGER);
     assert_eq!(read.as_ref(), Ok(&taken));
     assert_eq!(

@@ -73,6 +73,21 @@ impl Snapshot {
         }))
     }
 
+    /// Of what admission says at a size: the same as the fold's rows there, without a fold.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn of(state: State, size: u64, root: Hash) -> Result<Self, StoreFault> {
+        let mut rows = MemoryRows::new();
+        state.write(&mut rows)?;
+        Ok(Self {
+            size,
+            root,
+            digest: digest::from_scratch(&Control, &rows)?,
+            state,
+        })
+    }
+
     /// The bytes of the file.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
