@@ -151,6 +151,7 @@ fn assert_covered(happened: &BTreeMap<String, u64>) {
         "broker lost",
         "broker recreated",
         "broker suffix_lost",
+        "broker trimmed",
         "broker twice",
         "broker unavailable",
         "cloned",
