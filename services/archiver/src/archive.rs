@@ -12,8 +12,10 @@ use orebook_ledger::reader::ReadError;
 use orebook_ledger::spool::SpoolError;
 
 use crate::clock::{new_stream, now_ms};
+use crate::control::Shelf;
 use crate::shared_log::{LogReader, WaitLog};
-use crate::thread::{Fatal, Running};
+use crate::source::{Filler, Lack, Source};
+use crate::thread::{Fatal, Running, Waits, rest};
 
 /// Records taken in one turn.
 const RECORDS_MAX: usize = 512;
@@ -37,6 +39,10 @@ pub struct ArchiveStatus {
     pub errors: AtomicU64,
     /// What the log may forget as far as this archiver is concerned: what stands before is final, in synced segments.
     pub forgettable: Mutex<Option<Forgettable>>,
+    /// Why it waits for peers, in words, for `/readyz`; nothing if it does not.
+    pub waits: Waits,
+    /// What it serves of `control`.
+    pub control: Shelf,
 }
 
 /// A place in the log.
@@ -80,7 +86,8 @@ fn archive_passes(error: &ArchiveError) -> bool {
 }
 
 /// Runs an archiver on a thread of its own until it is stopped, or `fatal` is called and it ends. `reader` tells the embedded
-/// log what may be forgotten; another log needs none.
+/// log what may be forgotten; another log needs none. Positions that the log does not have any more come from `source`: an
+/// archiver that comes late, or whose disk is new, signs nothing before it has them.
 ///
 /// # Errors
 /// If the system has no thread left.
@@ -88,20 +95,35 @@ pub fn start_archiver(
     mut archiver: Archiver<RealDisk>,
     mut log: impl WaitLog,
     reader: Option<LogReader>,
+    source: Source,
     fatal: Fatal,
 ) -> io::Result<(Running, Arc<ArchiveStatus>)> {
     let status = Arc::new(ArchiveStatus::default());
     let shown = status.clone();
     let running = Running::start("archiver", move |stop: &AtomicBool| {
         let mut seen = 0;
+        let mut filler = Filler::new(source);
         while !stop.load(Ordering::Acquire) {
             let longest = match turn(&mut archiver, &mut log, reader.as_ref(), &shown) {
-                Ok(read) if read == RECORDS_MAX => Duration::ZERO,
-                Ok(_) => TURN,
+                Ok(read) => {
+                    shown.waits.set(None);
+                    if read == RECORDS_MAX {
+                        Duration::ZERO
+                    } else {
+                        TURN
+                    }
+                }
                 Err(error) if archive_passes(&error) => {
                     shown.errors.fetch_add(1, Ordering::Relaxed);
-                    tracing::warn!(%error, "the archiver waits");
-                    std::thread::sleep(PAUSE);
+                    if let ArchiveError::Read(error) = &error
+                        && let Some(lack) = Lack::of(error)
+                    {
+                        let filled = filler.fill(lack, |give| give(archiver.reader_mut()));
+                        shown.waits.after(error, filled, stop);
+                    } else {
+                        tracing::warn!(%error, "the archiver waits");
+                        rest(stop, PAUSE);
+                    }
                     TURN
                 }
                 Err(error) => return fatal(&format!("archiver: {error}")),
@@ -124,6 +146,9 @@ fn turn(
     let now = now_ms();
     let read = archiver.tick(log, now, RECORDS_MAX, new_stream())?;
     let ledger = archiver.reader();
+    if let Some(changed) = shown.control.look(ledger) {
+        shown.control.put(&changed);
+    }
     let below = ledger.forgettable_offset();
     if let Some(incarnation) = ledger.incarnation() {
         if let Some(reader) = reader {

@@ -3,16 +3,22 @@
 
 mod archive;
 mod clock;
+mod control;
 mod mirror;
 mod peer;
 mod segments;
 mod shared_log;
+mod source;
 mod thread;
 
 pub use self::archive::{ArchiveStatus, Forgettable, start_archiver};
 pub use self::clock::{new_stream, now_ms};
-pub use self::mirror::{Mirror, Source, genesis_into, lock, start_mirror};
+pub use self::control::{
+    CONTROL_BYTES_MAX, ControlError, Shelf, control_router, fetch_control, read_control,
+};
+pub use self::mirror::{Mirror, MirrorStatus, genesis_into, lock, start_mirror};
 pub use self::peer::FetchError;
 pub use self::segments::{PIECE_BYTES_MAX, segments_router};
 pub use self::shared_log::{LogReader, SharedLog, WaitLog};
-pub use self::thread::{Fatal, Running};
+pub use self::source::Source;
+pub use self::thread::{Fatal, Running, Waits};

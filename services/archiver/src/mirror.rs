@@ -1,7 +1,6 @@
 //! The mirror: one reader for everybody in the process who must know what is admitted and final.
 
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,14 +8,13 @@ use std::time::Duration;
 use orebook_ledger::admit::State;
 use orebook_ledger::disk::real::RealDisk;
 use orebook_ledger::reader::{ReadError, Reader};
-use orebook_ledger::segment::{Record, SegmentStore, StoreError, StoredFrame};
-use orebook_schema::{Hash, LedgerId};
-use tokio::runtime::Handle;
+use orebook_ledger::segment::{Record, StoredFrame};
 
 use crate::archive::passes;
-use crate::peer::{FetchError, Peer};
+use crate::control::Shelf;
 use crate::shared_log::{LogReader, WaitLog};
-use crate::thread::{Fatal, Running};
+use crate::source::{Filler, Lack, Source};
+use crate::thread::{Fatal, Running, Waits, rest};
 
 /// Records taken while the lock is held once.
 const RECORDS_MAX: usize = 64;
@@ -33,104 +31,13 @@ pub fn lock(mirror: &Mirror) -> MutexGuard<'_, Reader<RealDisk>> {
     mirror.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Where positions come from that the log does not have (any more).
-#[derive(Clone, Debug)]
-pub enum Source {
-    /// An archiver's segment files on this machine.
-    Folder {
-        /// Folder that holds `segments`.
-        dir: PathBuf,
-        /// The ledger.
-        ledger: LedgerId,
-    },
-    /// Archivers and projectors that serve theirs ([`crate::segments_router`]), asked one after the other.
-    Peers {
-        /// `host:port` of each.
-        addresses: Vec<String>,
-        /// Folder whose `segments` are one's own: what is sealed there is not fetched.
-        own: PathBuf,
-        /// Folder for what is fetched; made if it does not exist, and removed afterwards.
-        into: PathBuf,
-        /// The ledger.
-        ledger: LedgerId,
-        /// A runtime with time and IO.
-        runtime: Handle,
-    },
-}
-
-/// Why a source gave nothing.
-#[derive(Debug, thiserror::Error)]
-enum SourceError {
-    #[error(transparent)]
-    Fetch(#[from] FetchError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    #[error("no peer is configured")]
-    Nobody,
-}
-
-impl Source {
-    /// Gives the mirror the positions up to `to`, whose root is `root`.
-    fn fill(&self, mirror: &Mirror, (from, to): (u64, u64), root: Hash) -> Result<(), SourceError> {
-        match self {
-            Self::Folder { dir, ledger } => adopt(mirror, dir, *ledger, (from, to), root),
-            Self::Peers {
-                addresses,
-                own,
-                into: all,
-                ledger,
-                runtime,
-            } => {
-                let mut last = SourceError::Nobody;
-                for (number, address) in addresses.iter().enumerate() {
-                    // Each peer has a folder: what one says must not stand in for another.
-                    let dir = all.join(number.to_string());
-                    let peer = Peer::new(address);
-                    let (own, into) = (own.join(SEGMENTS), dir.join(SEGMENTS));
-                    let taken = match runtime.block_on(peer.fetch(&own, &into)) {
-                        Ok(()) => adopt(mirror, &dir, *ledger, (from, to), root),
-                        // What is whole of it is not asked for again.
-                        Err(error) => {
-                            tracing::warn!(%error, "a peer's segments cannot be fetched");
-                            last = error.into();
-                            continue;
-                        }
-                    };
-                    // Taken, the mirror has it; refused, nobody wants it.
-                    drop(std::fs::remove_dir_all(&dir));
-                    match taken {
-                        Ok(()) => {
-                            drop(std::fs::remove_dir_all(all));
-                            return Ok(());
-                        }
-                        Err(error) => {
-                            tracing::warn!(%error, address, "a peer's segments are of no use");
-                            last = error;
-                        }
-                    }
-                }
-                Err(last)
-            }
-        }
-    }
-}
-
-/// Name of the folder of segments in a ledger's folder.
-const SEGMENTS: &str = "segments";
-
-fn adopt(
-    mirror: &Mirror,
-    dir: &Path,
-    ledger: LedgerId,
-    (from, to): (u64, u64),
-    root: Hash,
-) -> Result<(), SourceError> {
-    let disk = RealDisk::new(dir.to_path_buf());
-    let (store, _) = SegmentStore::open_read_only(disk, SEGMENTS, ledger, to)?;
-    lock(mirror).adopt(store.records(from), to, root)?;
-    Ok(())
+/// What a mirror's thread shows.
+#[derive(Debug, Default)]
+pub struct MirrorStatus {
+    /// Why it waits for peers, in words, for `/readyz`; nothing if it does not.
+    pub waits: Waits,
+    /// What it serves of `control`.
+    pub control: Shelf,
 }
 
 /// Gives a new reader the genesis: a ledger is named by it. Does nothing to a reader that has it.
@@ -158,43 +65,57 @@ pub fn start_mirror(
     log_reader: Option<LogReader>,
     source: Source,
     fatal: Fatal,
-) -> io::Result<Running> {
-    Running::start("mirror", move |stop: &AtomicBool| {
+) -> io::Result<(Running, Arc<MirrorStatus>)> {
+    let status = Arc::new(MirrorStatus::default());
+    let shown = status.clone();
+    let running = Running::start("mirror", move |stop: &AtomicBool| {
         let mut seen = 0;
+        let mut filler = Filler::new(source);
         while !stop.load(Ordering::Acquire) {
-            let longest = match turn(&mirror, &log, log_reader.as_ref()) {
-                Ok(read) if read == RECORDS_MAX => Duration::ZERO,
-                Ok(_) => TURN,
-                Err(ReadError::Unopened) => TURN,
-                Err(ReadError::Missing { from, to, root }) => {
-                    tracing::info!(from, to, "the mirror fetches positions");
-                    if let Err(error) = source.fill(&mirror, (from, to), root) {
-                        tracing::warn!(%error, "the mirror cannot fetch yet");
-                        std::thread::sleep(PAUSE);
+            let longest = match turn(&mirror, &log, log_reader.as_ref(), &shown) {
+                Ok(read) => {
+                    shown.waits.set(None);
+                    if read == RECORDS_MAX {
+                        Duration::ZERO
+                    } else {
+                        TURN
                     }
-                    Duration::ZERO
                 }
-                Err(error) if passes(&error) => {
-                    tracing::warn!(%error, "the mirror waits");
-                    std::thread::sleep(PAUSE);
-                    TURN
-                }
-                Err(error) => return fatal(&format!("mirror: {error}")),
+                Err(ReadError::Unopened) => TURN,
+                Err(error) => match Lack::of(&error) {
+                    Some(lack) => {
+                        let filled = filler.fill(lack, |give| give(&mut lock(&mirror)));
+                        shown.waits.after(&error, filled, stop);
+                        Duration::ZERO
+                    }
+                    None if passes(&error) => {
+                        tracing::warn!(%error, "the mirror waits");
+                        rest(stop, PAUSE);
+                        TURN
+                    }
+                    None => return fatal(&format!("mirror: {error}")),
+                },
             };
             seen = log.wait(seen, longest);
         }
-    })
+    })?;
+    Ok((running, status))
 }
 
 fn turn(
     mirror: &Mirror,
     log: &impl WaitLog,
     log_reader: Option<&LogReader>,
+    shown: &MirrorStatus,
 ) -> Result<usize, ReadError> {
     let mut reader = lock(mirror);
     let read = reader.poll(log, RECORDS_MAX)?;
     let taken = (reader.incarnation(), reader.forgettable_offset());
+    let changed = shown.control.look(&reader);
     drop(reader);
+    if let Some(changed) = changed {
+        shown.control.put(&changed);
+    }
     if let ((Some(incarnation), offset), Some(log_reader)) = (taken, log_reader) {
         log_reader.taken(incarnation, offset);
     }

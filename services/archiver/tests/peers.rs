@@ -87,7 +87,7 @@ fn a_reader_from_nothing_fetches_what_the_log_forgot_and_is_fooled_by_nobody() {
         folder.clone(),
         fatal(),
     );
-    let thread = thread.expect("a thread");
+    let (thread, _) = thread.expect("a thread");
     let first = archiver(&dirs[0], 2, &log, of_archiver);
     let mut said = producer(&dirs[2], &log, &mirror);
     said.make_final(200, "before");
@@ -108,7 +108,7 @@ fn a_reader_from_nothing_fetches_what_the_log_forgot_and_is_fooled_by_nobody() {
         folder,
         fatal(),
     );
-    let thread = thread.expect("a thread");
+    let (thread, _) = thread.expect("a thread");
     let again = archiver(&dirs[0], 2, &log, of_archiver);
     let runtime = Runtime::new().expect("a runtime");
     let addresses = [
@@ -125,7 +125,7 @@ fn a_reader_from_nothing_fetches_what_the_log_forgot_and_is_fooled_by_nobody() {
     };
     let new = mirror_of(&dirs[3], &dirs[0]);
     let new_thread = start_mirror(new.clone(), log.clone(), Some(of_new), peers, fatal());
-    let new_thread = new_thread.expect("a thread");
+    let (new_thread, _) = new_thread.expect("a thread");
     let mut said = producer(&dirs[2], &log, &mirror);
     said.make_final(30, "after");
     let size = lock(&mirror).final_size();

@@ -54,7 +54,8 @@ fn either_archiver_makes_positions_final_and_both_keep_the_same_ledger() {
         source,
         fatal(),
     )
-    .expect("a thread");
+    .expect("a thread")
+    .0;
     let first = archiver(&dirs[0], 2, &log, next_reader());
     let second = archiver(&dirs[1], 3, &log, next_reader());
     let mut producer = producer(&dirs[3], &log, &mirror);

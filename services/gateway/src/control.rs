@@ -45,6 +45,19 @@ impl Control {
         })
     }
 
+    /// Whether a ledger that is final as far as this is, or further, obeyed this very policy at this very place.
+    pub(crate) fn is_of<D: Disk + Clone>(&self, reader: &Reader<D>) -> bool {
+        let authority = reader.settled().authority();
+        let obeyed = authority.and_then(|authority| authority.policy(self.at));
+        obeyed.is_some_and(|obeyed| obeyed.effective < self.size && obeyed.policy == self.policy)
+    }
+
+    /// Gives up what lies in the folder.
+    pub(crate) fn forget<D: Disk>(disk: &D, dir: &str) -> DiskResult<()> {
+        disk.remove(&format!("{dir}/{NAME}"))?;
+        disk.sync_dir(dir)
+    }
+
     /// What lies beside the spool; none if nothing does, or nothing whole, or another ledger's.
     ///
     /// # Errors
@@ -123,6 +136,52 @@ impl Control {
     }
 }
 
+/// What another process says of `control`, checked as far as it can be ([`keep_control`] checks nothing).
+#[derive(Clone, Debug)]
+pub struct OfferedControl {
+    /// The ledger.
+    pub ledger: LedgerId,
+    /// Final size it is of.
+    pub size: u64,
+    /// Root of the tree of that size.
+    pub root: Hash,
+    /// Place of the newest policy.
+    pub at: At,
+    /// That policy.
+    pub policy: Policy,
+}
+
+/// Final size of what lies in a gateway's folder; none if it would start without a policy.
+///
+/// # Errors
+/// [`DiskError`].
+pub fn control_size(disk: &impl Disk, dir: &str, ledger: LedgerId) -> DiskResult<Option<u64>> {
+    let found = Control::load(disk, dir, ledger)?;
+    Ok(found.map(|control| control.size))
+}
+
+/// Keeps what is offered in a gateway's folder, before the gateway starts, unless what lies there is as new. Whether it did.
+/// The gateway compares it with its mirror's once that has as many final positions.
+///
+/// # Errors
+/// [`DiskError`]; what lay there stands then.
+pub fn keep_control(disk: &impl Disk, dir: &str, offered: OfferedControl) -> DiskResult<bool> {
+    disk.create_dir(dir)?;
+    let had = control_size(disk, dir, offered.ledger)?;
+    if had.is_some_and(|had| offered.size <= had) {
+        return Ok(false);
+    }
+    let control = Control {
+        ledger: offered.ledger,
+        size: offered.size,
+        root: offered.root,
+        at: offered.at,
+        policy: Arc::new(offered.policy),
+    };
+    control.save(disk, dir)?;
+    Ok(true)
+}
+
 #[cfg(test)]
 mod tests {
     use orebook_ledger::disk::real::RealDisk;
@@ -176,6 +235,40 @@ mod tests {
         }
         let other = Control::load(&disk, "gateway", LedgerId([2; 16])).unwrap();
         assert_eq!(other, None, "another ledger's is none");
+    }
+
+    #[test]
+    fn what_is_offered_is_kept_unless_there_is_something_as_new() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = RealDisk::new(dir.path().to_path_buf());
+        let ledger = LedgerId([1; 16]);
+        let offer = |size, fee_ppm| {
+            let mut policy = (*control().policy).clone();
+            policy.pots[0].fee_ppm = fee_ppm;
+            OfferedControl {
+                ledger,
+                size,
+                root: Hash([2; 32]),
+                at: control().at,
+                policy,
+            }
+        };
+        for (size, fee_ppm, taken, now) in [
+            (77, 1, true, 1),
+            (77, 2, false, 1),
+            (76, 3, false, 1),
+            (78, 4, true, 4),
+        ] {
+            let kept = keep_control(&disk, "new/control", offer(size, fee_ppm)).unwrap();
+            assert_eq!(kept, taken, "{size}");
+            let found = Control::load(&disk, "new/control", ledger)
+                .unwrap()
+                .unwrap();
+            assert_eq!(found.policy.pots[0].fee_ppm, now, "{size}");
+        }
+        assert_eq!(control_size(&disk, "new/control", ledger), Ok(Some(78)));
+        Control::forget(&disk, "new/control").unwrap();
+        assert_eq!(control_size(&disk, "new/control", ledger), Ok(None));
     }
 
     #[test]

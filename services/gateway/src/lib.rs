@@ -30,6 +30,7 @@ pub use self::config::{
     ConfigError, DifficultyRule, EXTRANONCE1_BYTES, EXTRANONCE2_BYTES_DEFAULT, GatewayConfig,
     Limits, NTIME_AHEAD_S, PORTS_MAX, PortConfig, VERSION_MASK_DEFAULT, VardiffRule, difficulty,
 };
+pub use self::control::{OfferedControl, control_size, keep_control};
 pub use self::handle::{
     FoundBlock, Gateway, GatewayHandle, GatewayParts, ParseAccount, StartError,
 };

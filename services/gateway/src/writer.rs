@@ -62,6 +62,8 @@ pub(crate) struct Writer<L> {
     recorder: Recorder,
     tagged: Tagged,
     begun: bool,
+    /// The mirror has as many final positions as `control` is of, and the same policy.
+    proven: bool,
     full: bool,
     /// The ledger refuses this gateway's frames: they stay in the spool.
     barred: bool,
@@ -109,6 +111,7 @@ impl<L: Log> Writer<L> {
             recorder: Recorder::new(Tagged(0)),
             tagged: Tagged(0),
             begun: false,
+            proven: false,
             full: false,
             barred: false,
             last_commit: None,
@@ -243,6 +246,7 @@ impl<L: Log> Writer<L> {
                 return Ok(false);
             }
         };
+        self.prove(&reader)?;
         self.learn(&reader).map_err(|error| error.to_string())?;
         self.heed_key(&reader);
         if self.barred {
@@ -318,6 +322,28 @@ impl<L: Log> Writer<L> {
             tracing::info!(%key, "the ledger takes what this gateway says");
         }
         self.stand();
+    }
+
+    /// What a peer said of `control` before the mirror had the positions (ADR 0015) is compared once it has them: jobs that cite
+    /// a policy which the ledger does not have credit nothing, so the process ends before more are made.
+    fn prove(&mut self, reader: &Reader<RealDisk>) -> Result<(), String> {
+        let Some(known) = self.control.as_ref().filter(|_| !self.proven) else {
+            return Ok(());
+        };
+        if reader.final_size() < known.size {
+            return Ok(());
+        }
+        self.proven = known.is_of(reader);
+        if self.proven {
+            return Ok(());
+        }
+        let forgotten = Control::forget(&self.disk, &self.control_dir);
+        forgotten.map_err(|error| error.to_string())?;
+        Err(format!(
+            "`control` cites a policy at {} that the ledger does not have: the peer that gave it is wrong, and shares since \
+             then credit nothing; the file is gone, the next start takes the ledger's own",
+            known.at
+        ))
     }
 
     /// Teaches the spool the newest policy that is obeyed and final, and keeps it beside the spool.

@@ -6,19 +6,19 @@
 mod chain;
 mod duty;
 mod figures;
+mod first;
 mod health;
 mod place;
 mod pool_log;
 mod roles;
 mod stop_at;
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
-use orebook_archiver::{Fatal, SharedLog, WaitLog as _, lock};
+use orebook_archiver::{Fatal, SharedLog, lock};
 use orebook_ledger::authority::Authority;
 use orebook_ledger::disk::Disk;
 use orebook_ledger::reader::Reader;
@@ -30,6 +30,7 @@ use orebook_schema::policy::PotRules;
 
 use self::chain::{Addresses, Chain};
 pub(crate) use self::duty::Duty;
+use self::first::First;
 use self::place::Place;
 use self::pool_log::PoolLog;
 use self::roles::Roles;
@@ -38,10 +39,6 @@ use crate::cli::{CheckArgs, Format, UpArgs};
 use crate::{Failure, print, say};
 use orebook::config::{self, Config, Gateway, ReadError};
 
-/// How long the ledger's first position may take to become final.
-const FIRST_FINAL: Duration = Duration::from_secs(30);
-/// Sleep between two looks at it.
-const LOOK: Duration = Duration::from_millis(10);
 /// Sleep of a demonstration's rig between two looks, and before it comes again.
 const RIG_LOOK: Duration = Duration::from_millis(200);
 /// The signal at a write beyond the process's limit of a file, on Linux (SIGXFSZ): unheeded it ends the process.
@@ -87,7 +84,14 @@ pub(crate) fn run(args: &UpArgs, stores: Stores, duty: Duty) -> Result<(), Failu
     asked_to_end(runtime.handle(), ends.clone())?;
     let fatal = fatal(ends);
     let mut roles = Roles::start(duty, &config, &place, log, &fatal, runtime.handle())?;
-    if wait_for_the_first(&roles, duty, &end)?.is_break() {
+    let first = First {
+        roles: &roles,
+        duty,
+        config: &config,
+        place: &place,
+        runtime: runtime.handle(),
+    };
+    if first.wait(&end)?.is_break() {
         roles.stop();
         return Ok(());
     }
@@ -301,37 +305,6 @@ fn asked_to_end(runtime: &tokio::runtime::Handle, ends: Sender<End>) -> Result<(
         drop(ends.send(End::Asked));
     });
     Ok(())
-}
-
-/// Jobs cite a policy, and that must be final first. A role alone waits as long as it takes: its archiver may be down. Breaks
-/// if the process was asked to end meanwhile.
-fn wait_for_the_first(
-    roles: &Roles,
-    duty: Duty,
-    end: &Receiver<End>,
-) -> Result<ControlFlow<()>, Failure> {
-    let Some(mirror) = &roles.mirror else {
-        return Ok(ControlFlow::Continue(()));
-    };
-    let mut started = std::time::Instant::now();
-    let mut seen = 0;
-    while lock(mirror).final_size() == 0 {
-        match end.try_recv() {
-            Ok(End::Fatal(why)) => return Err(Failure::new(why)),
-            Ok(End::Asked) => return Ok(ControlFlow::Break(())),
-            Err(_) => {}
-        }
-        if FIRST_FINAL < started.elapsed() {
-            if duty == Duty::All {
-                return Err(Failure::new("no position of the ledger becomes final")
-                    .hint("the log on stderr says what the archiver waits for"));
-            }
-            tracing::warn!("no position of the ledger is final yet: is an archiver running?");
-            started = std::time::Instant::now();
-        }
-        seen = roles.log.wait(seen, LOOK);
-    }
-    Ok(ControlFlow::Continue(()))
 }
 
 /// A pool whose money fold would stop at the first job takes no share.

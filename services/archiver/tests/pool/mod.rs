@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use orebook_archiver::{
-    Fatal, LogReader, Mirror, Running, SharedLog, lock, new_stream, now_ms, start_archiver,
+    ArchiveStatus, Fatal, LogReader, Mirror, Running, SharedLog, Source, lock, new_stream, now_ms,
+    start_archiver,
 };
 use orebook_ledger::admit::{State, Verdict};
 use orebook_ledger::archiver::{Archiver, ArchiverConfig};
@@ -120,6 +121,21 @@ pub(crate) fn fatal() -> Fatal {
 }
 
 pub(crate) fn archiver(dir: &Path, key: u8, log: &SharedLog, reader: LogReader) -> Running {
+    let nowhere = Source::Folder {
+        dir: dir.to_path_buf(),
+        ledger: LEDGER,
+    };
+    archiver_with(dir, key, log, Some(reader), nowhere).0
+}
+
+/// An archiver that takes from `source` what the log does not have any more.
+pub(crate) fn archiver_with(
+    dir: &Path,
+    key: u8,
+    log: &SharedLog,
+    reader: Option<LogReader>,
+    source: Source,
+) -> (Running, Arc<ArchiveStatus>) {
     let config = ArchiverConfig {
         ledger: LEDGER,
         store: StoreConfig {
@@ -130,9 +146,7 @@ pub(crate) fn archiver(dir: &Path, key: u8, log: &SharedLog, reader: LogReader) 
     };
     let (archiver, _) =
         Archiver::open(disk_of(dir), name_of(dir), config, now_ms(), new_stream()).expect("opens");
-    start_archiver(archiver, log.clone(), Some(reader), fatal())
-        .expect("a thread")
-        .0
+    start_archiver(archiver, log.clone(), reader, source, fatal()).expect("a thread")
 }
 
 /// A producer that says heartbeats, so that there is something to make final.

@@ -10,8 +10,8 @@ use std::time::Duration;
 #[cfg(feature = "kafka")]
 use orebook_archiver::Forgettable;
 use orebook_archiver::{
-    ArchiveStatus, Fatal, LogReader, Mirror, Running, Source, genesis_into, new_stream, now_ms,
-    segments_router, start_archiver, start_mirror,
+    ArchiveStatus, Fatal, LogReader, Mirror, MirrorStatus, Running, Source, control_router,
+    genesis_into, new_stream, now_ms, segments_router, start_archiver, start_mirror,
 };
 use orebook_chain::nodes::Work;
 use orebook_gateway::{
@@ -54,6 +54,9 @@ const MIRROR: &str = "mirror";
 /// How often the log is asked to forget what it need not keep.
 #[cfg(feature = "kafka")]
 const TRIM_EACH: Duration = Duration::from_secs(3_600);
+/// How often it is looked whether anything is final at all.
+#[cfg(feature = "kafka")]
+const TRIM_LOOK: Duration = Duration::from_secs(1);
 
 /// Everything that runs.
 pub(crate) struct Roles {
@@ -62,6 +65,7 @@ pub(crate) struct Roles {
     /// For everybody here who must know what is final.
     pub(crate) mirror: Option<Mirror>,
     mirror_thread: Option<Running>,
+    mirror_status: Option<Arc<MirrorStatus>>,
     archiver: Option<Running>,
     archived: Option<Arc<ArchiveStatus>>,
     settler: Option<Settler>,
@@ -89,19 +93,29 @@ fn spool_config(place: &Place, role: Role, file_bytes: u64, total_bytes: u64) ->
 
 /// Where the mirror finds positions that the log does not have: with an archiver in the process, in that one's files.
 fn source(duty: Duty, config: &Config, place: &Place, runtime: &Handle) -> Source {
-    if duty.archiver().is_some() || config.ledger.peers.is_empty() {
+    if duty.archiver().is_some() {
         return Source::Folder {
             dir: place.path().join(LEDGER),
             ledger: place.ledger,
         };
     }
+    peers(config, place, MIRROR, runtime)
+}
+
+/// Peers, for the reader whose folder is `own`.
+fn peers(config: &Config, place: &Place, own: &str, runtime: &Handle) -> Source {
     Source::Peers {
         addresses: config.ledger.peers.clone(),
-        own: place.path().join(MIRROR),
-        into: place.path().join("fetched"),
+        own: place.path().join(own),
+        into: place.path().join(format!("fetched-for-{own}")),
         ledger: place.ledger,
         runtime: runtime.clone(),
     }
+}
+
+/// Folder in which a gateway's `control` lies, in the pool's.
+pub(super) fn control_dir(number: u8) -> String {
+    format!("gateway-{number}/control")
 }
 
 /// Starts the reader of everybody here who must know what is final.
@@ -111,7 +125,7 @@ fn mirror(
     log_reader: Option<LogReader>,
     source: Source,
     fatal: &Fatal,
-) -> Result<(Mirror, Running), Failure> {
+) -> Result<(Mirror, Running, Arc<MirrorStatus>), Failure> {
     let opened = Reader::open(
         place.disk(),
         MIRROR,
@@ -122,14 +136,15 @@ fn mirror(
     let (mut reader, _) = opened.map_err(|error| failed("mirror", error))?;
     genesis_into(&mut reader, place.first.clone()).map_err(|error| failed("mirror", error))?;
     let mirror: Mirror = Arc::new(Mutex::new(reader));
-    let thread = start_mirror(
+    let started = start_mirror(
         mirror.clone(),
         log.another()?,
         log_reader,
         source,
         fatal.clone(),
     );
-    Ok((mirror, thread.map_err(|error| failed("mirror", error))?))
+    let (thread, status) = started.map_err(|error| failed("mirror", error))?;
+    Ok((mirror, thread, status))
 }
 
 /// Starts the archiver of this number.
@@ -138,6 +153,7 @@ fn archiver(
     place: &Place,
     log: &PoolLog,
     log_reader: Option<LogReader>,
+    source: Source,
     fatal: &Fatal,
 ) -> Result<(Running, Arc<ArchiveStatus>), Failure> {
     let config = ArchiverConfig {
@@ -160,7 +176,7 @@ fn archiver(
             "a torn tail was cut"
         );
     }
-    start_archiver(archiver, log.another()?, log_reader, fatal.clone())
+    start_archiver(archiver, log.another()?, log_reader, source, fatal.clone())
         .map_err(|error| failed("archiver", error))
 }
 
@@ -177,11 +193,15 @@ fn start_trimming(log: &PoolLog, status: &Arc<ArchiveStatus>) -> Result<(), Fail
             let forgettable = status.forgettable.lock();
             let forgettable = *forgettable.unwrap_or_else(PoisonError::into_inner);
             drop(status);
-            if let Some(Forgettable { incarnation, below }) = forgettable {
-                match log.trim(incarnation, below, now_ms()) {
-                    Ok(first) => tracing::debug!(incarnation, first, "the log begins here"),
-                    Err(error) => tracing::warn!(%error, "the log cannot be trimmed now"),
-                }
+            let Some(Forgettable { incarnation, below }) = forgettable.filter(|it| 0 < it.below)
+            else {
+                // The archiver has not found its place yet.
+                std::thread::sleep(TRIM_LOOK);
+                continue;
+            };
+            match log.trim(incarnation, below, now_ms()) {
+                Ok(first) => tracing::info!(incarnation, first, "the log begins here"),
+                Err(error) => tracing::warn!(%error, "the log cannot be trimmed now"),
             }
             std::thread::sleep(TRIM_EACH);
         }
@@ -213,6 +233,7 @@ impl Roles {
             duty,
             mirror: None,
             mirror_thread: None,
+            mirror_status: None,
             archiver: None,
             archived: None,
             settler: None,
@@ -223,7 +244,7 @@ impl Roles {
             fatal: fatal.clone(),
         };
         if duty.has_mirror() {
-            let (mirror, thread) = mirror(
+            let (mirror, thread, status) = mirror(
                 place,
                 &roles.log,
                 of_mirror,
@@ -231,9 +252,11 @@ impl Roles {
                 fatal,
             )?;
             (roles.mirror, roles.mirror_thread) = (Some(mirror), Some(thread));
+            roles.mirror_status = Some(status);
         }
         if let Some(number) = duty.archiver() {
-            let (thread, status) = archiver(number, place, &roles.log, of_archiver, fatal)?;
+            let source = peers(config, place, LEDGER, runtime);
+            let (thread, status) = archiver(number, place, &roles.log, of_archiver, source, fatal)?;
             #[cfg(feature = "kafka")]
             start_trimming(&roles.log, &status)?;
             (roles.archiver, roles.archived) = (Some(thread), Some(status));
@@ -245,6 +268,11 @@ impl Roles {
     fn mirror(&self) -> Result<Mirror, Failure> {
         let mirror = self.mirror.clone();
         mirror.ok_or_else(|| Failure::new("this role has no mirror"))
+    }
+
+    /// What the mirror's thread shows, where the duty has one.
+    pub(super) fn mirror_status(&self) -> Option<Arc<MirrorStatus>> {
+        self.mirror_status.clone()
     }
 
     /// Starts what serves people and miners.
@@ -288,6 +316,11 @@ impl Roles {
         let router = router.merge(segments_router(
             place.path().join(segments).join("segments"),
         ));
+        let (archived, mirrored) = (self.archived.clone(), self.mirror_status.clone());
+        let router = router.merge(control_router(move || {
+            let of_archiver = archived.as_ref().and_then(|status| status.control.bytes());
+            of_archiver.or_else(|| mirrored.as_ref().and_then(|status| status.control.bytes()))
+        }));
         let listener = std::net::TcpListener::bind(config.http.listen)
             .map_err(|error| failed(&format!("cannot listen at {}", config.http.listen), error))?;
         let server = Server::start(listener, router).map_err(|error| failed("pages", error))?;
@@ -402,7 +435,7 @@ impl Roles {
             mirror: self.mirror()?,
             log: self.log.another()?,
             disk: place.disk(),
-            control_dir: format!("{name}/control"),
+            control_dir: control_dir(number),
             parse_account: Box::new(move |login| addresses.account(login)),
             on_block: Box::new(move |found: FoundBlock| {
                 let (nodes, stop_at) = (nodes.clone(), stop_at.clone());
@@ -424,11 +457,21 @@ impl Roles {
         let gateways: Vec<_> = self.gateways.iter().map(Arc::downgrade).collect();
         let archived = self.archived.clone();
         let mirror = self.mirror.clone();
+        let mirrored = self.mirror_status.clone();
         Arc::new(move || {
             let is_full = |gateway: &GatewayHandle| gateway.metrics().spool.is_full;
             let mut alive = gateways.iter().filter_map(std::sync::Weak::upgrade);
             if alive.any(|gateway| is_full(&gateway)) {
                 return Some("the spool is full: shares are refused".to_owned());
+            }
+            // A gateway answers from its spool, whatever its mirror waits for.
+            let waits = match (&archived, &mirrored) {
+                (Some(status), _) => status.waits.why(),
+                (None, Some(status)) if gateways.is_empty() => status.waits.why(),
+                _ => None,
+            };
+            if waits.is_some() {
+                return waits;
             }
             let knows = archived
                 .as_ref()
@@ -440,7 +483,7 @@ impl Roles {
             let is_empty = |mirror: &Mirror| mirror.try_lock().is_ok_and(|m| m.final_size() == 0);
             mirror
                 .as_ref()
-                .filter(|mirror| is_empty(mirror))
+                .filter(|mirror| gateways.is_empty() && is_empty(mirror))
                 .map(|_| "no position of the ledger is final yet".to_owned())
         })
     }
