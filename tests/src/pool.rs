@@ -199,6 +199,12 @@ impl Pool {
         self.said.iter().any(|line| line.starts_with("stopped at "))
     }
 
+    /// Whether it said this on stderr so far.
+    pub fn says(&mut self, what: &str) -> bool {
+        self.said.extend(self.stderr.try_iter());
+        self.said.iter().any(|line| line.contains(what))
+    }
+
     /// Whether the process is gone.
     pub fn is_gone(&mut self) -> bool {
         self.child.try_wait().expect("a child").is_some()

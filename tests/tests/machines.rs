@@ -10,6 +10,8 @@
 
 #[path = "walk/books.rs"]
 mod books;
+#[path = "machines/newcomers.rs"]
+mod newcomers;
 #[path = "walk/rig.rs"]
 mod rig;
 

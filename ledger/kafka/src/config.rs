@@ -76,7 +76,8 @@ pub struct KafkaConfig {
     /// Replicas that must have a record before it is acknowledged, 1 to `replication`. Below 2 is for development.
     #[serde(default = "default_min_isr")]
     pub min_isr: u16,
-    /// How many days a record that is final and archived stays in the log, 1 to [`RETENTION_DAYS_MAX`].
+    /// How many days a record that is final and archived stays in the log, 1 to [`RETENTION_DAYS_MAX`]; 0, for development, needs
+    /// `i_know`.
     #[serde(default = "default_retention_days")]
     pub retention_days: u16,
     /// Lets through what the preflight refuses for production only; never what may lose or change records.
@@ -184,8 +185,8 @@ impl KafkaConfig {
             ),
             (
                 "retention_days",
-                (1..=RETENTION_DAYS_MAX).contains(&self.retention_days),
-                "1 to 365",
+                (u16::from(!self.i_know)..=RETENTION_DAYS_MAX).contains(&self.retention_days),
+                "1 to 365, or 0 with i_know",
             ),
         ];
         match rules.into_iter().find(|(_, holds, _)| !holds) {

@@ -3,7 +3,8 @@
 //!
 //! - `kafka/rig.rs`: gateways, an archiver and readers around one log, until everything is final; what must hold then.
 //! - `kafka/equal.rs`: the same records embedded and over Kafka. `kafka/faults.rs`: brokers killed, frozen, damaged.
-//! - `kafka/topics.rs`: races, topics made anew, trimming. `kafka/settings.rs`: the preflight, security.
+//! - `kafka/topics.rs`: races, topics made anew, trimming. `kafka/trimmed.rs`: readers behind what was deleted.
+//! - `kafka/settings.rs`: the preflight, security.
 
 #![allow(
     clippy::expect_used,
@@ -22,3 +23,5 @@ mod rig;
 mod settings;
 #[path = "kafka/topics.rs"]
 mod topics;
+#[path = "kafka/trimmed.rs"]
+mod trimmed;
