@@ -1,16 +1,23 @@
 //! The publisher: sends a spool's frames until they are final, whatever the log loses, and moves to a new stream when the
-//! ledger closed the old one or the producer's key is another. It reads its own stream back through a [`Reader`]; acknowledgements decide nothing.
+//! ledger closed the old one or the producer's key is another. It reads its own stream back through a [`Reader`];
+//! acknowledgements decide nothing. After an outage of the log a gateway's frames leave by their times ([`drain`]).
+
+mod drain;
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use orebook_schema::{Frame, Hash, StreamId};
+use orebook_schema::{Frame, Hash, Role, StreamId};
+
+use self::drain::{Drain, Look};
 
 use crate::admit::{AdmitError, Cause};
 use crate::disk::Disk;
 use crate::log::{Log, LogError};
 use crate::reader::Reader;
 use crate::spool::{FrameReader, Renumbered, Spool, SpoolError};
+
+pub use self::drain::{DRAIN_SPAN_MS_MAX, DRAIN_SPEED, OUTAGE_MS};
 
 /// Frames that may be on their way at once.
 pub const IN_FLIGHT_MAX: usize = 32;
@@ -77,6 +84,9 @@ pub struct Publisher<D: Disk> {
     standing: usize,
     progress_at: u64,
     refused: bool,
+    /// Whether a frame became final that did not stand at the last look.
+    settled_unseen: bool,
+    drain: Drain,
     /// Below which sequence number each held stream is final.
     settled: BTreeMap<StreamId, u64>,
 }
@@ -98,6 +108,8 @@ impl<D: Disk + Clone> Publisher<D> {
             standing: 0,
             progress_at: 0,
             refused: false,
+            settled_unseen: false,
+            drain: Drain::new(),
             settled: BTreeMap::new(),
         }
     }
@@ -112,6 +124,12 @@ impl<D: Disk + Clone> Publisher<D> {
     #[must_use]
     pub fn all_stand(&self) -> bool {
         self.rest.is_some() && self.standing == self.window.len()
+    }
+
+    /// Whether frames wait because the log is away, or for their turn after it was.
+    #[must_use]
+    pub const fn is_draining(&self) -> bool {
+        self.drain.is_on()
     }
 
     /// One turn: looks what stands, sends what does not, trims what is final and older than `keep_from_ms` (see
@@ -133,6 +151,7 @@ impl<D: Disk + Clone> Publisher<D> {
         self.drop_final(spool, reader, clock.keep_from)?;
         self.fill(spool)?;
         let standing = self.count_standing(reader)?;
+        let stood = std::mem::take(&mut self.settled_unseen) || self.standing < standing;
         if standing != self.standing {
             self.progress_at = now;
             self.sent = self.sent.max(standing);
@@ -151,7 +170,18 @@ impl<D: Disk + Clone> Publisher<D> {
             self.sent = self.standing;
             self.progress_at = now;
         }
-        published.sent = self.send(reader, log, now);
+        let is_nearly_full = spool.is_nearly_full();
+        if spool.role() == Role::Gateway {
+            let first = self.window.get(self.standing).map(Frame::header);
+            self.drain.look(Look {
+                now,
+                stood,
+                first,
+                late: reader.late(),
+                is_nearly_full,
+            });
+        }
+        published.sent = self.send(reader, log, now, is_nearly_full);
         Ok(published)
     }
 
@@ -199,6 +229,7 @@ impl<D: Disk + Clone> Publisher<D> {
             }
             self.settled.insert(header.stream, header.next_seq());
             self.window.pop_front();
+            self.settled_unseen |= self.standing == 0;
             self.sent = self.sent.saturating_sub(1);
             self.standing = self.standing.saturating_sub(1);
         }
@@ -309,16 +340,30 @@ impl<D: Disk + Clone> Publisher<D> {
         }
     }
 
-    fn send(&mut self, reader: &Reader<D>, log: &mut impl Log, now: u64) -> usize {
+    fn send(
+        &mut self,
+        reader: &Reader<D>,
+        log: &mut impl Log,
+        now: u64,
+        is_nearly_full: bool,
+    ) -> usize {
         let Some(incarnation) = reader.incarnation() else {
             return 0;
         };
-        let until = self.window.len().min(self.standing + IN_FLIGHT_MAX);
+        let in_flight_max = if self.drain.is_cut() {
+            1
+        } else {
+            IN_FLIGHT_MAX
+        };
+        let until = self.window.len().min(self.standing + in_flight_max);
         let mut count = 0;
         while self.sent < until {
             let Some(frame) = self.window.get(self.sent) else {
                 break;
             };
+            if !self.drain.is_due(frame.header().last_time, is_nearly_full) {
+                break;
+            }
             match log.send(incarnation, now, frame.bytes()) {
                 // After an unavailable log nobody knows whether it is there; the ledger will tell.
                 Ok(()) | Err(LogError::Unavailable(_)) => {}

@@ -3,6 +3,8 @@
 
 mod anchor;
 
+mod late;
+
 mod place;
 
 mod seek;
@@ -10,6 +12,7 @@ mod seek;
 mod tail;
 
 pub(crate) use self::anchor::replace_file;
+pub use self::late::{LATE_MS, LateFrames, is_late};
 pub use self::place::ADOPTED_FRAMES_MAX;
 pub use self::seek::SEEK_CLOCK_MS_MAX;
 
@@ -157,6 +160,7 @@ pub struct Reader<D: Disk> {
     /// Checkpoints that still disagree after the tail was read again: wrong, and ignored.
     doubted: BTreeSet<Hash>,
     notices: VecDeque<Notice>,
+    late: LateFrames,
 }
 
 impl<D: Disk + Clone> Reader<D> {
@@ -195,6 +199,7 @@ impl<D: Disk + Clone> Reader<D> {
             compared: None,
             doubted: BTreeSet::new(),
             notices: VecDeque::new(),
+            late: LateFrames::default(),
             store,
         };
         reader.replay(floor)?;
@@ -271,6 +276,12 @@ impl<D: Disk + Clone> Reader<D> {
     /// Positions that this process signed for: they are never given up.
     pub fn keep(&mut self, size: u64) {
         self.keep = self.keep.max(size);
+    }
+
+    /// Late frames that it took from the log since it was opened.
+    #[must_use]
+    pub const fn late(&self) -> &LateFrames {
+        &self.late
     }
 
     /// Takes the notices that `ours` accepts, oldest first. At most 1,024 wait, the newest.

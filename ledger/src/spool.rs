@@ -363,6 +363,12 @@ impl<D: Disk> Spool<D> {
             .map_or(0, |(_, pending)| pending.events.len())
     }
 
+    /// Whose spool it is.
+    #[must_use]
+    pub const fn role(&self) -> Role {
+        self.config.role
+    }
+
     /// Bytes in use: of the file in hand what is written, of older files all.
     #[must_use]
     pub fn used_bytes(&self) -> u64 {

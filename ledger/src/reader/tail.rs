@@ -64,6 +64,8 @@ impl<D: Disk + Clone> Reader<D> {
     ) -> Result<bool, ReadError> {
         self.store_frame(admitted, append_time, &parsed)?;
         if self.final_size() <= admitted.position {
+            self.late
+                .note(admitted, append_time, parsed.frame().header());
             self.tail.push_back(TailItem::Frame {
                 append_time,
                 offset: Some(offset),
