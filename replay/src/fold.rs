@@ -122,6 +122,8 @@ pub struct FrameSummary {
     pub stream: StreamId,
     /// Stream epoch.
     pub epoch: u32,
+    /// Time of its last event, milliseconds since 1970: its producer's.
+    pub last_time: u64,
     /// Bit k: an event of kind k is in the body.
     pub kinds: u64,
     /// What its shares are worth; moved events are left out.
@@ -142,6 +144,7 @@ impl FrameSummary {
             position: 0,
             stream: StreamId([0; 16]),
             epoch: 0,
+            last_time: 0,
             kinds: 0,
             summary: Summary { pots: Vec::new() },
         }
@@ -157,6 +160,7 @@ impl FrameSummary {
         self.position = position;
         self.stream = found.header.stream;
         self.epoch = found.header.epoch;
+        self.last_time = found.header.last_time;
         self.kinds = found.header.kinds;
         Ok(())
     }

@@ -33,6 +33,8 @@ pub use self::read::{
     pool_books, postings_of, postings_of_block,
 };
 pub use self::split::{SUB_UNITS, Split, all_to_reserve, split, window_work};
+pub(in crate::folds) use self::window::{Walk, Weights, weights};
+
 pub use self::tables::{
     AccountRow, BlockAtRow, BlockRow, BookRow, CreditOfRow, CreditRow, Finding, HeightRow, Held,
     JobRunRow, MovedRow, PolicyRow, PostingRow, RefusedRow, Status, TotalsRow, WorkerRow,
@@ -115,6 +117,23 @@ impl Fold for Money {
     }
 }
 
+/// Notes what a window asks for: workers, policies that jobs cite, jobs, and which moved events count.
+pub(super) fn announced(frame: &FinalFrame<'_>, rows: &mut dyn Rows) -> Result<(), FoldStop> {
+    let asked = Kind::Worker.bit() | Kind::Job.bit() | Kind::Moved.bit();
+    if frame.header().kinds & asked == 0 {
+        return Ok(());
+    }
+    note_moved(frame, rows)?;
+    for (_, _, event) in frame.events() {
+        match event {
+            Event::Worker(worker) => put_worker(frame, worker, rows)?,
+            Event::Job(job) => announce_job(frame, job, rows)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 fn note_moved(frame: &FinalFrame<'_>, rows: &mut dyn Rows) -> Result<(), StoreFault> {
     let counted: Vec<u16> = frame
         .moved()
@@ -137,15 +156,7 @@ fn announce_worker(
     worker: &Worker,
     rows: &mut dyn Rows,
 ) -> Result<(), StoreFault> {
-    let header = frame.header();
-    let row = WorkerRow {
-        stream: header.stream,
-        epoch: header.epoch,
-        number: worker.number,
-        account: worker.account.clone(),
-        pot: worker.pot,
-    };
-    put(rows, &row)?;
+    put_worker(frame, worker, rows)?;
     if is_known(&*rows, &worker.account)? {
         return Ok(());
     }
@@ -154,6 +165,22 @@ fn announce_worker(
         first: at,
     };
     put(rows, &account)
+}
+
+fn put_worker(
+    frame: &FinalFrame<'_>,
+    worker: &Worker,
+    rows: &mut dyn Rows,
+) -> Result<(), StoreFault> {
+    let header = frame.header();
+    let row = WorkerRow {
+        stream: header.stream,
+        epoch: header.epoch,
+        number: worker.number,
+        account: worker.account.clone(),
+        pot: worker.pot,
+    };
+    put(rows, &row)
 }
 
 /// Notes a job's policy, where it differs from that of the job before.

@@ -4,8 +4,13 @@
 //! rules, section 6). Effort is by credit: a stale share adds its `stale_ppm`, a share of a void job nothing; both are
 //! counted as shares. A block that no share explains (`block_recovered`) ends no round, since it names no pot; if its
 //! `block_found` comes later, that one does. Uncles and orphans count as found: luck is about finding.
+//!
+//! Besides, per block, what late frames changed: [`late`]. For that it keeps the rows that a window asks for, in `money`'s
+//! tables 2 to 5.
 
 pub mod chance;
+
+pub mod late;
 
 pub mod tally;
 
@@ -16,6 +21,7 @@ use orebook_schema::names::Pot;
 use orebook_schema::{At, Hash};
 
 use crate::fold::{Backwards, FinalFrame, Fold, FoldStop};
+use crate::folds::money::{self, JobRunRow, MovedRow, PolicyRow, WorkerRow};
 use crate::rows::{self, KeyField, Order, Rows, Span, StoreFault, View};
 use crate::{canonical_of, row};
 
@@ -24,7 +30,7 @@ use self::tally::{Ended, advance};
 
 row! {
     /// A round that a block ended. One row a block, for ever.
-    pub struct Finished in table 2 {
+    pub struct Finished in table 6 {
         key {
             /// Which pot.
             pot: Pot,
@@ -54,7 +60,7 @@ row! {
 
 row! {
     /// Where the round of a block stands.
-    struct ByHash in table 3 {
+    struct ByHash in table 7 {
         key {
             /// The block, header order.
             hash: Hash,
@@ -70,7 +76,7 @@ row! {
 
 row! {
     /// A pot's rounds so far.
-    pub struct Total in table 4 {
+    pub struct Total in table 8 {
         key {
             /// Which pot.
             pot: Pot,
@@ -80,6 +86,10 @@ row! {
             blocks: u64,
             /// Their efforts' sum in parts of 10^12; saturates.
             effort: u128,
+            /// Their credited work.
+            work: u128,
+            /// Late frames with shares of the pot so far, this round's included.
+            late: u64,
         }
     }
 }
@@ -99,20 +109,27 @@ impl Fold for Rounds {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn apply(
         &mut self,
         frame: &FinalFrame<'_>,
         rows: &mut dyn Rows,
-        _ledger: &dyn Backwards,
+        ledger: &dyn Backwards,
     ) -> Result<(), FoldStop> {
-        advance(frame, rows, &mut |rows, ended| finish(frame, rows, &ended))
+        late::report(frame, rows, ledger)?;
+        money::announced(frame, rows)?;
+        advance(frame, rows, &mut |rows, ended| finish(frame, rows, &ended))?;
+        Ok(late::note(frame, rows)?)
     }
 
     fn canonical(&self, table: u8, key: &[u8], value: &[u8]) -> Result<Vec<u8>, StoreFault> {
-        canonical_of!(table, key, value; Running, Finished, ByHash, Total)
+        canonical_of!(
+            table, key, value;
+            Running, WorkerRow, PolicyRow, JobRunRow, MovedRow, Finished, ByHash, Total,
+            late::LateFrame, late::Due, late::Late, late::LateAccount,
+        )
     }
 }
 
@@ -149,6 +166,8 @@ fn finish(
     let mut total = total(rows, ended.pot)?;
     total.blocks = total.blocks.saturating_add(1);
     total.effort = total.effort.saturating_add(round.effort);
+    late::expect(frame, rows, ended, total.work)?;
+    total.work = total.work.saturating_add(round.work);
     rows::put(rows, &total)?;
     Ok(true)
 }
@@ -171,6 +190,8 @@ pub fn total(view: &(impl View + ?Sized), pot: Pot) -> Result<Total, StoreFault>
         pot,
         blocks: 0,
         effort: 0,
+        work: 0,
+        late: 0,
     }))
 }
 

@@ -18,35 +18,26 @@ use crate::rows::{Order, Row as _, Rows, Span, StoreFault, get, scan};
 use super::tables::{JobRunRow, MovedRow, PolicyRow, WorkerRow};
 
 /// Work by account, in the order of accounts.
-pub(super) type Weights = BTreeMap<Account, u128>;
+pub(in crate::folds) type Weights = BTreeMap<Account, u128>;
 
 /// Weights of the entries of `pot` that end with the one at `last`, `n` work of them.
-pub(super) fn weights(
+pub(in crate::folds) fn weights(
     rows: &dyn Rows,
     ledger: &dyn Backwards,
     pot: Pot,
     last: At,
     n: u128,
 ) -> Result<Weights, FoldStop> {
-    let mut walk = Walk {
-        rows,
-        ledger,
-        pot,
-        left: n,
-        accounts: Vec::new(),
-        numbers: BTreeMap::new(),
-        epochs: BTreeMap::new(),
-    };
+    let mut walk = Walk::new(rows, ledger, pot, n);
     walk.open(last.position, last.index)?;
     let mut position = last.position;
     let mut frame = FrameSummary::new();
-    while 0 < position && 0 < walk.left {
+    while 0 < position && !walk.is_full() {
         position -= 1;
         ledger.summary(position, &mut frame)?;
         walk.step(&frame)?;
     }
-    let weights = walk.accounts.into_iter();
-    Ok(weights.filter(|(_, weight)| 0 < *weight).collect())
+    Ok(walk.weights())
 }
 
 /// What a stream announced in an epoch, as far as weights ask.
@@ -58,7 +49,9 @@ struct Epoch {
     runs: Vec<(u32, JobTerms)>,
 }
 
-struct Walk<'w> {
+/// A window that is being filled: frames are given to it, the last first. What numbers stand for it asks the rows that
+/// [`announced`](super::announced) keeps.
+pub(in crate::folds) struct Walk<'w> {
     rows: &'w dyn Rows,
     ledger: &'w dyn Backwards,
     pot: Pot,
@@ -69,9 +62,38 @@ struct Walk<'w> {
     epochs: BTreeMap<(StreamId, u32), Epoch>,
 }
 
-impl Walk<'_> {
+impl<'w> Walk<'w> {
+    /// A window of `n` work of a pot.
+    pub(in crate::folds) const fn new(
+        rows: &'w dyn Rows,
+        ledger: &'w dyn Backwards,
+        pot: Pot,
+        n: u128,
+    ) -> Self {
+        Self {
+            rows,
+            ledger,
+            pot,
+            left: n,
+            accounts: Vec::new(),
+            numbers: BTreeMap::new(),
+            epochs: BTreeMap::new(),
+        }
+    }
+
+    /// Whether it has all of its work.
+    pub(in crate::folds) const fn is_full(&self) -> bool {
+        self.left == 0
+    }
+
+    /// What it has, by account; those without weight are left out.
+    pub(in crate::folds) fn weights(self) -> Weights {
+        let weights = self.accounts.into_iter();
+        weights.filter(|(_, weight)| 0 < *weight).collect()
+    }
+
     /// Takes a whole frame by its summary, or opens it.
-    fn step(&mut self, frame: &FrameSummary) -> Result<(), FoldStop> {
+    pub(in crate::folds) fn step(&mut self, frame: &FrameSummary) -> Result<(), FoldStop> {
         let position = frame.position;
         if frame.has(Kind::Moved) && self.counted(position)?.is_some() {
             return self.open(position, u16::MAX);
@@ -100,7 +122,11 @@ impl Walk<'_> {
     }
 
     /// Takes the entries of a frame up to an index one by one, the last first.
-    fn open(&mut self, position: u64, last_index: u16) -> Result<(), FoldStop> {
+    pub(in crate::folds) fn open(
+        &mut self,
+        position: u64,
+        last_index: u16,
+    ) -> Result<(), FoldStop> {
         let stored = self.ledger.frame(position)?;
         let header = stored.frame.header();
         let (stream, number) = (header.stream, header.epoch);
