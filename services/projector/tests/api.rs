@@ -496,6 +496,8 @@ fn metrics_are_open_metrics_text_with_closed_labels() {
         ("orebook_pool_blocks_found{pot=\"1\"}", "6"),
         ("orebook_pool_workers_online{pot=\"2\"}", "1"),
         ("orebook_pool_round_effort_ratio{pot=\"1\"}", "0"),
+        ("orebook_pool_late_frames{pot=\"1\"}", "0"),
+        ("orebook_round_late_ppm_max{pot=\"1\"}", "0"),
     ] {
         assert_eq!(
             samples.get(series).map(String::as_str),

@@ -4,6 +4,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use orebook_replay::folds::blocks::{self, Block, List};
 use orebook_replay::folds::hashrate::{self, Step, Who};
+use orebook_replay::folds::rounds::late;
 use orebook_replay::folds::{rounds, workers};
 use orebook_schema::names::Pot;
 use orebook_schema::policy::{PotRules, Scheme};
@@ -23,6 +24,10 @@ use crate::moment::rfc3339;
 pub(super) const HASHRATE_WINDOW_MS: u64 = 600_000;
 /// Blocks that `luck` looks back over.
 const LUCK_BLOCKS: u32 = 100;
+/// Difference from producer-time order, in millionths, above which a block's report is an alarm: one percent.
+const LATE_ALARM_PPM: u64 = 10_000;
+/// Newest reports that the metric of the largest difference is of.
+const LATE_BLOCKS: usize = 100;
 /// Most points of a hashrate series.
 const POINTS_MAX: u64 = 288;
 
@@ -108,6 +113,25 @@ pub(super) struct BlockView {
     fees: Option<String>,
     coinbase_txid: String,
     recovered: bool,
+    /// What late frames changed; null until two hours after the block, and where it has no window.
+    late: Option<LateView>,
+}
+
+/// How far positions are from the order in which shares were made (docs/rules.md, 6.4).
+#[derive(Debug, Serialize)]
+struct LateView {
+    /// Late frames in reach of the block's window.
+    frames: u64,
+    /// Accounts whose weights differ.
+    accounts: u32,
+    /// Largest difference of an account in millionths of its own weight.
+    own_ppm: u64,
+    /// Largest difference of an account in millionths of the reward.
+    reward_ppm: u64,
+    /// Millionths of the reward that went to others.
+    moved_ppm: u64,
+    /// Whether an account's own difference, or what moved, is above one percent.
+    alarm: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -245,7 +269,9 @@ fn pool(
             confirmed: count.confirmed,
             orphaned: count.orphaned,
         },
-        last_block: newest.map(|block| block_view(api, &block)),
+        last_block: newest
+            .map(|block| block_view(api, point, &block))
+            .transpose()?,
     })
 }
 
@@ -264,9 +290,29 @@ fn luck(window: &rounds::Window) -> Option<Luck> {
     })
 }
 
-pub(super) fn block_view(api: &Inner, block: &Block) -> BlockView {
+fn late_view(point: &Point<'_>, block: &Block) -> Result<Option<LateView>, Refusal> {
+    let (Some(pot), Some(at)) = (block.pot, block.found_at) else {
+        return Ok(None);
+    };
+    let made = late::of(point.view(ROUNDS), pot, at)?;
+    Ok(made.map(|made| LateView {
+        frames: made.frames,
+        accounts: made.accounts,
+        own_ppm: made.own_ppm,
+        reward_ppm: made.reward_ppm,
+        moved_ppm: made.moved_ppm,
+        alarm: made.is_above(LATE_ALARM_PPM),
+    }))
+}
+
+/// A block with its round's report: of a point with `blocks` and `rounds`.
+pub(super) fn block_view(
+    api: &Inner,
+    point: &Point<'_>,
+    block: &Block,
+) -> Result<BlockView, Refusal> {
     let show = &api.config.accounts.show;
-    BlockView {
+    Ok(BlockView {
         height: block.height,
         hash: reversed(block.hash),
         state: block.state.map_or("found", |state| state.name()),
@@ -286,7 +332,8 @@ pub(super) fn block_view(api: &Inner, block: &Block) -> BlockView {
         fees: block.fees.map(|fees| fees.to_string()),
         coinbase_txid: reversed(block.coinbase_txid),
         recovered: block.is_recovered,
-    }
+        late: late_view(point, block)?,
+    })
 }
 
 /// `GET /api/v1/pools/{pool}/blocks?limit=&cursor=`: newest first.
@@ -305,12 +352,12 @@ pub(super) async fn blocks(
             blocks: page
                 .blocks
                 .iter()
-                .map(|block| block_view(api, block))
-                .collect(),
+                .map(|block| block_view(api, point, block))
+                .collect::<Result<_, _>>()?,
             next: page.next.map(|at| at.to_string()),
         })
     };
-    api.answer(&[BLOCKS], read).await
+    api.answer(&[BLOCKS, ROUNDS], read).await
 }
 
 /// `GET /api/v1/pools/{pool}/hashrate?window_seconds=`: oldest first, in steps of a minute, an hour or a day.
@@ -364,7 +411,7 @@ fn figures(point: &Point<'_>, out: &mut String) -> Result<(), Refusal> {
     let Some((_, policy)) = &point.tip.policy else {
         return Ok(());
     };
-    let mut rows: [Vec<(Pot, f64)>; 4] = Default::default();
+    let mut rows: [Vec<(Pot, f64)>; 6] = Default::default();
     for rules in &policy.pots {
         let (pot, who) = (rules.pot, Who::Pot(rules.pot));
         let rate = hashrate::hashrate(
@@ -377,7 +424,12 @@ fn figures(point: &Point<'_>, out: &mut String) -> Result<(), Refusal> {
         let count = blocks::count(point.view(BLOCKS), List::Of(pot))?;
         let running = rounds::running(point.view(ROUNDS), pot)?;
         let effort = ratio(running.map_or(0, |round| round.effort));
-        let [rates, online, found, efforts] = &mut rows;
+        let reports = late::newest(point.view(ROUNDS), pot, LATE_BLOCKS)?;
+        let most = reports.iter().map(|late| late.own_ppm.max(late.moved_ppm));
+        let late_frames = rounds::total(point.view(ROUNDS), pot)?.late;
+        let [rates, online, found, efforts, ppms, lates] = &mut rows;
+        ppms.push((pot, rounded(most.max().unwrap_or(0))));
+        lates.push((pot, rounded(late_frames)));
         rates.push((pot, rounded(shown_hashrate(rate))));
         online.push((pot, f64::from(at_work.machines_active)));
         found.push((pot, rounded(count.blocks)));
@@ -399,6 +451,14 @@ fn figures(point: &Point<'_>, out: &mut String) -> Result<(), Refusal> {
         (
             "orebook_pool_round_effort_ratio",
             "Work of the running round by a block's mean cost",
+        ),
+        (
+            "orebook_round_late_ppm_max",
+            "Largest difference from producer-time order of the newest hundred blocks",
+        ),
+        (
+            "orebook_pool_late_frames",
+            "Frames that were admitted more than ten seconds after their last share",
         ),
     ];
     for ((name, help), rows) in names.into_iter().zip(rows) {
