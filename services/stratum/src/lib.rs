@@ -3,6 +3,7 @@
 //! Stratum V1 so far. The gateway owns the connection and splits it at `\n`; [`Session::line`] reads one line, writes the
 //! replies that need nobody else, and returns an [`Action`] for what the gateway must decide. Notifications are written by
 //! the functions of [`write`](mod@write); a notification depends on the job only, so one line serves every session.
+//! [`read_proxy`] reads what a load balancer says before a session begins.
 //!
 //! Not here: whether a share is real (`services/pow`), who may log in, difficulties, clocks, and when a reply may leave.
 
@@ -12,6 +13,7 @@ mod error;
 mod extensions;
 mod hex;
 mod id;
+mod proxy;
 mod request;
 mod scan;
 mod session;
@@ -23,6 +25,9 @@ pub use self::action::{Action, Authorize, Configured, Refused, Subscribe, Sugges
 pub use self::difficulty::DifficultyText;
 pub use self::error::{CloseReason, StratumError};
 pub use self::id::Id;
+pub use self::proxy::{
+    PROXY_V1_BYTES_MAX, PROXY_V2_BYTES_MAX, Proxied, ProxyFault, begins_as_proxy, read_proxy,
+};
 pub use self::session::{Session, SessionConfig};
 pub use self::submit::{Submit, UserNumber, parse_job_id, show_job_id};
 pub use self::user::{Agent, PasswordOptions, UserName};
