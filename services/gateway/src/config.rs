@@ -8,6 +8,8 @@ use orebook_schema::genesis::Algorithm;
 use orebook_schema::names::Pot;
 use orebook_schema::units::WorkUnit;
 
+use crate::proxy::{Network, PROXY_FROM_MAX};
+
 /// Version bits that miners may roll unless configured otherwise (BIP320).
 pub const VERSION_MASK_DEFAULT: u32 = 0x1fff_e000;
 /// Bytes of our part of the extranonce: a session number, big-endian.
@@ -61,6 +63,9 @@ pub struct PortConfig {
     pub pot: Pot,
     /// How hard its shares are.
     pub difficulty: DifficultyRule,
+    /// Load balancers, at most [`PROXY_FROM_MAX`] networks: a connection from them begins with a PROXY header, and counts as its
+    /// client's.
+    pub proxy_from: Vec<Network>,
 }
 
 /// How hard a port's shares are.
@@ -184,6 +189,9 @@ pub enum ConfigError {
     /// Commits are too far apart.
     #[error("commits are at most {COMMIT_SPACING_MAX:?} apart, not {0:?}")]
     CommitSpacing(Duration),
+    /// More than [`PROXY_FROM_MAX`] networks of load balancers.
+    #[error("port {0}: more than {PROXY_FROM_MAX} networks in proxy_from")]
+    ProxyFrom(SocketAddr),
     /// A port's vardiff contradicts itself.
     #[error("port {0}: {1}")]
     Vardiff(SocketAddr, &'static str),
@@ -214,6 +222,9 @@ impl GatewayConfig {
             return Err(ConfigError::CommitSpacing(self.commit_spacing));
         }
         for port in &self.ports {
+            if PROXY_FROM_MAX < port.proxy_from.len() {
+                return Err(ConfigError::ProxyFrom(port.address));
+            }
             if let DifficultyRule::Vardiff(rule) = port.difficulty {
                 rule.check()
                     .map_err(|what| ConfigError::Vardiff(port.address, what))?;
@@ -291,6 +302,7 @@ mod tests {
                     target: Duration::from_secs(10),
                     retarget: Duration::from_secs(60),
                 }),
+                proxy_from: Vec::new(),
             }],
             payout_script: vec![0x51],
             coinbase_text: "orebook".to_owned(),
@@ -310,13 +322,17 @@ mod tests {
                 change(rule);
             }
         };
-        let table: [(&str, Change); 8] = [
+        let table: [(&str, Change); 9] = [
             ("ports", |config| config.ports.clear()),
             ("checked", |config| config.algorithm = Algorithm::Ethash),
             ("extranonce2", |config| config.extranonce2_bytes = 9),
             ("text", |config| config.coinbase_text = "x".repeat(24)),
             ("apart", |config| {
                 config.commit_spacing = Duration::from_millis(6)
+            }),
+            ("proxy_from", |config| {
+                let one = Network::parse("10.0.0.0/8").unwrap();
+                config.ports[0].proxy_from = vec![one; 65];
             }),
             ("`jobs`", |config| config.limits.jobs = 0),
             ("`renotify`", |config| {

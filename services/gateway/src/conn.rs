@@ -26,6 +26,8 @@ pub(crate) enum Cause {
     /// It ended, or the socket failed.
     Left,
     Protocol,
+    /// A PROXY header where none is taken, or none where one is due.
+    Proxy,
     TlsOnPlain,
     SlowReader,
     LoginTimeout,
@@ -68,7 +70,10 @@ pub(crate) struct Conn {
     pub(crate) generation: u32,
     /// Index of its port.
     pub(crate) port: usize,
+    /// Its client's, once [`Conn::is_counted`]; until then the load balancer's.
     pub(crate) address: IpAddr,
+    /// Whether it counts at its address. If not, a PROXY header is due.
+    pub(crate) is_counted: bool,
     pub(crate) since: Instant,
     /// Session number, once subscribed.
     pub(crate) number: Option<u32>,
@@ -119,7 +124,7 @@ impl Conn {
     pub(crate) fn new(
         stream: TcpStream,
         generation: u32,
-        (port, address): (usize, IpAddr),
+        (port, address, is_counted): (usize, IpAddr, bool),
         session: Session,
         vardiff: Vardiff,
     ) -> Self {
@@ -128,6 +133,7 @@ impl Conn {
             generation,
             port,
             address,
+            is_counted,
             since: Instant::now(),
             number: None,
             session,

@@ -9,6 +9,7 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 
 use crate::config::{Limits, PortConfig};
+use crate::proxy::Network;
 
 /// Most connections accepted by one port in one turn.
 const ACCEPTS_PER_TURN: usize = 64;
@@ -24,6 +25,8 @@ const ADDRESSES_MAX: usize = 65_536;
 pub(crate) struct Door {
     listener: TcpListener,
     address: SocketAddr,
+    /// Load balancers.
+    proxy_from: Vec<Network>,
     connections: usize,
     is_ready: bool,
     retry_at: Option<Instant>,
@@ -36,11 +39,17 @@ struct Visitor {
     failing_since: Option<Instant>,
 }
 
+/// Who is inside or failed to log in, by address.
+#[derive(Debug, Default)]
+struct Visitors {
+    by_address: HashMap<IpAddr, Visitor>,
+}
+
 /// All ports of a gateway.
 #[derive(Debug)]
 pub(crate) struct Doors {
     doors: Vec<Door>,
-    visitors: HashMap<IpAddr, Visitor>,
+    visitors: Visitors,
     limits: Limits,
 }
 
@@ -50,6 +59,15 @@ pub(crate) struct Entered {
     pub(crate) stream: TcpStream,
     pub(crate) port: usize,
     pub(crate) address: IpAddr,
+    /// Whether it counts at its address; what a load balancer brings counts when its client is known.
+    pub(crate) is_counted: bool,
+}
+
+impl Entered {
+    /// The address at which it counts.
+    pub(crate) fn visitor(&self) -> Option<IpAddr> {
+        self.is_counted.then_some(self.address)
+    }
 }
 
 impl Doors {
@@ -64,12 +82,12 @@ impl Doors {
     ) -> Result<Self, (SocketAddr, io::Error)> {
         let mut doors = Vec::with_capacity(ports.len());
         for (index, port) in ports.iter().enumerate() {
-            let door = Door::open(registry, index, port.address);
+            let door = Door::open(registry, index, port);
             doors.push(door.map_err(|error| (port.address, error))?);
         }
         Ok(Self {
             doors,
-            visitors: HashMap::new(),
+            visitors: Visitors::default(),
             limits,
         })
     }
@@ -119,47 +137,71 @@ impl Doors {
                 let Some((stream, address)) = door.next(now) else {
                     break;
                 };
-                let visitor = self.visitors.entry(address).or_default();
-                if door.connections < self.limits.connections_per_port
-                    && visitor.may_enter(&self.limits, now)
-                {
+                let is_counted = !door.is_balancer(address);
+                let has_room = door.connections < self.limits.connections_per_port;
+                if has_room && (!is_counted || self.visitors.arrive(address, &self.limits, now)) {
                     door.connections += 1;
-                    visitor.connections += 1;
                     entered.push(Entered {
                         stream,
                         port,
                         address,
+                        is_counted,
                     });
                 } else {
                     refused += 1;
                 }
             }
         }
-        if ADDRESSES_MAX < self.visitors.len() {
-            self.visitors.retain(|_, visitor| 0 < visitor.connections);
-        }
         refused
     }
 
-    /// Somebody left.
-    pub(crate) fn left(&mut self, port: usize, address: IpAddr) {
+    /// Somebody whom a load balancer brought is known now. Whether there is room at his address; then he counts there.
+    pub(crate) fn arrive(&mut self, address: IpAddr, now: Instant) -> bool {
+        self.visitors.arrive(address, &self.limits, now)
+    }
+
+    /// Somebody left, who counted at this address, if at any.
+    pub(crate) fn left(&mut self, port: usize, address: Option<IpAddr>) {
         if let Some(door) = self.doors.get_mut(port) {
             door.connections = door.connections.saturating_sub(1);
         }
-        if let Some(visitor) = self.visitors.get_mut(&address) {
-            visitor.connections = visitor.connections.saturating_sub(1);
-            if visitor.connections == 0 && visitor.failures == 0 {
-                self.visitors.remove(&address);
-            }
+        if let Some(address) = address {
+            self.visitors.left(address);
         }
     }
 
     /// A login of this address failed.
     pub(crate) fn failed_login(&mut self, address: IpAddr, now: Instant) {
-        let visitor = self.visitors.entry(address).or_default();
+        let visitor = self.visitors.of(address);
         visitor.forget_old(now);
         visitor.failing_since.get_or_insert(now);
         visitor.failures = visitor.failures.saturating_add(1);
+    }
+}
+
+impl Visitors {
+    fn of(&mut self, address: IpAddr) -> &mut Visitor {
+        if ADDRESSES_MAX <= self.by_address.len() {
+            self.by_address.retain(|_, visitor| 0 < visitor.connections);
+        }
+        self.by_address.entry(address).or_default()
+    }
+
+    /// Counts one more, if he may enter.
+    fn arrive(&mut self, address: IpAddr, limits: &Limits, now: Instant) -> bool {
+        let visitor = self.of(address);
+        let may_enter = visitor.may_enter(limits, now);
+        visitor.connections += usize::from(may_enter);
+        may_enter
+    }
+
+    fn left(&mut self, address: IpAddr) {
+        if let Some(visitor) = self.by_address.get_mut(&address) {
+            visitor.connections = visitor.connections.saturating_sub(1);
+            if visitor.connections == 0 && visitor.failures == 0 {
+                self.by_address.remove(&address);
+            }
+        }
     }
 }
 
@@ -179,24 +221,34 @@ impl Visitor {
 }
 
 impl Door {
-    fn open(registry: &Registry, index: usize, address: SocketAddr) -> io::Result<Self> {
-        let mut listener = TcpListener::bind(address)?;
+    fn open(registry: &Registry, index: usize, port: &PortConfig) -> io::Result<Self> {
+        let mut listener = TcpListener::bind(port.address)?;
         registry.register(&mut listener, Token(index), Interest::READABLE)?;
         let address = listener.local_addr()?;
         Ok(Self {
             listener,
             address,
+            proxy_from: port.proxy_from.clone(),
             connections: 0,
             is_ready: false,
             retry_at: None,
         })
     }
 
-    /// The next one who waits.
+    /// Whether who comes from there brings others.
+    fn is_balancer(&self, address: IpAddr) -> bool {
+        self.proxy_from
+            .iter()
+            .any(|network| network.contains(address))
+    }
+
+    /// The next one who waits. IPv4 within IPv6 is the same machine.
     fn next(&mut self, now: Instant) -> Option<(TcpStream, IpAddr)> {
         loop {
             match self.listener.accept() {
-                Ok((stream, address)) => return Some((stream, address.ip())),
+                Ok((stream, address)) => {
+                    return Some((stream, address.ip().to_canonical()));
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.is_ready = false;
                     return None;
@@ -231,14 +283,13 @@ mod tests {
         let address = IpAddr::from([192, 0, 2, 1]);
         let mut doors = Doors {
             doors: Vec::new(),
-            visitors: HashMap::new(),
+            visitors: Visitors::default(),
             limits,
         };
         let may_enter = |after: u64, fails: u32, doors: &mut Doors| {
             let now = start + Duration::from_secs(after);
             (0..fails).for_each(|_| doors.failed_login(address, now));
-            let visitor = doors.visitors.entry(address).or_default();
-            visitor.may_enter(&limits, now)
+            doors.visitors.of(address).may_enter(&limits, now)
         };
         assert!(may_enter(0, 2, &mut doors));
         assert!(!may_enter(1, 1, &mut doors));

@@ -19,6 +19,7 @@ mod jobs;
 mod judge;
 mod looper;
 mod metrics;
+mod proxy;
 mod recorder;
 mod seen;
 mod serve;
@@ -37,4 +38,5 @@ pub use self::handle::{
 pub use self::metrics::{
     ClosedCounts, Distribution, Metrics, SessionCounts, SessionMetrics, ShareCounts, SpoolMetrics,
 };
+pub use self::proxy::{Network, NetworkError, PROXY_FROM_MAX};
 pub use self::writer::Fatal;

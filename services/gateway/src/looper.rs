@@ -330,10 +330,10 @@ impl Loop {
         let mut entered = Vec::new();
         self.counts.refused += self.doors.accept(self.now, &mut entered);
         for one in entered {
-            let (port, address) = (one.port, one.address);
+            let (port, visitor) = (one.port, one.visitor());
             if let Err(error) = self.admit(one) {
                 tracing::warn!(%error, "a connection cannot be served");
-                self.doors.left(port, address);
+                self.doors.left(port, visitor);
             }
         }
     }
@@ -361,7 +361,7 @@ impl Loop {
         });
         let vardiff = Vardiff::new(port.difficulty, self.unit, self.now_ms);
         self.generation = self.generation.wrapping_add(1);
-        let from = (entered.port, entered.address);
+        let from = (entered.port, entered.address, entered.is_counted);
         let conn = Conn::new(stream, self.generation, from, session, vardiff);
         if let Some(place) = self.conns.get_mut(place) {
             *place = Some(Box::new(conn));
@@ -493,7 +493,8 @@ impl Loop {
         if let Err(error) = self.poll.registry().deregister(&mut conn.stream) {
             tracing::debug!(%error, "a socket was not deregistered");
         }
-        self.doors.left(conn.port, conn.address);
+        let visitor = conn.is_counted.then_some(conn.address);
+        self.doors.left(conn.port, visitor);
         if let Some(number) = conn.number {
             self.numbers.remove(&number);
         }

@@ -50,6 +50,8 @@ pub struct SessionCounts {
     pub accepted: u64,
     /// Connections closed at once: a limit of the port, of the address, or its failed logins.
     pub refused: u64,
+    /// Connections whose client's address a PROXY header said.
+    pub proxied: u64,
     /// Connections closed by us, by cause.
     pub closed: ClosedCounts,
     /// Lines read.
@@ -96,6 +98,8 @@ pub struct ShareCounts {
 pub struct ClosedCounts {
     /// What they sent was no Stratum: lines too long, no JSON, another protocol.
     pub protocol: u64,
+    /// A PROXY header from an address that may not send one, or none from one that has to.
+    pub proxy: u64,
     /// A TLS hello on a plain port.
     pub tls_on_plain: u64,
     /// They did not read.
@@ -146,6 +150,7 @@ impl ClosedCounts {
         let counter = match cause {
             Cause::Left | Cause::Stopping => return,
             Cause::Protocol => &mut self.protocol,
+            Cause::Proxy => &mut self.proxy,
             Cause::TlsOnPlain => &mut self.tls_on_plain,
             Cause::SlowReader => &mut self.slow_reader,
             Cause::LoginTimeout => &mut self.login_timeout,

@@ -67,18 +67,28 @@ impl Loop {
     }
 
     fn hear(&mut self, conn: &mut Conn, id: ConnId, bytes: &[u8]) {
-        if let Some(first) = bytes.first()
-            && !conn.has_said_anything
+        if conn.has_said_anything {
+            self.hear_lines(conn, id, bytes);
+        } else if let Some(first) = self.unwrap_first(conn, id, bytes)
+            && !first.is_empty()
         {
-            conn.has_said_anything = true;
-            if *first == TLS_HELLO {
-                return self.send_away(conn, id, Cause::TlsOnPlain);
-            }
-            if HTTP.iter().any(|method| bytes.starts_with(method)) {
-                conn.out(&mut self.spare).extend_from_slice(HTTP_ANSWER);
-                return self.send_away(conn, id, Cause::Protocol);
-            }
+            self.hear_first(conn, id, &first);
         }
+    }
+
+    fn hear_first(&mut self, conn: &mut Conn, id: ConnId, bytes: &[u8]) {
+        conn.has_said_anything = true;
+        if bytes.first() == Some(&TLS_HELLO) {
+            return self.send_away(conn, id, Cause::TlsOnPlain);
+        }
+        if HTTP.iter().any(|method| bytes.starts_with(method)) {
+            conn.out(&mut self.spare).extend_from_slice(HTTP_ANSWER);
+            return self.send_away(conn, id, Cause::Protocol);
+        }
+        self.hear_lines(conn, id, bytes);
+    }
+
+    fn hear_lines(&mut self, conn: &mut Conn, id: ConnId, bytes: &[u8]) {
         let mut rest = bytes;
         while let Some((line, after)) = split_line(rest) {
             rest = after;
@@ -104,7 +114,7 @@ impl Loop {
         }
     }
 
-    fn send_away(&mut self, conn: &mut Conn, id: ConnId, cause: Cause) {
+    pub(crate) fn send_away(&mut self, conn: &mut Conn, id: ConnId, cause: Cause) {
         conn.closing = Some(cause);
         self.soil(id.slot);
     }

@@ -11,7 +11,7 @@ use orebook_schema::policy::{PPM, PotRules, Scheme as PotScheme};
 use serde::Deserialize;
 use toml::Spanned;
 
-pub use self::reading::{ConfigFault, FILE_BYTES_MAX, ReadError, parse, read};
+pub use self::reading::{ConfigFault, FILE_BYTES_MAX, ReadError, balancers, parse, read};
 
 /// Share difficulty of the default port: a slow processor finds one every second.
 const DIFFICULTY_DEFAULT: &str = "0.0001";
@@ -190,6 +190,10 @@ pub struct Port {
     pub difficulty: Option<String>,
     /// Or one that follows the rig's speed.
     pub vardiff: Option<Vardiff>,
+    /// Networks of load balancers (`10.0.0.0/8`, `2001:db8::1`): a connection from them begins with a PROXY header, version 1 or
+    /// 2, and counts as its client's. From everybody else such a header is refused.
+    #[serde(default)]
+    pub proxy_from: Vec<String>,
 }
 
 /// A difficulty that follows the rig's speed.
@@ -298,6 +302,7 @@ impl Default for Port {
             pot: 0,
             difficulty: Some(DIFFICULTY_DEFAULT.to_owned()),
             vardiff: None,
+            proxy_from: Vec::new(),
         }
     }
 }

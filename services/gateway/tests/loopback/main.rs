@@ -13,6 +13,7 @@ mod limits;
 mod miner;
 mod moved;
 mod pool;
+mod proxy;
 mod room;
 mod walk;
 mod work;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use orebook_chain::{Template, TemplateFields};
 use orebook_gateway::{
     DifficultyRule, FoundBlock, Gateway, GatewayConfig, GatewayHandle, GatewayParts, Limits,
-    Metrics, PortConfig, VERSION_MASK_DEFAULT, difficulty,
+    Metrics, Network, PortConfig, VERSION_MASK_DEFAULT, difficulty,
 };
 use orebook_ledger::admit::{Parsed, State, Trust, Verdict};
 use orebook_ledger::archiver::{Archiver, ArchiverConfig};
@@ -143,6 +143,8 @@ pub(crate) struct Setup {
     pub(crate) algorithm: Algorithm,
     /// Whose key the gateway has.
     pub(crate) key: Role,
+    /// Load balancers of every port.
+    pub(crate) proxy_from: Vec<Network>,
 }
 
 impl Default for Setup {
@@ -154,6 +156,7 @@ impl Default for Setup {
             spool_bytes: (1 << 20, 16 << 20),
             algorithm: Algorithm::Sha256d,
             key: Role::Gateway,
+            proxy_from: Vec::new(),
         }
     }
 }
@@ -408,6 +411,7 @@ impl Pool {
                     address: SocketAddr::from(([127, 0, 0, 1], 0)),
                     pot: Pot(u16::try_from(pot).expect("few ports")),
                     difficulty: *difficulty,
+                    proxy_from: setup.proxy_from.clone(),
                 })
                 .collect(),
             payout_script: Script::new(&[0x51]).expect("a script").bytes().to_vec(),

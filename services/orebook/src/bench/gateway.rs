@@ -177,6 +177,7 @@ fn start(disk: &RealDisk, mirror: &Mirror, log: SharedLog) -> Result<GatewayHand
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             pot: POT,
             difficulty: DifficultyRule::Fixed(work),
+            proxy_from: Vec::new(),
         }],
         payout_script: payout_script(),
         coinbase_text: "bench".to_owned(),

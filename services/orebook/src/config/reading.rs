@@ -6,9 +6,10 @@ use std::path::Path;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use orebook_gateway::{Network, PROXY_FROM_MAX};
 use orebook_replay::folds::money::unsettled;
 
-use super::{Config, POTS_MAX, PPM, Pool};
+use super::{Config, POTS_MAX, PPM, Pool, Port};
 
 /// Largest configuration file, bytes.
 pub const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -114,12 +115,27 @@ fn check(config: &Config) -> Result<(), String> {
                     port.listen
                 ));
             }
+            balancers(port)
+                .map_err(|why| format!("port {} of gateway {number}: {why}", port.listen))?;
         }
     }
     if !config.node.is_empty() && config.pool.payout_address.is_none() {
         return Err("pool.payout_address: say which address the coinbases pay".to_owned());
     }
     Ok(())
+}
+
+/// The load balancers of a port.
+///
+/// # Errors
+/// What is wrong with `proxy_from`, in words.
+pub fn balancers(port: &Port) -> Result<Vec<Network>, String> {
+    if PROXY_FROM_MAX < port.proxy_from.len() {
+        return Err(format!("proxy_from: more than {PROXY_FROM_MAX} networks"));
+    }
+    let read =
+        |text: &String| Network::parse(text).map_err(|why| format!("proxy_from: {text}: {why}"));
+    port.proxy_from.iter().map(read).collect()
 }
 
 /// Whether the pots make a policy that the money fold can settle; else where the fault stands, and what it is.
@@ -256,6 +272,10 @@ mod tests {
             (
                 "[[node]]\nname = \"a\"\nrpc = \"127.0.0.1:1\"\ncredentials_file = \"c\"\n",
                 "payout_address",
+            ),
+            (
+                "[[gateway]]\n[[gateway.port]]\nlisten = \"127.0.0.1:1\"\ndifficulty = \"1\"\nproxy_from = [\"::1\", \"10.0.0.1/8\"]\n",
+                "port 127.0.0.1:1 of gateway 1: proxy_from: 10.0.0.1/8: bits are set behind the network's own",
             ),
             ("[http]\nlisten = \"nowhere\"\n", "invalid socket address"),
             ("data = \n", ""),

@@ -38,7 +38,7 @@ use super::health::{self, Readiness};
 use super::place::Place;
 use super::pool_log::PoolLog;
 use crate::Failure;
-use orebook::config::{Config, Gateway as GatewayText, Port};
+use orebook::config::{Config, Gateway as GatewayText, Port, balancers};
 
 /// Retargets of a variable difficulty look at so many times the wanted time between shares.
 const RETARGET_SHARES: u32 = 12;
@@ -609,6 +609,7 @@ fn gateway_config(
             address: port.listen,
             pot: Pot(port.pot),
             difficulty: rule(port, unit)?,
+            proxy_from: balancers(port).map_err(Failure::new)?,
         })
     });
     Ok(GatewayConfig {

@@ -1,0 +1,201 @@
+//! Who comes through a load balancer: networks whose connections begin with a PROXY header, and what becomes of a connection's
+//! first bytes. A header is taken from those networks only, and from them nothing else is: a client that could say where it
+//! comes from could say anything.
+
+use std::net::IpAddr;
+
+use orebook_stratum::{Proxied, begins_as_proxy, read_proxy};
+
+use crate::batch::ConnId;
+use crate::conn::{Cause, Conn};
+use crate::looper::Loop;
+
+/// Most networks of a port.
+pub const PROXY_FROM_MAX: usize = 64;
+
+/// What is said to who sends a header and may not.
+const NOT_TAKEN: &[u8] = b"{\"id\":null,\"result\":null,\"error\":[20,\"a PROXY header is not taken from this address\",null]}\n";
+/// What is said to who should send one and does not, or sends a wrong one.
+const DUE: &[u8] = b"{\"id\":null,\"result\":null,\"error\":[20,\"a PROXY header is due from this address\",null]}\n";
+
+/// Addresses that begin with the same bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    bits: u8,
+}
+
+/// Why a text is no network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NetworkError {
+    /// No address, or no number behind the slash.
+    #[error("not a network as 10.0.0.0/8 or 2001:db8::/32, nor an address")]
+    Malformed,
+    /// More bits than an address of its family has.
+    #[error("more bits than the address has")]
+    Bits,
+    /// Bits are set that do not belong to the network: perhaps another one was meant.
+    #[error("bits are set behind the network's own")]
+    Host,
+}
+
+impl Network {
+    /// Reads `address/bits`, or an address alone, which is a network of one. An IPv4 address within IPv6 (`::ffff:1.2.3.4`)
+    /// is refused: write it as IPv4.
+    ///
+    /// # Errors
+    /// [`NetworkError`].
+    pub fn parse(text: &str) -> Result<Self, NetworkError> {
+        let (address, bits) = match text.split_once('/') {
+            Some((address, bits)) => (address, Some(bits)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| NetworkError::Malformed)?;
+        if address.to_canonical() != address {
+            return Err(NetworkError::Malformed);
+        }
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let bits = match bits {
+            None => most,
+            Some(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
+                text.parse().map_err(|_| NetworkError::Malformed)?
+            }
+            Some(_) => return Err(NetworkError::Malformed),
+        };
+        if most < bits {
+            return Err(NetworkError::Bits);
+        }
+        let network = Self { address, bits };
+        if network.own(address) == number(address) {
+            Ok(network)
+        } else {
+            Err(NetworkError::Host)
+        }
+    }
+
+    /// Whether an address lies in it. IPv4 within IPv6 counts as IPv4.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        address.is_ipv4() == self.address.is_ipv4() && self.own(address) == number(self.address)
+    }
+
+    /// The bits of an address that the network looks at.
+    fn own(&self, address: IpAddr) -> u128 {
+        let most: u32 = if address.is_ipv4() { 32 } else { 128 };
+        let behind = most.saturating_sub(u32::from(self.bits));
+        let shifted = number(address).checked_shr(behind).unwrap_or(0);
+        shifted.checked_shl(behind).unwrap_or(0)
+    }
+}
+
+fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => u128::from(address.to_bits()),
+        IpAddr::V6(address) => address.to_bits(),
+    }
+}
+
+impl Loop {
+    /// Takes a connection's first bytes: the header, if one is due. Gives what follows it, once that is known to be none.
+    pub(crate) fn unwrap_first(
+        &mut self,
+        conn: &mut Conn,
+        id: ConnId,
+        bytes: &[u8],
+    ) -> Option<Vec<u8>> {
+        let mut first = std::mem::take(&mut conn.partial);
+        first.extend_from_slice(bytes);
+        if !conn.is_counted {
+            match read_proxy(&first) {
+                Ok(None) => {
+                    conn.partial = first;
+                    return None;
+                }
+                Ok(Some((whose, len))) => {
+                    if !self.arrive(conn, id, whose) {
+                        return None;
+                    }
+                    first.drain(..len);
+                }
+                Err(fault) => {
+                    tracing::debug!(peer = %conn.address, %fault, "refused");
+                    conn.out(&mut self.spare).extend_from_slice(DUE);
+                    self.send_away(conn, id, Cause::Proxy);
+                    return None;
+                }
+            }
+        }
+        match begins_as_proxy(&first) {
+            Some(false) => Some(first),
+            None => {
+                conn.partial = first;
+                None
+            }
+            Some(true) => {
+                conn.out(&mut self.spare).extend_from_slice(NOT_TAKEN);
+                self.send_away(conn, id, Cause::Proxy);
+                None
+            }
+        }
+    }
+
+    /// Whose a connection is has become known: from now on it counts at that address, if there is room.
+    fn arrive(&mut self, conn: &mut Conn, id: ConnId, whose: Proxied) -> bool {
+        if let Proxied::From(address) = whose {
+            conn.address = address;
+            self.counts.proxied += 1;
+        }
+        conn.is_counted = self.doors.arrive(conn.address, self.now);
+        if !conn.is_counted {
+            // As at a door: no word, and it counts as turned away.
+            self.counts.refused += 1;
+            self.send_away(conn, id, Cause::Left);
+        }
+        conn.is_counted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_holds_the_addresses_that_begin_as_it_does() {
+        for (network, inside, outside) in [
+            ("10.0.0.0/8", "10.255.0.1", "11.0.0.0"),
+            ("10.0.0.0/8", "::ffff:10.1.2.3", "::10.1.2.3"),
+            ("192.0.2.128/25", "192.0.2.128", "192.0.2.127"),
+            ("192.0.2.7", "192.0.2.7", "192.0.2.6"),
+            ("0.0.0.0/0", "255.255.255.255", "::1"),
+            ("::/0", "2001:db8::1", "1.2.3.4"),
+            ("2001:db8::/32", "2001:db8:ffff::1", "2001:db9::1"),
+            ("::1", "::1", "::2"),
+            ("fe80::/10", "febf::1", "fec0::1"),
+        ] {
+            let network = Network::parse(network).unwrap();
+            assert!(network.contains(inside.parse().unwrap()), "{network:?}");
+            assert!(!network.contains(outside.parse().unwrap()), "{network:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_network_is_refused_by_name() {
+        for (text, error) in [
+            ("", NetworkError::Malformed),
+            ("balancer", NetworkError::Malformed),
+            ("10.0.0.0/", NetworkError::Malformed),
+            ("10.0.0.0/+8", NetworkError::Malformed),
+            ("10.0.0.0/8/8", NetworkError::Malformed),
+            ("10.0.0.0/256", NetworkError::Malformed),
+            ("10.0.0.0:80", NetworkError::Malformed),
+            ("::ffff:10.0.0.0/104", NetworkError::Malformed),
+            ("10.0.0.0/33", NetworkError::Bits),
+            ("::/129", NetworkError::Bits),
+            ("10.0.0.1/8", NetworkError::Host),
+            ("2001:db8::1/32", NetworkError::Host),
+        ] {
+            assert_eq!(Network::parse(text), Err(error), "{text}");
+        }
+    }
+}
