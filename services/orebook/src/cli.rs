@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Replay(ReplayArgs),
     /// Reads a configuration and says what is wrong with it, or what it means.
     Check(CheckArgs),
+    /// Asks a role over HTTP whether it is well; for service managers.
+    Health(HealthArgs),
     /// Measures every speed that we claim.
     Bench(BenchArgs),
     /// A process that `bench` starts; its settings are a line of JSON on stdin.
@@ -203,11 +205,23 @@ pub(crate) struct MineArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  orebook check --config orebook.toml")]
+  orebook health http://127.0.0.1:8080/readyz")]
+pub(crate) struct HealthArgs {
+    /// What to ask, `http://host:port/path`. Exit code 0 iff the answer is 200.
+    pub(crate) url: String,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  orebook check --config orebook.toml
+  orebook check -- gateway --data D --config orebook.toml --number 2     a service's whole command")]
 pub(crate) struct CheckArgs {
     /// Configuration (TOML).
-    #[arg(long)]
-    pub(crate) config: PathBuf,
+    #[arg(long, required_unless_present = "command")]
+    pub(crate) config: Option<PathBuf>,
+    /// A command of `orebook` as a service file has it: parsed and judged with the configuration it names, not started.
+    #[arg(last = true, conflicts_with = "config")]
+    pub(crate) command: Vec<String>,
     /// Asks the brokers of [kafka] too, about the ledger of this folder, and refuses dangerous settings of theirs by name.
     #[cfg(feature = "kafka")]
     #[arg(long, value_name = "DATA")]

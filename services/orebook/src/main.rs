@@ -3,7 +3,9 @@
 
 mod bench;
 mod cat;
+mod check;
 mod cli;
+mod health;
 mod init;
 mod keys;
 mod lanes;
@@ -113,7 +115,9 @@ fn main() -> ExitCode {
         #[cfg(not(feature = "rocksdb"))]
         cli::Command::Projector(args) => role(&args, Duty::Projector),
         cli::Command::Mine(args) => mine::run(&args),
-        cli::Command::Check(args) => up::check(&args),
+        cli::Command::Check(args) if !args.command.is_empty() => check::command(&args.command),
+        cli::Command::Check(args) => up::check(&args, true),
+        cli::Command::Health(args) => health::run(&args),
         #[cfg(feature = "rocksdb")]
         cli::Command::Replay(args) => replay::run(&args),
         cli::Command::Bench(args) => bench::run(&args),

@@ -13,6 +13,8 @@ mod pool_log;
 mod roles;
 mod stop_at;
 
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -158,15 +160,31 @@ fn duty_gateways(config: &Config, duty: Duty) -> Result<Vec<(u8, Gateway)>, Fail
 
 /// The folder: `up` makes one; a role alone has one that `init` made, with its own key in it.
 fn place(args: &UpArgs, config: &Config, duty: Duty) -> Result<Place, Failure> {
-    let data = args.data.as_deref().or(config.data.as_deref());
     if duty != Duty::All {
-        let data = data.ok_or_else(|| {
-            Failure::new("a role needs the folder of its ledger").hint("give --data")
-        })?;
-        return Place::of_role(data);
+        return Place::of_role(folder_of_role(args, config)?);
     }
+    let data = args.data.as_deref().or(config.data.as_deref());
     let count = u8::try_from(config.gateways().len()).unwrap_or(u8::MAX);
     Place::open(data, &config.pool, count)
+}
+
+fn folder_of_role<'a>(args: &'a UpArgs, config: &'a Config) -> Result<&'a Path, Failure> {
+    let data = args.data.as_deref().or(config.data.as_deref());
+    data.ok_or_else(|| Failure::new("a role needs the folder of its ledger").hint("give --data"))
+}
+
+/// A role alone needs a log between processes.
+#[cfg_attr(
+    not(feature = "kafka"),
+    allow(unused_variables, reason = "only Kafka is configured")
+)]
+fn reaches_others(config: &Config) -> Result<(), Failure> {
+    #[cfg(feature = "kafka")]
+    if config.kafka.is_some() {
+        return Ok(());
+    }
+    Err(Failure::new("a role alone needs a log that others reach")
+        .hint("say [kafka] brokers in the configuration, or run `orebook up`"))
 }
 
 /// The log that this process reads and writes.
@@ -182,17 +200,17 @@ fn log(config: &Config, place: &Place, duty: Duty) -> Result<PoolLog, Failure> {
             .map(PoolLog::Kafka)
             .map_err(|error| Failure::new(format!("kafka: {error}")));
     }
-    if duty == Duty::All {
-        Ok(PoolLog::Embedded(SharedLog::new()))
-    } else {
-        Err(Failure::new("a role alone needs a log that others reach")
-            .hint("say [kafka] brokers in the configuration, or run `orebook up`"))
+    if duty != Duty::All {
+        reaches_others(config)?;
     }
+    Ok(PoolLog::Embedded(SharedLog::new()))
 }
 
-/// `orebook check`.
-pub(crate) fn check(args: &CheckArgs) -> Result<(), Failure> {
-    let config = config::read(&args.config).map_err(failure)?;
+/// `orebook check`. `asks`: whether the brokers are asked too, if the arguments say so.
+pub(crate) fn check(args: &CheckArgs, asks: bool) -> Result<(), Failure> {
+    let path = args.config.as_deref();
+    let path = path.ok_or_else(|| Failure::new("no configuration").hint("give --config"))?;
+    let config = config::read(path).map_err(failure)?;
     let gateways = config.gateways();
     let ports: Vec<String> = gateways
         .iter()
@@ -201,7 +219,7 @@ pub(crate) fn check(args: &CheckArgs) -> Result<(), Failure> {
         .collect();
     roles::check(&config, &gateways)?;
     #[cfg(feature = "kafka")]
-    if let Some(data) = &args.brokers {
+    if let Some(data) = args.brokers.as_ref().filter(|_| asks) {
         preflight(&config, data)?;
     }
     let nodes = match config.node.len() {
@@ -216,9 +234,28 @@ pub(crate) fn check(args: &CheckArgs) -> Result<(), Failure> {
     ))
 }
 
+/// What a role would run with: its gateways by number, and where it answers people. Nothing is opened or started.
+pub(crate) fn judge(
+    args: &UpArgs,
+    duty: Duty,
+) -> Result<(Vec<(u8, Gateway)>, SocketAddr), Failure> {
+    let config = configuration(args)?;
+    let gateways = duty_gateways(&config, duty)?;
+    let texts: Vec<Gateway> = gateways
+        .iter()
+        .map(|(_, gateway)| gateway.clone())
+        .collect();
+    roles::check(&config, &texts)?;
+    if duty != Duty::All {
+        folder_of_role(args, &config)?;
+        reaches_others(&config)?;
+    }
+    Ok((gateways, config.http.listen))
+}
+
 /// What the brokers are set to.
 #[cfg(feature = "kafka")]
-fn preflight(config: &Config, data: &std::path::Path) -> Result<(), Failure> {
+fn preflight(config: &Config, data: &Path) -> Result<(), Failure> {
     let kafka = config.kafka.as_ref();
     let kafka = kafka.ok_or_else(|| Failure::new("the configuration has no [kafka]"))?;
     let genesis = Place::genesis_in(data)?;

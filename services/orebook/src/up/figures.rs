@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use orebook_archiver::ArchiveStatus;
+use orebook_chain::nodes::{NodeHealth, Nodes};
 use orebook_gateway::{Distribution, GatewayHandle, Metrics};
 use orebook_settler::metrics::Counters;
 
@@ -23,6 +24,9 @@ pub(crate) struct Figures {
     pub(crate) archiver: Option<Arc<ArchiveStatus>>,
     pub(crate) log: PoolLog,
     pub(crate) settler: Option<Arc<Counters>>,
+    /// Limit of each gateway's spool.
+    pub(crate) spool_bytes: u64,
+    pub(crate) nodes: Option<Nodes>,
 }
 
 /// One metric: its name, type and help, then its samples.
@@ -61,8 +65,20 @@ impl Figures {
             .filter_map(|(number, gateway)| Some((number, gateway.upgrade()?.metrics())))
             .collect();
         sessions(out, &gateways);
+        closed(out, &gateways);
         shares(out, &gateways);
         spools(out, &gateways);
+        if !gateways.is_empty() {
+            gauge(
+                out,
+                "orebook_spool_limit_bytes",
+                "Bytes that a gateway's spool may have",
+                self.spool_bytes,
+            );
+        }
+        if let Some(nodes) = &self.nodes {
+            chain_nodes(out, &nodes.health());
+        }
         distribution(
             out,
             &gateways,
@@ -111,6 +127,35 @@ fn gauge(out: &mut String, name: &'static str, help: &str, value: u64) {
     Family::new(out, name, "gauge", help).sample("", "", value);
 }
 
+/// Nodes by the names that the configuration gives them.
+fn chain_nodes(out: &mut String, nodes: &[NodeHealth]) {
+    let label = |node: &NodeHealth| format!("{{node=\"{}\"}}", plain(&node.name));
+    let help = "1 while a chain node answers and is not behind; docs/runbooks/node-down.md";
+    let mut family = Family::new(out, "orebook_node_well", "gauge", help);
+    for node in nodes {
+        family.sample("", &label(node), u64::from(node.well));
+    }
+    let help = "Height of the block that a node's newest template would make";
+    let mut family = Family::new(out, "orebook_node_height", "gauge", help);
+    for node in nodes {
+        if let Some(height) = node.height {
+            family.sample("", &label(node), height);
+        }
+    }
+}
+
+/// A configured name as a label's value.
+fn plain(name: &str) -> String {
+    let legal = |c: char| {
+        if c.is_ascii_alphanumeric() || "-_.".contains(c) {
+            c
+        } else {
+            '_'
+        }
+    };
+    name.chars().map(legal).collect()
+}
+
 fn archiver(out: &mut String, status: &ArchiveStatus) {
     let load = |value: &std::sync::atomic::AtomicU64| value.load(Ordering::Relaxed);
     gauge(
@@ -142,7 +187,7 @@ fn archiver(out: &mut String, status: &ArchiveStatus) {
 
 fn sessions(out: &mut String, gateways: &[(usize, Metrics)]) {
     type Read = fn(&Metrics) -> u64;
-    let rows: [(&'static str, &'static str, &'static str, Read); 8] = [
+    let rows: [(&'static str, &'static str, &'static str, Read); 9] = [
         (
             "orebook_gateway_connections",
             "gauge",
@@ -160,6 +205,12 @@ fn sessions(out: &mut String, gateways: &[(usize, Metrics)]) {
             "counter",
             "Connections accepted",
             |m| m.sessions.counts.accepted,
+        ),
+        (
+            "orebook_gateway_proxied",
+            "counter",
+            "Connections whose client a PROXY header named",
+            |m| m.sessions.counts.proxied,
         ),
         (
             "orebook_gateway_turned_away",
@@ -191,6 +242,27 @@ fn sessions(out: &mut String, gateways: &[(usize, Metrics)]) {
     ];
     for (name, kind, help, read) in rows {
         each(out, gateways, (name, kind, help), read);
+    }
+}
+
+fn closed(out: &mut String, gateways: &[(usize, Metrics)]) {
+    let help = "Connections closed by the gateway";
+    let mut family = Family::new(out, "orebook_gateway_closed", "counter", help);
+    for (number, metrics) in gateways {
+        let counts = metrics.sessions.counts.closed;
+        for (cause, count) in [
+            ("protocol", counts.protocol),
+            ("proxy", counts.proxy),
+            ("tls_on_plain", counts.tls_on_plain),
+            ("slow_reader", counts.slow_reader),
+            ("login_timeout", counts.login_timeout),
+            ("failed_logins", counts.failed_logins),
+            ("bad_shares", counts.bad_shares),
+            ("no_work", counts.no_work),
+        ] {
+            let labels = format!("{{gateway=\"{number}\",cause=\"{cause}\"}}");
+            family.sample("_total", &labels, count);
+        }
     }
 }
 

@@ -305,6 +305,8 @@ impl Roles {
             archiver: self.archived.clone(),
             log: self.log.another()?,
             settler: self.settler.as_ref().map(Settler::counters),
+            spool_bytes: config.spool.total_bytes,
+            nodes: chain.map(|chain| chain.nodes.clone()),
         };
         metrics.add_source(Box::new(move |out| figures.write(out)));
         let router = pages.unwrap_or_else(|| health::router(&metrics, self.readiness()));
