@@ -1,0 +1,204 @@
+//! Alerts and dashboards ask for what the binary shows, and each alert names a page.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use orebook_tests::pool::{DEADLINE, Pool};
+use serde_json::Value;
+
+use crate::deploy::{Deploy, yaml};
+
+/// Shown over Kafka only.
+const OF_KAFKA: &str = "orebook_kafka_";
+/// Prometheus makes it itself.
+const OF_PROMETHEUS: &str = "up";
+
+/// Sample lines of a pool with every role on the embedded ledger, once it shows what it is asked for, and of an archiver over a
+/// broker that is not there.
+fn shown(expressions: &[(String, String)]) -> String {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("orebook.toml");
+    let text = "[http]\nlisten = \"127.0.0.1:0\"\n[[gateway]]\n[[gateway.port]]\nlisten = \"127.0.0.1:0\"\n\
+                difficulty = \"0.0001\"\n";
+    fs::write(&config, text).expect("written");
+    let pool = Pool::start(&folder.path().join("pool"), &config);
+    let started = Instant::now();
+    let mut all = figures(&pool);
+    // Pots and nodes appear with the first final job and the first template.
+    while unknown(expressions, &all)
+        .iter()
+        .any(|fault| !fault.contains(OF_KAFKA))
+    {
+        if DEADLINE < started.elapsed() {
+            break;
+        }
+        std::thread::park_timeout(Duration::from_millis(50));
+        all = figures(&pool);
+    }
+    pool.stop();
+    // Port 1 is nobody's: an archiver starts without a broker.
+    let over = format!(
+        "{text}[kafka]\nbrokers = [\"127.0.0.1:1\"]\nreplication = 1\nmin_isr = 1\ni_know = true\n"
+    );
+    fs::write(&config, over).expect("written");
+    let archiver = Pool::start_role(&["archiver"], &folder.path().join("pool"), &config);
+    all.push_str(&figures(&archiver));
+    drop(archiver.kill());
+    all
+}
+
+fn figures(pool: &Pool) -> String {
+    let (status, text) = pool.get("/metrics").expect("it answers");
+    assert_eq!(status, 200);
+    text
+}
+
+/// `name{label="value"` of an expression: the names that begin as ours, each with its selectors.
+fn asked(expression: &str) -> Vec<(String, Vec<String>)> {
+    let mut found = Vec::new();
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut rest = expression;
+    while let Some(at) = rest.find("orebook_") {
+        let from = &rest[at..];
+        let end = from.find(|c| !is_name(c)).unwrap_or(from.len());
+        let (name, after) = from.split_at(end);
+        let selectors = after
+            .strip_prefix('{')
+            .and_then(|inner| inner.split_once('}'));
+        let selectors = selectors.map_or("", |(inner, _)| inner);
+        let selectors = selectors
+            .split(',')
+            .map(str::trim)
+            .filter(|one| !one.is_empty());
+        found.push((name.to_owned(), selectors.map(str::to_owned).collect()));
+        rest = after;
+    }
+    found
+}
+
+/// What is wrong with expressions, by the lines that the binary shows.
+fn unknown(expressions: &[(String, String)], shown: &str) -> Vec<String> {
+    let lines: Vec<&str> = shown
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .collect();
+    let mut faults = Vec::new();
+    for (who, expression) in expressions {
+        let asked = asked(expression);
+        let is_of_prometheus = expression.starts_with(OF_PROMETHEUS);
+        if asked.is_empty() && !is_of_prometheus {
+            faults.push(format!("{who}: asks for nothing of ours: {expression}"));
+        }
+        for (name, selectors) in asked {
+            let of_name = lines.iter().filter(|line| {
+                let name_ends = line.find(['{', ' ']).unwrap_or(line.len());
+                line[..name_ends] == name
+            });
+            let fits = of_name
+                .filter(|line| {
+                    selectors
+                        .iter()
+                        .all(|selector| line.contains(selector.as_str()))
+                })
+                .count();
+            if fits == 0 {
+                faults.push(format!("{who}: nobody shows {name} {selectors:?}"));
+            }
+        }
+    }
+    faults
+}
+
+/// Each alert as (its name, what it asks).
+fn alerts(rules: &Value) -> Vec<(String, String)> {
+    let groups = rules["groups"].as_array().into_iter().flatten();
+    groups
+        .flat_map(|group| group["rules"].as_array().into_iter().flatten())
+        .map(|rule| {
+            let text = |key: &str| rule[key].as_str().unwrap_or("").to_owned();
+            (text("alert"), text("expr"))
+        })
+        .collect()
+}
+
+fn dashboards(deploy: &Deploy) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for (path, text) in &deploy.files {
+        if !path.starts_with("deploy/grafana/dashboards/") {
+            continue;
+        }
+        let board: Value = serde_json::from_str(text).expect("JSON");
+        let mut places = BTreeSet::new();
+        for panel in board["panels"].as_array().expect("panels") {
+            let place = panel["gridPos"].to_string();
+            assert!(places.insert(place), "{path}: two panels at one place");
+            assert_eq!(panel["datasource"]["uid"], "prometheus", "{path}");
+            for target in panel["targets"].as_array().expect("targets") {
+                let title = panel["title"].as_str().expect("a title");
+                let asks = target["expr"].as_str().expect("an expression");
+                found.push((format!("{path}: {title}"), asks.to_owned()));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn alerts_and_dashboards_ask_for_what_the_binary_shows() {
+    let deploy = crate::deploy();
+    let rules = yaml(deploy.file("deploy/prometheus/alerts.yml"));
+    let mut all = alerts(&rules);
+    assert!(12 <= all.len(), "{} alerts", all.len());
+    let boards = dashboards(&deploy);
+    assert!(20 <= boards.len(), "{} panels", boards.len());
+    all.extend(boards);
+    let shown = shown(&all);
+    let faults = unknown(&all, &shown);
+    assert!(faults.is_empty(), "{}\n{shown}", faults.join("\n"));
+
+    let one = |text: &str| vec![("planted".to_owned(), text.to_owned())];
+    for (wrong, says) in [
+        (
+            "rate(orebook_spool_moves[5m]) > 0",
+            "nobody shows orebook_spool_moves []",
+        ),
+        ("orebook_settler{what=\"said_orphand\"} > 0", "said_orphand"),
+        (
+            "orebook_ledger_final - orebook_ledger_heads",
+            "orebook_ledger_heads",
+        ),
+        (
+            "orebook_spool_used_bytes{gateway=\"9\"}",
+            "orebook_spool_used_bytes",
+        ),
+        ("time() > 0", "asks for nothing"),
+    ] {
+        let faults = unknown(&one(wrong), &shown);
+        assert!(
+            faults.len() == 1 && faults[0].contains(says),
+            "{wrong}: {faults:?}"
+        );
+    }
+}
+
+#[test]
+fn each_alert_says_what_happened_and_names_a_page() {
+    let rules = yaml(crate::deploy().file("deploy/prometheus/alerts.yml"));
+    let groups = rules["groups"].as_array().expect("groups");
+    let mut names = BTreeSet::new();
+    for rule in groups
+        .iter()
+        .flat_map(|group| group["rules"].as_array().expect("rules"))
+    {
+        let name = rule["alert"].as_str().expect("a name");
+        assert!(names.insert(name), "{name} stands here twice");
+        let severity = rule["labels"]["severity"].as_str().unwrap_or("");
+        assert!(["page", "ticket"].contains(&severity), "{name}: {severity}");
+        let summary = rule["annotations"]["summary"].as_str().unwrap_or("");
+        assert!(!summary.is_empty(), "{name} says nothing");
+        let page = rule["annotations"]["runbook"].as_str().unwrap_or("");
+        let is_page = page.starts_with("docs/runbooks/") && page.ends_with(".md");
+        assert!(is_page, "{name}: `{page}` is no page");
+    }
+}
