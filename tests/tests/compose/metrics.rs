@@ -1,10 +1,11 @@
-//! Alerts and dashboards ask for what the binary shows, and each alert names a page.
+//! Alerts and dashboards ask for what the binary shows, and each alert names a page that is there.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::time::{Duration, Instant};
 
 use orebook_tests::pool::{DEADLINE, Pool};
+use orebook_tests::repo_root;
 use serde_json::Value;
 
 use crate::deploy::{Deploy, yaml};
@@ -183,7 +184,7 @@ fn alerts_and_dashboards_ask_for_what_the_binary_shows() {
 }
 
 #[test]
-fn each_alert_says_what_happened_and_names_a_page() {
+fn each_alert_says_what_happened_and_names_a_page_that_is_there() {
     let rules = yaml(crate::deploy().file("deploy/prometheus/alerts.yml"));
     let groups = rules["groups"].as_array().expect("groups");
     let mut names = BTreeSet::new();
@@ -199,6 +200,9 @@ fn each_alert_says_what_happened_and_names_a_page() {
         assert!(!summary.is_empty(), "{name} says nothing");
         let page = rule["annotations"]["runbook"].as_str().unwrap_or("");
         let is_page = page.starts_with("docs/runbooks/") && page.ends_with(".md");
-        assert!(is_page, "{name}: `{page}` is no page");
+        assert!(
+            is_page && repo_root().join(page).is_file(),
+            "{name}: `{page}` is not there"
+        );
     }
 }
