@@ -207,6 +207,10 @@ fn log(config: &Config, place: &Place, duty: Duty) -> Result<PoolLog, Failure> {
 }
 
 /// `orebook check`. `asks`: whether the brokers are asked too, if the arguments say so.
+#[cfg_attr(
+    not(feature = "kafka"),
+    allow(unused_variables, reason = "only Kafka's brokers are asked")
+)]
 pub(crate) fn check(args: &CheckArgs, asks: bool) -> Result<(), Failure> {
     let path = args.config.as_deref();
     let path = path.ok_or_else(|| Failure::new("no configuration").hint("give --config"))?;
