@@ -11,7 +11,8 @@ use orebook_schema::{Event, Hash, Kind, LedgerId, StreamId};
 use crate::disk::{Disk, DiskError, DiskFile, DiskResult};
 use crate::log::{Log, LogError};
 use crate::publisher::{Clock, PublishError, Publisher};
-use crate::reader::{ReadError, Reader, replace_file};
+use crate::reader::{ReadError, Reader, anchored_size, replace_file};
+use crate::segment::repair::Promised;
 use crate::segment::{StoreConfig, TornTail};
 use crate::sign::Signer;
 use crate::spool::{Spool, SpoolConfig, SpoolError};
@@ -332,6 +333,21 @@ impl<D: Disk + Clone> Archiver<D> {
     }
 }
 
+/// What an archiver's folder `dir` says of its segments beside them: what was signed, and what was final here. A mirror's
+/// folder says the latter alone.
+///
+/// # Errors
+/// [`DiskError`], also if what was signed last cannot be read.
+pub fn promised<D: Disk>(disk: &D, dir: &str) -> DiskResult<Promised> {
+    let signed = Signed::load(disk, dir)?;
+    let signed_size = signed.map_or(0, |signed| signed.size);
+    Ok(Promised {
+        size: anchored_size(disk, dir)?.max(signed_size),
+        signed: signed.map(|signed| (signed.size, signed.root)),
+        more: false,
+    })
+}
+
 const SIGNED_MAGIC: [u8; 4] = *b"OREK";
 
 impl Signed {
@@ -347,7 +363,7 @@ impl Signed {
             DiskError::Fatal {
             path: path.clone(),
             operation: "read",
-            cause: "what was signed last cannot be read: restore the file, or give the archiver a new key".to_owned(),
+            cause: "what was signed last cannot be read: restore the file, or give the archiver a new key; see docs/runbooks/archiver-disk-lost.md".to_owned(),
         }
         };
         let (body, crc) = bytes.split_last_chunk::<4>().ok_or_else(damaged)?;

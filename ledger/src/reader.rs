@@ -11,7 +11,7 @@ mod seek;
 
 mod tail;
 
-pub(crate) use self::anchor::replace_file;
+pub(crate) use self::anchor::{anchored_size, replace_file};
 pub use self::late::{LATE_MS, LateFrames, is_late};
 pub use self::place::ADOPTED_FRAMES_MAX;
 pub use self::seek::SEEK_CLOCK_MS_MAX;

@@ -4,7 +4,7 @@
 //! is decided elsewhere: frames come here after admission, and what is final comes as a number.
 //!
 //! Reading order: [`record`] and [`footer`] (bytes), `scan` (walks over files), `index` and `sealed` (what a file
-//! holds), `view` (reading), `summaries` (reading without bodies), `recover` (opening), `trees`, `write` and [`store`] (writing), `report` and [`verify`].
+//! holds), `view` (reading), `summaries` (reading without bodies), `recover` (opening), `trees`, `write` and [`store`] (writing), `report`, [`verify`] and [`repair`].
 
 mod flaw;
 
@@ -35,6 +35,8 @@ pub mod store;
 mod report;
 
 pub mod verify;
+
+pub mod repair;
 
 use orebook_schema::LedgerId;
 
@@ -157,25 +159,54 @@ fn path_of(dir: &str, first: u64, sealed: bool) -> String {
     join(dir, &format!("{first:020}{ending}"))
 }
 
+/// What a name in a folder of segments is.
+enum Named {
+    Segment(FileName),
+    /// Another ending: not ours.
+    Another,
+    /// Our ending and no position.
+    Wrong,
+}
+
+fn file_name(dir: &str, name: &str) -> Named {
+    let (stem, sealed) = match (
+        name.strip_suffix(SEALED_ENDING),
+        name.strip_suffix(OPEN_ENDING),
+    ) {
+        (Some(stem), _) => (stem, true),
+        (_, Some(stem)) => (stem, false),
+        (None, None) => return Named::Another,
+    };
+    let path = join(dir, name);
+    let first = stem.parse().unwrap_or(0);
+    if path != path_of(dir, first, sealed) || FIRST_POSITIONS_END <= first {
+        return Named::Wrong;
+    }
+    Named::Segment(FileName {
+        first,
+        sealed,
+        path,
+    })
+}
+
 /// The segment files of a folder, by position, with what is wrong with the first name that is. Files with another
 /// ending are not ours and are passed over.
 fn list_files<D: Disk>(disk: &D, dir: &str) -> DiskResult<Result<Vec<FileName>, StoreError>> {
     let mut files: Vec<FileName> = Vec::new();
     // Names are sorted, and all of ours have 20 digits: so the files come by position.
     for name in disk.list(dir)? {
-        let (stem, sealed) = match (
-            name.strip_suffix(SEALED_ENDING),
-            name.strip_suffix(OPEN_ENDING),
-        ) {
-            (Some(stem), _) => (stem, true),
-            (_, Some(stem)) => (stem, false),
-            (None, None) => continue,
+        let FileName {
+            first,
+            sealed,
+            path,
+        } = match file_name(dir, &name) {
+            Named::Segment(file) => file,
+            Named::Another => continue,
+            Named::Wrong => {
+                let path = join(dir, &name);
+                return Ok(Err(damaged(&path, 0, 0, "the name is no segment's")));
+            }
         };
-        let path = join(dir, &name);
-        let first = stem.parse().unwrap_or(0);
-        if path != path_of(dir, first, sealed) || FIRST_POSITIONS_END <= first {
-            return Ok(Err(damaged(&path, 0, 0, "the name is no segment's")));
-        }
         if let Some(last) = files.last() {
             if last.first == first {
                 return Ok(Err(damaged(

@@ -59,6 +59,11 @@ impl Anchor {
     }
 }
 
+/// Positions that were final, or kept, when the folder's anchor was written; 0 without one.
+pub(crate) fn anchored_size<D: Disk>(disk: &D, dir: &str) -> DiskResult<u64> {
+    Ok(Anchor::load(disk, dir)?.map_or(0, |anchor| anchor.size))
+}
+
 /// Replaces a small file by write, sync, rename and folder sync: after a crash the old or the new one stands, whole.
 pub(crate) fn replace_file<D: Disk>(
     disk: &D,

@@ -44,7 +44,8 @@ pub struct Verified {
     pub bytes: u64,
     /// Accepted shares: those said in their own stream, and moved ones that count.
     pub shares: u64,
-    /// A last file that holds no position: its segment was only begun. The next start removes it.
+    /// A last file that holds no position, its segment was only begun; or, where a repair looked, an end that was never
+    /// promised. The next start removes it.
     pub torn: Option<TornTail>,
 }
 

@@ -13,7 +13,7 @@ use super::sealed::{Sealed, read_file_header};
 use super::view::{Open, View};
 use super::{FileName, Flaw, TornTail, list_files};
 use crate::admit::{Admitted, Parsed, State, Verdict};
-use crate::disk::{Disk, DiskFile};
+use crate::disk::{Disk, DiskFile, DiskResult};
 
 /// How many records lie between two reports of progress.
 const RECORDS_A_REPORT: u64 = 1_024;
@@ -52,10 +52,16 @@ pub fn verify_files<D: Disk>(
     Ok(audit.finish())
 }
 
-struct Audit<'a, D: Disk> {
+pub(super) struct Audit<'a, D: Disk> {
     disk: &'a D,
     progress: &'a mut dyn FnMut(Progress),
-    done: Progress,
+    pub(super) done: Progress,
+    /// From this position on the last file may end in bytes that are no record: a start cuts them.
+    pub(super) torn_from: Option<u64>,
+    /// The root of the tree of this size is asked for.
+    pub(super) watch: Option<u64>,
+    /// It, once so many positions were admitted.
+    pub(super) watched: Option<Hash>,
     ledger: Option<LedgerId>,
     /// State of admission, and what records are judged by; from the first file header on.
     state: Option<(State, Rules)>,
@@ -69,6 +75,18 @@ struct Audit<'a, D: Disk> {
     torn: Option<TornTail>,
 }
 
+/// Where an audit stood before a file, to go back to.
+pub(super) struct Mark {
+    state: Option<(State, Rules)>,
+    ledger: Option<LedgerId>,
+    sealed: usize,
+    open: usize,
+    before: Option<SegmentIndex>,
+    counts: [u64; 3],
+    watched: Option<Hash>,
+    done: Progress,
+}
+
 /// A file that is right by itself.
 struct Framed {
     header: FileHeader,
@@ -77,11 +95,18 @@ struct Framed {
 }
 
 impl<'a, D: Disk> Audit<'a, D> {
-    fn new(disk: &'a D, ledger: Option<LedgerId>, progress: &'a mut dyn FnMut(Progress)) -> Self {
+    pub(super) fn new(
+        disk: &'a D,
+        ledger: Option<LedgerId>,
+        progress: &'a mut dyn FnMut(Progress),
+    ) -> Self {
         Self {
             disk,
             progress,
             done: Progress::default(),
+            torn_from: None,
+            watch: None,
+            watched: None,
             ledger,
             state: None,
             sealed: Vec::new(),
@@ -94,11 +119,43 @@ impl<'a, D: Disk> Audit<'a, D> {
         }
     }
 
-    fn size(&self) -> u64 {
+    pub(super) fn size(&self) -> u64 {
         self.state.as_ref().map_or(0, |(state, _)| state.size())
     }
 
-    fn file(&mut self, name: &FileName, len: u64, is_last: bool) -> Result<(), Fault> {
+    /// Root of the tree over all that was taken; none before the first file.
+    pub(super) fn root(&self) -> Option<Hash> {
+        self.state.as_ref().map(|(state, _)| state.root())
+    }
+
+    /// Remembers where it stands.
+    pub(super) fn mark(&self) -> Mark {
+        Mark {
+            state: self.state.clone(),
+            ledger: self.ledger,
+            sealed: self.sealed.len(),
+            open: self.open.len(),
+            before: self.before.clone(),
+            counts: [self.events, self.shares, self.closures],
+            watched: self.watched,
+            done: self.done,
+        }
+    }
+
+    /// Forgets the file that was taken, or found wrong, since the mark.
+    pub(super) fn go_back(&mut self, mark: Mark) {
+        self.state = mark.state;
+        self.ledger = mark.ledger;
+        self.sealed.truncate(mark.sealed);
+        self.open.truncate(mark.open);
+        self.before = mark.before;
+        [self.events, self.shares, self.closures] = mark.counts;
+        self.watched = mark.watched;
+        self.done = mark.done;
+        self.torn = None;
+    }
+
+    pub(super) fn file(&mut self, name: &FileName, len: u64, is_last: bool) -> Result<(), Fault> {
         let position = self.size();
         let wrong =
             |offset, what: &dyn ToString| fault(&name.path, offset, position, what.to_string());
@@ -187,6 +244,11 @@ impl<'a, D: Disk> Audit<'a, D> {
                 Ok(None) => break,
                 Err(Stop::Disk(error)) => return Err(wrong(&error)),
                 Err(Stop::Flaw(flaw)) if name.sealed => return Err(wrong(&flaw)),
+                Err(Stop::Flaw(_)) if self.torn_from.is_some_and(|from| from <= next) => {
+                    self.note_torn(file, name, (offset, len), next)
+                        .map_err(|error| wrong(&error))?;
+                    break;
+                }
                 Err(Stop::Flaw(flaw)) => {
                     zeros_follow(file, name, offset, len, next, &flaw)?;
                     break;
@@ -232,6 +294,23 @@ impl<'a, D: Disk> Audit<'a, D> {
             index,
             sealed,
         })
+    }
+
+    /// What stands behind the last record was never promised.
+    fn note_torn(
+        &mut self,
+        file: &D::File,
+        name: &FileName,
+        (offset, len): (u64, u64),
+        position: u64,
+    ) -> DiskResult<()> {
+        self.torn = last_nonzero(file, offset, len)?.map(|last| TornTail {
+            file: name.path.clone(),
+            offset,
+            bytes: last - offset,
+            position,
+        });
+        Ok(())
     }
 
     fn take(
@@ -361,6 +440,9 @@ impl<'a, D: Disk> Audit<'a, D> {
                 "the ledger time is {right}, the record says {stored}"
             ));
         }
+        if self.watch == Some(state.size()) {
+            self.watched = Some(state.root());
+        }
         self.shares += shares_of(&parsed, &admitted);
         Ok(parsed)
     }
@@ -383,7 +465,7 @@ impl<'a, D: Disk> Audit<'a, D> {
         }
     }
 
-    fn finish(self) -> Verified {
+    pub(super) fn finish(self) -> Verified {
         let state = self.state.as_ref().map(|(state, _)| state);
         Verified {
             ledger: state.and(self.ledger),

@@ -15,6 +15,8 @@ mod crashes;
 mod flips;
 #[path = "segments/pool.rs"]
 mod pool;
+#[path = "segments/repair.rs"]
+mod repair;
 #[path = "segments/summaries.rs"]
 mod summaries;
 #[path = "segments/torn.rs"]
