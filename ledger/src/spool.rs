@@ -375,6 +375,17 @@ impl<D: Disk> Spool<D> {
         self.older.iter().map(|meta| meta.len).sum::<u64>() + self.meta.end
     }
 
+    /// How much of the room for whole files is used, in percent, rounded down; 100 while the disk was full when last asked.
+    #[must_use]
+    pub fn used_percent(&self) -> u8 {
+        let room = self.config.total_bytes - self.config.total_bytes % self.config.file_bytes;
+        if self.full_ms.is_some() || room <= self.used_bytes() {
+            return 100;
+        }
+        let percent = self.used_bytes().saturating_mul(100) / room.max(1);
+        u8::try_from(percent).unwrap_or(100)
+    }
+
     /// Whether 80 % of the room for whole files is used, or the disk was full when last asked.
     #[must_use]
     pub fn is_nearly_full(&self) -> bool {

@@ -238,7 +238,11 @@ fn one_seed(seed: u64) -> Late {
     let block_frame = 10 + dice.below(40);
     // How far behind each gateway is; some change their mind.
     // Or they are all in time.
-    let most = if seed.is_multiple_of(5) { 5_000 } else { 90_000 };
+    let most = if seed.is_multiple_of(5) {
+        5_000
+    } else {
+        90_000
+    };
     let mut behind = [0, dice.below(most), dice.below(5_000)];
     let mut sent = Vec::new();
     let mut block = None;

@@ -17,6 +17,8 @@ pub(crate) struct Standing {
     pub(crate) terms: Option<Terms>,
     /// Why the ledger cannot take shares now.
     pub(crate) closed: Option<&'static str>,
+    /// Why new sessions are refused, where those that are here go on.
+    pub(crate) newcomers: Option<&'static str>,
 }
 
 /// What jobs are made of, from the ledger.

@@ -7,6 +7,7 @@ use orebook_schema::Work;
 use orebook_schema::genesis::Algorithm;
 use orebook_schema::names::Pot;
 use orebook_schema::units::WorkUnit;
+use orebook_stratum::write::Reconnect;
 
 use crate::proxy::{Network, PROXY_FROM_MAX};
 
@@ -66,6 +67,44 @@ pub struct PortConfig {
     /// Load balancers, at most [`PROXY_FROM_MAX`] networks: a connection from them begins with a PROXY header, and counts as its
     /// client's.
     pub proxy_from: Vec<Network>,
+    /// Where its miners are sent when this gateway cannot serve them; none: they are told why, and go where they like.
+    pub elsewhere: Option<Elsewhere>,
+}
+
+/// A host's name at most (RFC 1035).
+const HOST_BYTES_MAX: usize = 253;
+/// Seconds that miners are asked to wait before they go there.
+const ELSEWHERE_WAIT_S: u32 = 1;
+
+/// Another gateway, as miners are told of it (`client.reconnect`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Elsewhere {
+    host: String,
+    port: u16,
+}
+
+impl Elsewhere {
+    /// Reads `host:port`: a name or address of letters, digits, dots and hyphens, and a port that is not 0.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (host, port) = text.rsplit_once(':')?;
+        let port: u16 = port.parse().ok().filter(|port| *port != 0)?;
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-';
+        let fits = !host.is_empty() && host.len() <= HOST_BYTES_MAX && host.bytes().all(is_name);
+        fits.then(|| Self {
+            host: host.to_owned(),
+            port,
+        })
+    }
+
+    /// As the wire has it.
+    pub(crate) fn shown(&self) -> Reconnect<'_> {
+        Reconnect {
+            host: &self.host,
+            port: self.port,
+            wait_s: ELSEWHERE_WAIT_S,
+        }
+    }
 }
 
 /// How hard a port's shares are.
@@ -303,6 +342,7 @@ mod tests {
                     retarget: Duration::from_secs(60),
                 }),
                 proxy_from: Vec::new(),
+                elsewhere: None,
             }],
             payout_script: vec![0x51],
             coinbase_text: "orebook".to_owned(),
@@ -376,5 +416,29 @@ mod tests {
         assert_eq!(rounded, difficulty("0.123457", WorkUnit::Sha256d));
         assert_eq!(difficulty("0", WorkUnit::Sha256d), None);
         assert_eq!(difficulty("-1", WorkUnit::Sha256d), None);
+    }
+
+    #[test]
+    fn elsewhere_is_a_host_and_a_port_and_nothing_that_breaks_a_line() {
+        for (text, fits) in [
+            ("gateway-2.pool.example:3333", true),
+            ("192.0.2.7:65535", true),
+            ("pool.example", false),
+            ("pool.example:0", false),
+            ("pool.example:65536", false),
+            (":3333", false),
+            ("pool example:3333", false),
+            ("pool\",[]:3333", false),
+            ("stratum+tcp://pool.example:3333", false),
+        ] {
+            assert_eq!(Elsewhere::parse(text).is_some(), fits, "{text}");
+        }
+        let long = format!("{}:1", "a".repeat(HOST_BYTES_MAX + 1));
+        assert_eq!(Elsewhere::parse(&long), None);
+        let shown = Elsewhere::parse("pool.example:3333").unwrap();
+        assert_eq!(
+            (shown.shown().host, shown.shown().port),
+            ("pool.example", 3333)
+        );
     }
 }

@@ -21,6 +21,7 @@ mod looper;
 mod metrics;
 mod proxy;
 mod recorder;
+mod room;
 mod seen;
 mod serve;
 mod vardiff;
@@ -28,8 +29,9 @@ mod writer;
 
 pub use self::config::{
     CLOCK_APART_S_MAX, COINBASE_TEXT_BYTES_MAX, COMMIT_SPACING_DEFAULT, COMMIT_SPACING_MAX,
-    ConfigError, DifficultyRule, EXTRANONCE1_BYTES, EXTRANONCE2_BYTES_DEFAULT, GatewayConfig,
-    Limits, NTIME_AHEAD_S, PORTS_MAX, PortConfig, VERSION_MASK_DEFAULT, VardiffRule, difficulty,
+    ConfigError, DifficultyRule, EXTRANONCE1_BYTES, EXTRANONCE2_BYTES_DEFAULT, Elsewhere,
+    GatewayConfig, Limits, NTIME_AHEAD_S, PORTS_MAX, PortConfig, VERSION_MASK_DEFAULT, VardiffRule,
+    difficulty,
 };
 pub use self::control::{OfferedControl, control_size, keep_control};
 pub use self::handle::{
@@ -39,4 +41,5 @@ pub use self::metrics::{
     ClosedCounts, Distribution, Metrics, SessionCounts, SessionMetrics, ShareCounts, SpoolMetrics,
 };
 pub use self::proxy::{Network, NetworkError, PROXY_FROM_MAX};
+pub use self::room::{ALARM_FROM_PERCENT, NEWCOMERS_UNTIL_PERCENT};
 pub use self::writer::Fatal;

@@ -12,13 +12,13 @@ use mio::{Events, Interest, Poll, Token};
 use orebook_chain::Template;
 use orebook_schema::names::Account;
 use orebook_schema::units::WorkUnit;
-use orebook_stratum::write::write_show_message;
+use orebook_stratum::write::{write_reconnect, write_show_message};
 use orebook_stratum::{Session, SessionConfig};
 
 use crate::batch::{Batch, ConnId};
 use crate::bridge::{Bridge, Standing, lock};
 use crate::clock::now_ms;
-use crate::config::GatewayConfig;
+use crate::config::{Elsewhere, GatewayConfig};
 use crate::conn::{Cause, Conn};
 use crate::doors::{Doors, Entered};
 use crate::handle::{FoundBlock, Mail, ParseAccount};
@@ -78,7 +78,7 @@ pub(crate) struct Loop {
     template: Option<(Arc<Template>, Instant)>,
     /// Why no node has work; none while one has.
     no_work: Option<String>,
-    standing: Standing,
+    pub(crate) standing: Standing,
     /// Why nobody is served now.
     pub(crate) shut: Option<String>,
     broadcast: Option<work::Broadcast>,
@@ -315,11 +315,22 @@ impl Loop {
                 continue;
             }
             if conn.session.extranonce1().is_some() {
-                write_show_message(conn.out(&mut self.spare), &why);
+                let elsewhere = self.config.ports.get(conn.port);
+                let elsewhere = elsewhere.and_then(|port| port.elsewhere.as_ref());
+                let out = conn.out(&mut self.spare);
+                write_show_message(out, &why);
+                if let Some(elsewhere) = elsewhere {
+                    write_reconnect(out, Some(elsewhere.shown()));
+                }
             }
             conn.closing = Some(cause);
             self.dirty.push(u32::try_from(slot).unwrap_or(u32::MAX));
         }
+    }
+
+    /// Where miners of a port go when this gateway cannot serve them.
+    pub(crate) fn elsewhere(&self, port: usize) -> Option<&Elsewhere> {
+        self.config.ports.get(port)?.elsewhere.as_ref()
     }
 
     /// Lets in who waits at the doors.

@@ -139,6 +139,8 @@ pub struct SpoolMetrics {
     pub is_full: bool,
     /// Whether shares are refused since the gateway's key is not in force.
     pub is_barred: bool,
+    /// Whether the alarm stands that the spool fills.
+    pub is_nearly_full: bool,
     /// Whether frames stay in the spool since this clock is far from the node's.
     pub is_clock_doubted: bool,
     /// How often the spool had no room for a group.

@@ -7,7 +7,7 @@ use orebook_pow::{Claim, version_of};
 use orebook_schema::Work;
 use orebook_schema::names::{Account, WorkerName};
 use orebook_schema::work::Extranonce;
-use orebook_stratum::write::reply_error;
+use orebook_stratum::write::{reply_error, write_reconnect};
 use orebook_stratum::{
     Action, Authorize, Configured, LINE_BYTES_MAX, Refused, StratumError, Submit, Subscribe,
     Suggestion,
@@ -168,8 +168,11 @@ impl Loop {
     }
 
     fn subscribe(&mut self, conn: &mut Conn, subscribe: &Subscribe, out: &mut Vec<u8>) {
-        if let Some(why) = &self.shut {
+        if let Some(why) = self.shut.as_deref().or(self.standing.newcomers) {
             reply_why(out, &subscribe.id, "null", 20, why);
+            if let Some(elsewhere) = self.elsewhere(conn.port) {
+                write_reconnect(out, Some(elsewhere.shown()));
+            }
             conn.closing = Some(Cause::NoWork);
             return;
         }

@@ -19,6 +19,7 @@ use crate::clock::{new_stream, now_ms};
 use crate::control::Control;
 use crate::metrics::Shared;
 use crate::recorder::Recorder;
+use crate::room::Room;
 
 /// Time between looks at what is to be cut, and at the publisher while frames are on their way.
 const HOUSE: Duration = Duration::from_millis(20);
@@ -40,6 +41,8 @@ pub(crate) const NO_ROOM: &str = "cannot record shares now: the spool is full";
 /// Said to miners while the ledger would refuse what this gateway says.
 pub(crate) const NOT_IN_FORCE: &str =
     "cannot record shares now: the ledger does not take this gateway's key";
+/// Said to new sessions while what is left of the spool's room is for those who are here.
+pub(crate) const NEARLY_NO_ROOM: &str = "no new sessions now: the spool is nearly full";
 /// Said to miners before a policy is known.
 const NO_POLICY: &str = "no policy of the ledger is final yet";
 
@@ -67,6 +70,7 @@ pub(crate) struct Writer<L> {
     full: bool,
     /// The ledger refuses this gateway's frames: they stay in the spool.
     barred: bool,
+    room: Room,
     last_commit: Option<Instant>,
     next_house: Instant,
     next_tick: Instant,
@@ -114,6 +118,7 @@ impl<L: Log> Writer<L> {
             proven: false,
             full: false,
             barred: false,
+            room: Room::default(),
             last_commit: None,
             next_house: now,
             next_tick: now,
@@ -192,7 +197,7 @@ impl<L: Log> Writer<L> {
                 self.next_room = Instant::now() + ROOM;
                 tracing::warn!(
                     used_bytes = self.spool.used_bytes(),
-                    "the spool is full: shares are refused"
+                    "the spool is full: shares are refused; see docs/runbooks/spool-full.md"
                 );
                 self.stand();
             }
@@ -206,6 +211,7 @@ impl<L: Log> Writer<L> {
         if self.next_house <= now {
             self.next_house = now + HOUSE;
             self.cut_if_due().map_err(|error| error.to_string())?;
+            self.look_at_room();
             let mut metrics = self.metrics.spool();
             metrics.used_bytes = self.spool.used_bytes();
             metrics.pending_events = u64::try_from(self.spool.pending_events()).unwrap_or(u64::MAX);
@@ -218,6 +224,31 @@ impl<L: Log> Writer<L> {
             self.find_room().map_err(|error| error.to_string())?;
         }
         Ok(())
+    }
+
+    /// Says once that the spool fills, and once that it has room again.
+    fn look_at_room(&mut self) {
+        let used_percent = self.spool.used_percent();
+        let before = self.room;
+        self.room = before.at(used_percent);
+        if before == self.room {
+            return;
+        }
+        if self.room.is_alarmed && !before.is_alarmed {
+            tracing::error!(
+                used_percent,
+                "the spool fills: the ledger takes frames too slowly or not at all; see docs/runbooks/spool-full.md"
+            );
+        }
+        if before.is_alarmed && !self.room.is_alarmed {
+            tracing::info!(used_percent, "the spool has room enough again");
+        }
+        self.metrics.spool().is_nearly_full = self.room.is_alarmed;
+        if before.is_shut_to_newcomers != self.room.is_shut_to_newcomers {
+            let refused = self.room.is_shut_to_newcomers;
+            tracing::warn!(used_percent, refused, "new sessions, by the spool's room");
+            self.stand();
+        }
     }
 
     fn cut_if_due(&mut self) -> Result<(), SpoolError> {
@@ -276,7 +307,7 @@ impl<L: Log> Writer<L> {
                     self.recorder.moved(&map, self.tagged);
                     self.metrics.spool().moves += 1;
                     tracing::warn!(
-                        "the ledger closed this gateway's stream: its events were moved to a new one"
+                        "the ledger closed this gateway's stream: its events were moved to a new one; see docs/runbooks/stream-closed-by-a-fork.md"
                     );
                     self.stand();
                 }
@@ -407,6 +438,7 @@ impl<L: Log> Writer<L> {
         }
         if !self.full {
             tracing::info!("the spool has room again");
+            self.look_at_room();
             self.stand();
         }
         Ok(())
@@ -437,7 +469,12 @@ impl<L: Log> Writer<L> {
         } else {
             None
         };
-        self.bridge.stand(Standing { terms, closed });
+        let shut = self.room.is_shut_to_newcomers;
+        self.bridge.stand(Standing {
+            terms,
+            closed,
+            newcomers: shut.then_some(NEARLY_NO_ROOM),
+        });
     }
 
     /// The loop sends no more: what was recorded is framed, and sent as far as the ledger takes it now.

@@ -194,6 +194,8 @@ pub struct Port {
     /// 2, and counts as its client's. From everybody else such a header is refused.
     #[serde(default)]
     pub proxy_from: Vec<String>,
+    /// Where its miners are sent when this gateway cannot serve them, `host:port`.
+    pub elsewhere: Option<String>,
 }
 
 /// A difficulty that follows the rig's speed.
@@ -303,6 +305,7 @@ impl Default for Port {
             difficulty: Some(DIFFICULTY_DEFAULT.to_owned()),
             vardiff: None,
             proxy_from: Vec::new(),
+            elsewhere: None,
         }
     }
 }

@@ -39,7 +39,7 @@ impl Loop {
         if self.bridge.doubt_clock(doubted) && doubted {
             tracing::error!(
                 apart_s,
-                "this clock and the node's are far apart: frames stay in the spool"
+                "this clock and the node's are far apart: frames stay in the spool; see docs/runbooks/clock-wrong.md"
             );
         }
     }

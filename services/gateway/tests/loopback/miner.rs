@@ -48,6 +48,8 @@ pub(crate) struct Miner {
     pub(crate) difficulty: String,
     pub(crate) jobs: Vec<Notified>,
     pub(crate) messages: Vec<String>,
+    /// Where it was sent, `host:port`.
+    pub(crate) reconnects: Vec<String>,
     next_extranonce2: u32,
     pub(crate) algorithm: Algorithm,
 }
@@ -75,6 +77,7 @@ impl Miner {
             difficulty: "1".to_owned(),
             jobs: Vec::new(),
             messages: Vec::new(),
+            reconnects: Vec::new(),
             next_extranonce2: 0,
             algorithm: Algorithm::Sha256d,
         }
@@ -163,6 +166,11 @@ impl Miner {
                     clean: params[8].as_bool().expect("a flag"),
                     difficulty: self.difficulty.clone(),
                 });
+            }
+            "client.reconnect" => {
+                let host = line["params"][0].as_str().expect("a host");
+                let port = line["params"][1].as_u64().expect("a port");
+                self.reconnects.push(format!("{host}:{port}"));
             }
             "client.show_message" => {
                 self.messages

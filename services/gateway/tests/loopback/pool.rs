@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -9,8 +10,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use orebook_chain::{Template, TemplateFields};
 use orebook_gateway::{
-    DifficultyRule, FoundBlock, Gateway, GatewayConfig, GatewayHandle, GatewayParts, Limits,
-    Metrics, Network, PortConfig, VERSION_MASK_DEFAULT, difficulty,
+    DifficultyRule, Elsewhere, FoundBlock, Gateway, GatewayConfig, GatewayHandle, GatewayParts,
+    Limits, Metrics, Network, PortConfig, VERSION_MASK_DEFAULT, difficulty,
 };
 use orebook_ledger::admit::{Parsed, State, Trust, Verdict};
 use orebook_ledger::archiver::{Archiver, ArchiverConfig};
@@ -145,6 +146,8 @@ pub(crate) struct Setup {
     pub(crate) key: Role,
     /// Load balancers of every port.
     pub(crate) proxy_from: Vec<Network>,
+    /// Where its miners are sent.
+    pub(crate) elsewhere: Option<Elsewhere>,
 }
 
 impl Default for Setup {
@@ -157,6 +160,7 @@ impl Default for Setup {
             algorithm: Algorithm::Sha256d,
             key: Role::Gateway,
             proxy_from: Vec::new(),
+            elsewhere: None,
         }
     }
 }
@@ -297,6 +301,64 @@ impl Ledger {
         events
     }
 
+    /// A folder of the ledger's disk.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Each stream with final frames of shares, in the order of their first, and whether it is closed.
+    pub(crate) fn share_streams(&self) -> Vec<(StreamId, bool)> {
+        let reader = self.reader();
+        let mut streams: Vec<(StreamId, bool)> = Vec::new();
+        for record in reader.store().records(0) {
+            let Record::Frame(stored) = record.expect("sound segments") else {
+                continue;
+            };
+            let header = stored.frame.header();
+            let shares = Kind::Share.bit() | Kind::Moved.bit();
+            let is_known = streams.iter().any(|(stream, _)| *stream == header.stream);
+            if header.kinds & shares != 0 && !is_known {
+                let standing = reader.head().stream(header.stream);
+                let is_closed = standing.is_some_and(|stream| stream.closed);
+                streams.push((header.stream, is_closed));
+            }
+        }
+        streams
+    }
+
+    /// Says a heartbeat in a stream of the desk's, and waits until it is final.
+    pub(crate) fn neighbour_speaks(&self, spool: &mut Spool<RealDisk>) {
+        spool
+            .append(&[(now_ms(), Event::Heartbeat)])
+            .expect("there is room");
+        let frame = spool.cut().expect("a good disk").expect("a heartbeat");
+        let (stream, seq) = (frame.header().stream, frame.header().first_seq);
+        let mut log = self.log.clone();
+        let start = Instant::now();
+        loop {
+            let incarnation = log.newest().expect("it is up").expect("it is open");
+            log.send(incarnation, now_ms(), frame.bytes())
+                .expect("the log takes everything");
+            let reader = self.reader();
+            let stands = reader.stands(reader.settled(), stream, seq, frame.header_hash());
+            drop(reader);
+            if stands.expect("a good disk") {
+                return;
+            }
+            assert!(start.elapsed() < DEADLINE, "the neighbour is not heard");
+            std::thread::park_timeout(Duration::from_millis(200));
+        }
+    }
+
+    /// A producer of its own, whose stream is nobody else's.
+    pub(crate) fn neighbour(&self) -> Spool<RealDisk> {
+        let config = spool_config(Role::Desk, (1 << 20, 16 << 20));
+        let opened = Spool::open(self.disk(), "neighbour", config, signer(Role::Desk));
+        let (mut spool, _) = opened.expect("an empty folder");
+        spool.begin(now_ms(), stream()).expect("room");
+        spool
+    }
+
     /// The newest final job, and the header of its frame.
     pub(crate) fn newest_job(&self) -> Option<(Header, Job)> {
         let reader = self.reader();
@@ -412,6 +474,7 @@ impl Pool {
                     pot: Pot(u16::try_from(pot).expect("few ports")),
                     difficulty: *difficulty,
                     proxy_from: setup.proxy_from.clone(),
+                    elsewhere: setup.elsewhere.clone(),
                 })
                 .collect(),
             payout_script: Script::new(&[0x51]).expect("a script").bytes().to_vec(),

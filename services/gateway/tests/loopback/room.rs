@@ -1,6 +1,7 @@
 //! A spool without room, and what is known with everything else down.
 
 use orebook_chain::Template;
+use orebook_gateway::Elsewhere;
 use orebook_ledger::spool::FILE_BYTES_MIN;
 use orebook_schema::Role;
 
@@ -48,6 +49,67 @@ fn a_full_spool_refuses_with_the_reason_and_recovers_by_itself() {
     let found = back.mine(&job);
     assert_eq!(code(&back.submit("name-a", &found)), 0);
     assert_eq!(pool.final_shares(accepted + 1).len(), accepted + 1);
+    drop(pool.stop());
+}
+
+#[test]
+fn a_spool_that_fills_alarms_then_turns_newcomers_away_and_only_then_refuses_shares() {
+    let elsewhere = "gateway-2.pool.example:3334";
+    let pool = Pool::start(&Setup {
+        spool_bytes: (FILE_BYTES_MIN, 4 * FILE_BYTES_MIN),
+        elsewhere: Elsewhere::parse(elsewhere),
+        ..Setup::default()
+    });
+    pool.work_at(1, HARD);
+    pool.ledger.log.set_down(true);
+    let mut miner = Miner::ready(pool.address(0), "name-a");
+    let job = miner.job();
+    // By what the gateway itself shows: how many shares it took at each stage.
+    let (mut alarmed, mut turned_away, mut accepted) = (None, None, 0);
+    let refused = loop {
+        for _ in 0..50 {
+            let found = miner.mine(&job);
+            miner.send("mining.submit", &Miner::params("name-a", &found));
+        }
+        let replies: Vec<_> = (0..50).map(|_| miner.reply()).collect();
+        let refused = replies.iter().find(|reply| code(reply) != 0).cloned();
+        accepted += replies.iter().filter(|reply| code(reply) == 0).count();
+        if let Some(refused) = refused {
+            break refused;
+        }
+        if alarmed.is_none() && pool.gateway.metrics().spool.is_nearly_full {
+            alarmed = Some(accepted);
+        }
+        if alarmed.is_some() && turned_away.is_none() {
+            let mut late = Miner::connect(pool.address(0));
+            let reply = late.subscribe();
+            if reply["error"].is_array() {
+                assert_eq!(
+                    reply["error"][1],
+                    "no new sessions now: the spool is nearly full"
+                );
+                assert!(late.is_closed());
+                assert_eq!(late.reconnects, [elsewhere], "it is sent elsewhere");
+                turned_away = Some(accepted);
+            }
+        }
+        assert!(accepted < 40_000, "1 MiB takes no 40,000 shares");
+    };
+    assert_eq!(
+        refused["error"][1],
+        "cannot record shares now: the spool is full"
+    );
+    let (alarmed, turned_away) = (alarmed.expect("alarmed"), turned_away.expect("turned away"));
+    println!("alarm at {alarmed}, newcomers at {turned_away}, shares until {accepted}");
+    assert!(alarmed < turned_away && turned_away < accepted);
+    assert!(miner.is_closed());
+    assert_eq!(miner.reconnects, [elsewhere]);
+    // Everything that was answered `true` gets there, and the alarm ends.
+    pool.ledger.log.set_down(false);
+    assert_eq!(pool.final_shares(accepted).len(), accepted);
+    pool.until("room", |metrics| {
+        !metrics.spool.is_full && !metrics.spool.is_nearly_full
+    });
     drop(pool.stop());
 }
 

@@ -178,6 +178,7 @@ fn start(disk: &RealDisk, mirror: &Mirror, log: SharedLog) -> Result<GatewayHand
             pot: POT,
             difficulty: DifficultyRule::Fixed(work),
             proxy_from: Vec::new(),
+            elsewhere: None,
         }],
         payout_script: payout_script(),
         coinbase_text: "bench".to_owned(),

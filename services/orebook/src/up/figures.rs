@@ -289,7 +289,7 @@ fn shares(out: &mut String, gateways: &[(usize, Metrics)]) {
 
 fn spools(out: &mut String, gateways: &[(usize, Metrics)]) {
     type Read = fn(&Metrics) -> u64;
-    let rows: [(&'static str, &'static str, &'static str, Read); 9] = [
+    let rows: [(&'static str, &'static str, &'static str, Read); 11] = [
         (
             "orebook_spool_commits",
             "counter",
@@ -331,6 +331,18 @@ fn spools(out: &mut String, gateways: &[(usize, Metrics)]) {
             "gauge",
             "1 while shares are refused since the gateway's key is not in force",
             |m| u64::from(m.spool.is_barred),
+        ),
+        (
+            "orebook_spool_is_nearly_full",
+            "gauge",
+            "1 from 80 % of the room on until 70 %",
+            |m| u64::from(m.spool.is_nearly_full),
+        ),
+        (
+            "orebook_gateway_is_clock_doubted",
+            "gauge",
+            "1 while frames stay in the spool since this clock is far from the node's",
+            |m| u64::from(m.spool.is_clock_doubted),
         ),
         (
             "orebook_spool_full",

@@ -15,8 +15,8 @@ use orebook_archiver::{
 };
 use orebook_chain::nodes::Work;
 use orebook_gateway::{
-    DifficultyRule, FoundBlock, Gateway, GatewayConfig, GatewayHandle, GatewayParts, Limits,
-    PortConfig, VERSION_MASK_DEFAULT, VardiffRule, difficulty,
+    DifficultyRule, Elsewhere, FoundBlock, Gateway, GatewayConfig, GatewayHandle, GatewayParts,
+    Limits, PortConfig, VERSION_MASK_DEFAULT, VardiffRule, difficulty,
 };
 use orebook_ledger::archiver::{Archiver, ArchiverConfig};
 use orebook_ledger::reader::Reader;
@@ -25,6 +25,7 @@ use orebook_ledger::spool::{Spool, SpoolConfig};
 use orebook_projector::{Accounts, ApiConfig, Member, Metrics, Projector, Server, Verify, router};
 use orebook_replay::store::MemoryStore;
 use orebook_schema::Role;
+use orebook_schema::genesis::Genesis;
 use orebook_schema::names::Pot;
 use orebook_schema::units::WorkUnit;
 use orebook_settler::look::Payout;
@@ -80,6 +81,18 @@ fn failed(what: &str, error: impl std::fmt::Display) -> Failure {
     Failure::new(format!("{what}: {error}"))
 }
 
+/// The spool of a producer that says little, in a ledger of this genesis.
+pub(crate) fn small_spool(genesis: &Genesis, role: Role) -> SpoolConfig {
+    SpoolConfig {
+        ledger: genesis.ledger,
+        coin: genesis.coin,
+        role,
+        schema_set: 0,
+        file_bytes: SMALL_SPOOL_FILE_BYTES,
+        total_bytes: SMALL_SPOOL_TOTAL_BYTES,
+    }
+}
+
 fn spool_config(place: &Place, role: Role, file_bytes: u64, total_bytes: u64) -> SpoolConfig {
     SpoolConfig {
         ledger: place.ledger,
@@ -133,7 +146,8 @@ fn mirror(
         StoreConfig::default(),
         0,
     );
-    let (mut reader, _) = opened.map_err(|error| failed("mirror", error))?;
+    let (mut reader, _) = opened
+        .map_err(|error| failed("mirror", error).hint("see docs/runbooks/segment-damaged.md"))?;
     genesis_into(&mut reader, place.first.clone()).map_err(|error| failed("mirror", error))?;
     let mirror: Mirror = Arc::new(Mutex::new(reader));
     let started = start_mirror(
@@ -159,16 +173,12 @@ fn archiver(
     let config = ArchiverConfig {
         ledger: place.ledger,
         store: StoreConfig::default(),
-        spool: spool_config(
-            place,
-            Role::Archiver,
-            SMALL_SPOOL_FILE_BYTES,
-            SMALL_SPOOL_TOTAL_BYTES,
-        ),
+        spool: small_spool(&place.genesis, Role::Archiver),
         signer: place.key(&format!("archiver-{number}.key"))?,
     };
     let opened = Archiver::open(place.disk(), LEDGER, config, now_ms(), new_stream());
-    let (archiver, torn) = opened.map_err(|error| failed("archiver", error))?;
+    let (archiver, torn) = opened
+        .map_err(|error| failed("archiver", error).hint("see docs/runbooks/segment-damaged.md"))?;
     if let Some(torn) = torn {
         tracing::warn!(
             file = torn.file,
@@ -372,12 +382,7 @@ impl Roles {
     ) -> Result<(), Failure> {
         let settings = SettlerConfig {
             machine: MachineConfig {
-                spool: spool_config(
-                    place,
-                    Role::Settler,
-                    SMALL_SPOOL_FILE_BYTES,
-                    SMALL_SPOOL_TOTAL_BYTES,
-                ),
+                spool: small_spool(&place.genesis, Role::Settler),
                 payout: Payout {
                     scripts: vec![chain.payout.bytes().to_vec()],
                     texts: vec![config.pool.text.clone()],
@@ -425,7 +430,7 @@ impl Roles {
             config.spool.total_bytes,
         );
         let (spool, recovery) = Spool::open(place.disk(), &format!("{name}/spool"), spool, signer)
-            .map_err(|error| failed(&name, error))?;
+            .map_err(|error| failed(&name, error).hint("see docs/runbooks/gateway-disk-lost.md"))?;
         if recovery.torn.is_some() || 0 < recovery.unframed_events {
             tracing::info!(?recovery, "{name} goes on where it ended");
         }
@@ -464,7 +469,10 @@ impl Roles {
             let is_full = |gateway: &GatewayHandle| gateway.metrics().spool.is_full;
             let mut alive = gateways.iter().filter_map(std::sync::Weak::upgrade);
             if alive.any(|gateway| is_full(&gateway)) {
-                return Some("the spool is full: shares are refused".to_owned());
+                return Some(
+                    "the spool is full: shares are refused; see docs/runbooks/spool-full.md"
+                        .to_owned(),
+                );
             }
             // A gateway answers from its spool, whatever its mirror waits for.
             let waits = match (&archived, &mirrored) {
@@ -570,12 +578,26 @@ fn verify_commands(place: &Place) -> Vec<Verify> {
 pub(crate) fn check(config: &Config, gateways: &[GatewayText]) -> Result<(), Failure> {
     let unit = WorkUnit::Sha256d;
     for port in gateways.iter().flat_map(|gateway| &gateway.port) {
+        elsewhere(port)?;
         rule(port, unit)?;
     }
     if orebook_chain::template::TEXT_BYTES_MAX < config.pool.text.len() {
         return Err(Failure::new("pool.text is longer than 32 bytes"));
     }
     Ok(())
+}
+
+fn elsewhere(port: &Port) -> Result<Option<Elsewhere>, Failure> {
+    let Some(text) = &port.elsewhere else {
+        return Ok(None);
+    };
+    let wrong = || {
+        Failure::new(format!(
+            "port {}: elsewhere = {text:?} is no host:port",
+            port.listen
+        ))
+    };
+    Elsewhere::parse(text).map(Some).ok_or_else(wrong)
 }
 
 fn rule(port: &Port, unit: WorkUnit) -> Result<DifficultyRule, Failure> {
@@ -612,6 +634,7 @@ fn gateway_config(
             pot: Pot(port.pot),
             difficulty: rule(port, unit)?,
             proxy_from: balancers(port).map_err(Failure::new)?,
+            elsewhere: elsewhere(port)?,
         })
     });
     Ok(GatewayConfig {

@@ -44,6 +44,8 @@ fn a_full_spool_refuses_drains_and_recovers() {
     let (answered, error) = fill(&mut spool, 0);
     assert_eq!(error, SpoolError::Full(FullCause::Bound));
     assert!(spool.is_nearly_full() && disk.paths().len() == 3);
+    let full = spool.used_percent();
+    assert!((80..=100).contains(&full), "{full} %");
     // Refused again and again, it stays as it is: no byte, no event.
     let before = (spool.next_seq(), disk.operations(), total(&spool));
     assert_eq!(
@@ -57,6 +59,7 @@ fn a_full_spool_refuses_drains_and_recovers() {
     ledger.assert_counted(&(0..answered).collect::<Vec<u32>>());
     assert_eq!(spool.trim(&ledger.final_next(), u64::MAX), Ok(2));
     assert!(!spool.is_nearly_full());
+    assert!(spool.used_percent() < 40, "one file of three is left");
     let (more, _) = fill(&mut spool, answered);
     assert!(more >= answered + 2_000, "{answered} {more}");
     spool.cut().unwrap();
@@ -74,6 +77,7 @@ fn a_full_disk_refuses_and_is_asked_again_after_a_while() {
     let (answered, error) = fill(&mut spool, 0);
     assert_eq!(error, SpoolError::Full(FullCause::Disk));
     assert!(spool.is_nearly_full());
+    assert_eq!(spool.used_percent(), 100, "whatever its own bound says");
     assert_eq!(
         disk.paths().len(),
         2,
