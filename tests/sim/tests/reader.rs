@@ -7,6 +7,9 @@
     reason = "a test stops at the first surprise and says which"
 )]
 
+#[path = "reader/republish.rs"]
+mod republish;
+
 use orebook_ledger::archiver::Archiver;
 use orebook_ledger::log::{Log as _, LogRecord};
 use orebook_ledger::reader::{ReadError, Reader};
