@@ -153,6 +153,101 @@ fn damage_is_named_with_file_offset_and_position_and_exits_with_3() {
     );
 }
 
+/// Turns a bit of the genesis frame.
+fn damage(data: &Path) {
+    let path = data.join("ledger/segments/00000000000000000000.open");
+    let mut bytes = fs::read(&path).expect("the segment");
+    bytes[300] ^= 4;
+    fs::write(&path, &bytes).expect("our own file");
+}
+
+#[test]
+fn repair_brings_a_damaged_segment_back_says_so_and_touches_nothing_that_verifies() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (pool, copy) = (folder.path().join("pool"), folder.path().join("copy"));
+    assert!(orebook(&["init"], &pool).status.success());
+    let segments = pool.join("ledger/segments");
+    let name = "00000000000000000000.open";
+    fs::create_dir_all(&copy).expect("a folder");
+    fs::copy(segments.join(name), copy.join(name)).expect("copied");
+    let good = fs::read(segments.join(name)).expect("read");
+    let from = copy.to_str().expect("UTF-8");
+    let repair = |more: &[&str]| {
+        orebook(
+            &[&["ledger", "repair", "--from", from], more].concat(),
+            &pool,
+        )
+    };
+    let whole = repair(&[]);
+    assert!(whole.status.success(), "{}", stderr(&whole));
+    assert!(stdout(&whole).contains("nothing was touched"));
+    damage(&pool);
+    let bad = fs::read(segments.join(name)).expect("read");
+    let dry = repair(&["--dry-run"]);
+    assert_eq!(dry.status.code(), Some(3), "{}", stderr(&dry));
+    assert!(stderr(&dry).contains("position 0"), "{}", stderr(&dry));
+    assert_eq!(fs::read(segments.join(name)).expect("read"), bad);
+    // While a process uses the folder nothing is done.
+    let lock = fs::File::options()
+        .create(true)
+        .append(true)
+        .open(pool.join("lock"));
+    let lock = lock.expect("a lock file");
+    lock.lock().expect("locked");
+    let busy = repair(&[]);
+    assert_eq!(busy.status.code(), Some(1));
+    assert!(
+        stderr(&busy).contains("another orebook process"),
+        "{}",
+        stderr(&busy)
+    );
+    drop(lock);
+    let done = repair(&["--format", "json"]);
+    assert!(done.status.success(), "{}", stderr(&done));
+    let done: serde_json::Value = serde_json::from_slice(&done.stdout).expect("one object");
+    assert_eq!(
+        done["replaced"],
+        serde_json::json!([format!("ledger/segments/{name}")])
+    );
+    assert_eq!(fs::read(segments.join(name)).expect("read"), good);
+    let aside = segments.join(format!("{name}.damaged-1"));
+    assert_eq!(fs::read(aside).expect("kept"), bad);
+    assert!(orebook(&["ledger", "verify"], &pool).status.success());
+}
+
+#[test]
+fn repair_refuses_a_donor_that_is_none_or_damaged_too_and_changes_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (pool, other) = (folder.path().join("pool"), folder.path().join("other"));
+    assert!(orebook(&["init"], &pool).status.success());
+    assert!(orebook(&["init"], &other).status.success());
+    damage(&pool);
+    let bad = fs::read(pool.join("ledger/segments/00000000000000000000.open")).expect("read");
+    let own = pool.to_str().expect("UTF-8").to_owned();
+    let foreign = other.to_str().expect("UTF-8").to_owned();
+    for (from, code, said) in [
+        ("no-such-thing", 1, "neither a folder nor a peer"),
+        ("http://127.0.0.1:1", 3, "does not answer"),
+        (&own, 3, "of no use"),
+        (&foreign, 3, "belongs to ledger"),
+    ] {
+        let output = orebook(&["ledger", "repair", "--from", from], &pool);
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{from}: {}",
+            stderr(&output)
+        );
+        assert!(
+            stderr(&output).contains(said),
+            "{from}: {}",
+            stderr(&output)
+        );
+        let now = fs::read(pool.join("ledger/segments/00000000000000000000.open"));
+        assert_eq!(now.expect("read"), bad, "{from}");
+    }
+}
+
 #[test]
 fn help_ends_with_examples() {
     for arguments in [
@@ -160,6 +255,7 @@ fn help_ends_with_examples() {
         &["init", "--help"],
         &["ledger", "cat", "--help"],
         &["ledger", "verify", "--help"],
+        &["ledger", "repair", "--help"],
     ] {
         let output = Command::new(orebook_binary())
             .args(arguments)

@@ -13,6 +13,7 @@ use orebook_ledger::spool::SpoolError;
 
 use crate::clock::{new_stream, now_ms};
 use crate::control::Shelf;
+use crate::runbook::runbook;
 use crate::shared_log::{LogReader, WaitLog};
 use crate::source::{Filler, Lack, Source};
 use crate::thread::{Fatal, Running, Waits, rest};
@@ -74,6 +75,15 @@ const fn spool_passes(error: &SpoolError) -> bool {
     )
 }
 
+/// The runbook of an archiver's error.
+const fn page(error: &ArchiveError) -> &'static str {
+    match error {
+        ArchiveError::Read(error) => runbook(error),
+        ArchiveError::Spool(_) | ArchiveError::Publish(_) => "docs/runbooks/archiver-disk-lost.md",
+        ArchiveError::NotExtending { .. } => "docs/runbooks/segment-damaged.md",
+    }
+}
+
 fn archive_passes(error: &ArchiveError) -> bool {
     match error {
         ArchiveError::Read(error) => passes(error),
@@ -121,12 +131,14 @@ pub fn start_archiver(
                         let filled = filler.fill(lack, |give| give(archiver.reader_mut()));
                         shown.waits.after(error, filled, stop);
                     } else {
-                        tracing::warn!(%error, "the archiver waits");
+                        tracing::warn!(%error, runbook = page(&error), "the archiver waits");
                         rest(stop, PAUSE);
                     }
                     TURN
                 }
-                Err(error) => return fatal(&format!("archiver: {error}")),
+                Err(error) => {
+                    return fatal(&format!("archiver: {error}; see {}", page(&error)));
+                }
             };
             seen = log.wait(seen, longest);
         }

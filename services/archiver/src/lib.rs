@@ -4,8 +4,10 @@
 mod archive;
 mod clock;
 mod control;
+mod donor;
 mod mirror;
 mod peer;
+mod runbook;
 mod segments;
 mod shared_log;
 mod source;
@@ -16,6 +18,7 @@ pub use self::clock::{new_stream, now_ms};
 pub use self::control::{
     CONTROL_BYTES_MAX, ControlError, Shelf, control_router, fetch_control, read_control,
 };
+pub use self::donor::{FolderDonor, PeerDonor};
 pub use self::mirror::{Mirror, MirrorStatus, genesis_into, lock, start_mirror};
 pub use self::peer::FetchError;
 pub use self::segments::{PIECE_BYTES_MAX, segments_router};

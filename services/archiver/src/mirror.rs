@@ -12,6 +12,7 @@ use orebook_ledger::segment::{Record, StoredFrame};
 
 use crate::archive::passes;
 use crate::control::Shelf;
+use crate::runbook::runbook;
 use crate::shared_log::{LogReader, WaitLog};
 use crate::source::{Filler, Lack, Source};
 use crate::thread::{Fatal, Running, Waits, rest};
@@ -89,11 +90,11 @@ pub fn start_mirror(
                         Duration::ZERO
                     }
                     None if passes(&error) => {
-                        tracing::warn!(%error, "the mirror waits");
+                        tracing::warn!(%error, runbook = runbook(&error), "the mirror waits");
                         rest(stop, PAUSE);
                         TURN
                     }
-                    None => return fatal(&format!("mirror: {error}")),
+                    None => return fatal(&format!("mirror: {error}; see {}", runbook(&error))),
                 },
             };
             seen = log.wait(seen, longest);

@@ -96,7 +96,8 @@ impl Peer {
         Ok(())
     }
 
-    async fn list(&self) -> Result<Vec<Listed>, FetchError> {
+    /// What the peer has.
+    pub(crate) async fn list(&self) -> Result<Vec<Listed>, FetchError> {
         let body = self.get("/ledger/segments", LIST_BYTES_MAX).await?;
         let wrong = |what: &str| FetchError::Wrong {
             peer: self.address.clone(),
@@ -113,6 +114,12 @@ impl Peer {
         }
     }
 
+    /// Bytes of one of its files from an offset on; none at its end.
+    pub(crate) async fn piece(&self, name: &str, from: u64) -> Result<Bytes, FetchError> {
+        let path = format!("/ledger/segments/{name}?from={from}");
+        self.get(&path, PIECE_BYTES_MAX).await
+    }
+
     async fn download(&self, listed: &Listed, to: &Path) -> Result<(), FetchError> {
         let part = to.with_extension(format!(
             "{}{PART_ENDING}",
@@ -121,8 +128,7 @@ impl Peer {
         let mut file = File::create(&part)?;
         let mut from = 0;
         while from < listed.bytes {
-            let path = format!("/ledger/segments/{}?from={from}", listed.name);
-            let piece = self.get(&path, PIECE_BYTES_MAX).await?;
+            let piece = self.piece(&listed.name, from).await?;
             if piece.is_empty() {
                 break;
             }

@@ -91,7 +91,7 @@ fn refused(error: &io::Error) -> Response {
     }
 }
 
-fn listed(dir: &Path) -> io::Result<Vec<Listed>> {
+pub(crate) fn listed(dir: &Path) -> io::Result<Vec<Listed>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(dir)?.take(FILES_MAX) {
         let entry = entry?;
@@ -107,7 +107,7 @@ fn listed(dir: &Path) -> io::Result<Vec<Listed>> {
     Ok(files)
 }
 
-fn read_piece(path: &Path, from: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read_piece(path: &Path, from: u64) -> io::Result<Vec<u8>> {
     let mut file = File::open(path)?;
     // The system has limits of its own for offsets, and an error for them.
     if file.metadata()?.len() <= from {

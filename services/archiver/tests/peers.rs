@@ -14,9 +14,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use orebook_archiver::{
-    Mirror, SharedLog, Source, genesis_into, lock, segments_router, start_mirror,
+    FolderDonor, Mirror, PeerDonor, SharedLog, Source, genesis_into, lock, segments_router,
+    start_mirror,
 };
+use orebook_ledger::archiver::promised;
 use orebook_ledger::disk::real::RealDisk;
+use orebook_ledger::segment::repair::{Donor, RepairError, carry_out, find_repairs};
 use orebook_ledger::segment::{first_frame, verify_files};
 use pool::{LEDGER, archiver, disk_of, fatal, open_reader, producer, write_genesis};
 use tokio::runtime::Runtime;
@@ -162,4 +165,89 @@ fn a_reader_from_nothing_fetches_what_the_log_forgot_and_is_fooled_by_nobody() {
         !root.path().join("fetched").exists(),
         "what was fetched is not kept twice"
     );
+}
+
+#[test]
+fn an_archiver_s_damaged_and_lost_segments_come_back_over_http_and_from_a_copy() {
+    let root = tempfile::tempdir().expect("a folder");
+    let dirs: Vec<_> = ["a", "m", "p", "good", "flipped"]
+        .map(|name| root.path().join(name))
+        .into();
+    write_genesis(&dirs[0]);
+    let log = SharedLog::new();
+    let (of_mirror, of_archiver) = (log.reader(), log.reader());
+    let folder = Source::Folder {
+        dir: dirs[0].clone(),
+        ledger: LEDGER,
+    };
+    let mirror = mirror_of(&dirs[1], &dirs[0]);
+    let thread = start_mirror(
+        mirror.clone(),
+        log.clone(),
+        Some(of_mirror),
+        folder,
+        fatal(),
+    );
+    let thread = thread.expect("a thread");
+    let running = archiver(&dirs[0], 2, &log, of_archiver);
+    let mut said = producer(&dirs[2], &log, &mirror);
+    said.make_final(200, "a ledger of four segments");
+    for running in [running, thread] {
+        running.stop().expect("no panic");
+    }
+    let segments = dirs[0].join("segments");
+    std::fs::create_dir_all(dirs[3].join("segments")).expect("a folder");
+    for entry in std::fs::read_dir(&segments).expect("a folder") {
+        let name = entry.expect("an entry").file_name();
+        std::fs::copy(segments.join(&name), dirs[3].join("segments").join(&name)).expect("copied");
+    }
+    copy_with_a_flip(&dirs[3], &dirs[4]);
+    let runtime = Runtime::new().expect("a runtime");
+    let disk = disk_of(&dirs[0]);
+    let must = promised(&disk, "a").expect("signed");
+    assert!(200 <= must.size && must.signed.is_some(), "{must:?}");
+    let second = segments.join("00000000000000000064.seg");
+    let peer = |dir: &Path| -> Box<dyn Donor> {
+        let address = serve(&runtime, dir).to_string();
+        Box::new(PeerDonor::new(&address, runtime.handle().clone()))
+    };
+    for lost in [false, true] {
+        let mut bytes = std::fs::read(&second).expect("read");
+        let middle = bytes.len() / 3;
+        bytes[middle] ^= 1;
+        std::fs::write(&second, bytes).expect("written");
+        if lost {
+            std::fs::remove_file(&second).expect("removed");
+        }
+        let find =
+            |donor: &mut dyn Donor| find_repairs(&disk, "a/segments", must, donor, &mut |_| {});
+        let nobody = nobody().to_string();
+        let error = find(&mut PeerDonor::new(&nobody, runtime.handle().clone()));
+        assert!(matches!(error, Err(RepairError::Donor(_))), "{error:?}");
+        let error = find(peer(&dirs[4]).as_mut());
+        assert!(
+            matches!(error, Err(RepairError::Useless { .. })),
+            "{error:?}"
+        );
+        let mut good: Box<dyn Donor> = if lost {
+            Box::new(FolderDonor::new(dirs[3].join("segments")))
+        } else {
+            peer(&dirs[3])
+        };
+        let repairs = find(good.as_mut()).expect("repaired");
+        carry_out(&disk, "a/segments", &repairs).expect("put in place");
+        assert_eq!(repairs.replacements.len(), 1);
+        let wanted = std::fs::read(dirs[3].join("segments/00000000000000000064.seg"));
+        assert_eq!(
+            std::fs::read(&second).expect("read"),
+            wanted.expect("read"),
+            "lost: {lost}"
+        );
+    }
+    // The archiver goes on with them, and with what it signed.
+    let log = SharedLog::new();
+    let of_archiver = log.reader();
+    archiver(&dirs[0], 2, &log, of_archiver)
+        .stop()
+        .expect("no panic");
 }

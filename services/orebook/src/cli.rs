@@ -302,6 +302,21 @@ pub(crate) enum LedgerCommand {
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
+    /// Brings damaged or missing segments back from a peer or a copy: each frame is admitted again, and the tree must have the
+    /// root that was signed here. What verifies is not touched; the damaged file is kept as `.damaged-N`. The process that
+    /// uses the folder must not run. Exit code 3 if damage is left.
+    #[command(after_help = "Examples:
+  orebook ledger repair --data pool --from http://archiver-2:8080 --dry-run
+  orebook ledger repair --data pool --from /mnt/copy/ledger/segments
+  orebook ledger repair --data new --from http://archiver-2:8080 --more    a new archiver's folder")]
+    Repair(RepairArgs),
+    /// Sends frames again that the log lost and no spool has: those after the last final position of some segments. They are
+    /// signed by their producers, and count once however often they are sent. An archiver must run somewhere else meanwhile.
+    /// Exit code 1 if not everything became final.
+    #[command(after_help = "Examples:
+  orebook ledger republish --data mirror-1 --config orebook.toml --segments copy/segments --dry-run
+  orebook ledger republish --data mirror-1 --config orebook.toml --segments copy/segments")]
+    Republish(RepublishArgs),
     /// Counts what a ledger holds.
     #[command(after_help = "Examples:
   orebook ledger stat --data pool
@@ -313,6 +328,50 @@ pub(crate) enum LedgerCommand {
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RepairArgs {
+    /// Folder of the pool, whose `ledger/segments` are repaired.
+    #[arg(long)]
+    pub(crate) data: PathBuf,
+    /// Who has them: a peer (`http://host:port`), a pool's folder, or a folder of segment files.
+    #[arg(long)]
+    pub(crate) from: String,
+    /// Takes also what the peer has beyond the end here: for a folder that lost its files, or a new one.
+    #[arg(long)]
+    pub(crate) more: bool,
+    /// Number of the archiver whose key and spool are here, where `keys` has several.
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=32))]
+    pub(crate) number: Option<u8>,
+    /// Says what would be done, and changes nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// How the result is printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RepublishArgs {
+    /// Folder with the ledger's genesis; its mirror follows the log, to see what became of the frames.
+    #[arg(long)]
+    pub(crate) data: PathBuf,
+    /// Configuration (TOML), with [kafka].
+    #[arg(long)]
+    pub(crate) config: PathBuf,
+    /// Folder of the segment files that have the frames; otherwise those of `--data`.
+    #[arg(long)]
+    pub(crate) segments: Option<PathBuf>,
+    /// First position that is sent; without it the first one that is not final in these files.
+    #[arg(long)]
+    pub(crate) from: Option<u64>,
+    /// Seconds to wait until everything is final.
+    #[arg(long = "wait", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) wait_s: u64,
+    /// Says what would be sent, and sends nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]

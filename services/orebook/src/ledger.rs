@@ -1,4 +1,8 @@
-//! `orebook ledger cat | verify | stat`: what segment files say, to people and programs.
+//! `orebook ledger cat | verify | stat | repair | republish`: what segment files say, to people and programs, and how they
+//! are mended.
+
+mod repair;
+mod republish;
 
 use std::collections::BTreeMap;
 use std::io::{BufWriter, IsTerminal as _, Write};
@@ -26,6 +30,8 @@ pub(crate) fn run(command: &LedgerCommand) -> Result<(), Failure> {
         LedgerCommand::Cat { place, from, limit } => cat(place, *from, *limit),
         LedgerCommand::Verify { place, format } => verify(place, *format),
         LedgerCommand::Stat { place, format } => stat(place, *format),
+        LedgerCommand::Repair(args) => repair::run(args),
+        LedgerCommand::Republish(args) => republish::run(args),
     }
 }
 
@@ -92,6 +98,10 @@ impl Walk {
         Self {
             state: State::new(ledger),
         }
+    }
+
+    const fn final_size(&self) -> u64 {
+        self.state.final_size()
     }
 
     fn step(&mut self, store: &Store, record: Record) -> Result<Step, Failure> {

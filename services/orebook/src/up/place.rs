@@ -127,7 +127,7 @@ fn first_of(path: &Path) -> Result<(StoredFrame, Genesis), Failure> {
 }
 
 /// One process a folder: two that append to one spool would destroy it.
-fn lock(path: &Path) -> Result<File, Failure> {
+pub(crate) fn lock(path: &Path) -> Result<File, Failure> {
     let file = path.join("lock");
     let shown = file.display();
     let opened = File::options()
@@ -142,7 +142,7 @@ fn lock(path: &Path) -> Result<File, Failure> {
             "{}: another orebook process uses this folder",
             path.display()
         ))
-        .hint("end it first, or give another --data folder")),
+        .hint("end it first, or give another --data folder; for one key on two machines see docs/runbooks/two-gateways-one-identity.md")),
         Err(TryLockError::Error(error)) => Err(Failure::new(format!("{shown}: {error}"))),
     }
 }
