@@ -94,7 +94,7 @@ pub struct Admitted {
 pub enum AdmitError {
     /// The ledger uses a kind that this software does not know: upgrade it. Nothing is skipped.
     #[error(
-        "the ledger uses kind {kind} version {version}, which this software does not know: upgrade it"
+        "the ledger uses kind {kind} version {version}, which this software does not know: upgrade it; see docs/runbooks/upgrade-order.md"
     )]
     UnknownKind {
         /// Kind byte.

@@ -61,7 +61,7 @@ pub enum EngineError {
     },
     /// The ledger uses a kind that this software does not know: upgrade it. Nothing is skipped.
     #[error(
-        "position {position} uses kind {kind} version {version}, which this software does not know: upgrade it"
+        "position {position} uses kind {kind} version {version}, which this software does not know: upgrade it; see docs/runbooks/upgrade-order.md"
     )]
     UnknownKind {
         /// Position.

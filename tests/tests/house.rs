@@ -6,6 +6,7 @@
 //! - `house/sequences.rs`: sequence numbers are compared in `ledger/` only.
 //! - `house/source.rs`: file names and sizes, allowed lints with reasons, skipped tests, `unsafe`.
 //! - `house/documents.rs`: what CI runs, host names and machine paths, decision records.
+//! - `house/runbooks.rs`: runbooks exist, are named by errors and logs, and say which test tries them.
 //!
 //! A rule that stands in the way: fix the code first. If the rule is wrong, change it here with an ADR.
 
@@ -22,6 +23,8 @@ mod arrows;
 mod documents;
 #[path = "house/purity.rs"]
 mod purity;
+#[path = "house/runbooks.rs"]
+mod runbooks;
 #[path = "house/sequences.rs"]
 mod sequences;
 #[path = "house/source.rs"]

@@ -66,7 +66,12 @@ pub struct Preflight {
 /// What is refused, in words; none if nothing is.
 pub(crate) fn refusal(preflight: &Preflight) -> Option<String> {
     let found: Vec<String> = preflight.refused.iter().map(Finding::to_string).collect();
-    (!found.is_empty()).then(|| format!("Kafka's settings are refused: {}", found.join(" | ")))
+    (!found.is_empty()).then(|| {
+        format!(
+            "Kafka's settings are refused: {}; see docs/runbooks/topic-settings.md",
+            found.join(" | ")
+        )
+    })
 }
 
 fn unavailable(error: &KafkaError) -> LogError {

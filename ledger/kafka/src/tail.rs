@@ -276,7 +276,8 @@ fn record_of(place: &Place, message: &BorrowedMessage<'_>) -> LogResult<Option<L
     }
     let Some(append_time) = append_time(message) else {
         let what = format!(
-            "{} offset {offset} has no append time: message.timestamp.type is not LogAppendTime",
+            "{} offset {offset} has no append time: message.timestamp.type is not LogAppendTime; \
+             see docs/runbooks/topic-settings.md",
             place.topic
         );
         return Err(LogError::Unavailable(what));

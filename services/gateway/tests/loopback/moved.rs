@@ -1,6 +1,7 @@
 //! A stream that the ledger closed: a clone of the spool spoke with the gateway's key.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use orebook_ledger::log::Log as _;
 use orebook_pow::coinbase_tag;
@@ -69,5 +70,122 @@ fn a_closed_stream_is_left_and_every_answered_share_counts_once() {
             .ends_with(&coinbase_tag(header.stream, header.epoch))
     );
     assert_eq!(header.epoch, 0);
+    drop(pool.stop());
+}
+
+/// Copies a folder of files.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir(to).expect("a new folder");
+    for entry in std::fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("a file");
+        std::fs::copy(entry.path(), to.join(entry.file_name())).expect("room");
+    }
+}
+
+/// What a share is told by.
+type Proof = (u32, [u8; 4]);
+
+/// Mines shares that are answered `true`.
+fn mine(pool: &Pool, count: usize, sent: &mut BTreeSet<Proof>) {
+    let mut miner = Miner::ready(pool.address(0), "name-a");
+    let mut job = miner.job();
+    let mut taken = 0;
+    while taken < count {
+        let found = miner.mine(&job);
+        match code(&miner.submit("name-a", &found)) {
+            0 => {
+                sent.insert((found.nonce, found.extranonce2));
+                taken += 1;
+            }
+            // The stream moved meanwhile: the job names the closed one.
+            21 => job = miner.next_job(),
+            other => panic!("error {other}"),
+        }
+    }
+}
+
+/// Every final share, those that were moved among them, with how often it stands.
+fn counted(pool: &Pool) -> BTreeMap<Proof, usize> {
+    let mut counted = BTreeMap::new();
+    for event in pool.ledger.events() {
+        let share = match &event {
+            Event::Share(share) => Some(*share),
+            Event::Moved(moved) => match moved.inner().expect("it was decoded") {
+                Event::Share(share) => Some(share),
+                _ => None,
+            },
+            _ => None,
+        };
+        if let Some(share) = share {
+            let extranonce2 = share.extranonce2.bytes().try_into().expect("four bytes");
+            *counted.entry((share.nonce, extranonce2)).or_default() += 1;
+        }
+    }
+    counted
+}
+
+#[test]
+fn a_restored_snapshot_forks_its_own_stream_and_no_other_and_nothing_is_lost_or_counted_twice() {
+    let pool = Pool::start(&Setup::default());
+    let mut neighbour = pool.ledger.neighbour();
+    pool.work_at(1, HARD);
+    let mut sent = BTreeSet::new();
+    mine(&pool, 3, &mut sent);
+    pool.final_shares(3);
+    pool.ledger.neighbour_speaks(&mut neighbour);
+    let ledger = pool.stop();
+    copy(&ledger.path("spool"), &ledger.path("snapshot"));
+    // The machine goes on for a while …
+    let pool = Pool::on(ledger, &Setup::default());
+    pool.work_at(2, HARD);
+    mine(&pool, 3, &mut sent);
+    pool.final_shares(6);
+    let ledger = pool.stop();
+    // … and is set back.
+    std::fs::remove_dir_all(ledger.path("spool")).expect("removed");
+    std::fs::rename(ledger.path("snapshot"), ledger.path("spool")).expect("restored");
+    let pool = Pool::on(ledger, &Setup::default());
+    pool.work_at(3, HARD);
+    mine(&pool, 3, &mut sent);
+    pool.until("the move", |metrics| metrics.spool.moves == 1);
+    mine(&pool, 3, &mut sent);
+    pool.until("all of it stands", |_| sent.len() <= counted(&pool).len());
+    let counted = counted(&pool);
+    assert_eq!(counted.keys().copied().collect::<BTreeSet<_>>(), sent);
+    assert!(counted.values().all(|times| *times == 1), "{counted:?}");
+    let closed: Vec<bool> = pool
+        .ledger
+        .share_streams()
+        .iter()
+        .map(|(_, closed)| *closed)
+        .collect();
+    assert_eq!(closed, [true, false], "one stream, and its successor");
+    pool.ledger.neighbour_speaks(&mut neighbour);
+    assert_eq!(pool.gateway.metrics().spool.moves, 1, "and no second move");
+    drop(pool.stop());
+}
+
+#[test]
+fn a_gateway_with_its_key_and_an_empty_folder_opens_a_new_stream_and_what_stood_stays() {
+    let pool = Pool::start(&Setup::default());
+    pool.work_at(1, HARD);
+    let mut sent = BTreeSet::new();
+    mine(&pool, 3, &mut sent);
+    pool.final_shares(3);
+    let ledger = pool.stop();
+    for lost in ["spool", "gateway"] {
+        std::fs::remove_dir_all(ledger.path(lost)).expect("lost");
+    }
+    let pool = Pool::on(ledger, &Setup::default());
+    pool.work_at(2, HARD);
+    mine(&pool, 3, &mut sent);
+    pool.final_shares(6);
+    let counted = counted(&pool);
+    assert_eq!(counted.keys().copied().collect::<BTreeSet<_>>(), sent);
+    assert!(counted.values().all(|times| *times == 1), "{counted:?}");
+    let streams = pool.ledger.share_streams();
+    let closed: Vec<bool> = streams.iter().map(|(_, closed)| *closed).collect();
+    assert_eq!(closed, [false, false], "nobody closes the old stream");
+    assert_eq!(pool.gateway.metrics().spool.moves, 0);
     drop(pool.stop());
 }
