@@ -1,0 +1,321 @@
+//! The desk's thread: commands and questions come through a bounded channel, and the ledger has its turn between them.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use orebook_ledger::disk::Disk;
+use orebook_ledger::log::Log;
+use orebook_ledger::reader::Reader;
+use orebook_ledger::sign::Signer;
+use orebook_replay::engine::SharedReader;
+use orebook_schema::{Hash, StreamId};
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use crate::answer::{Answer, Refusal, pending};
+use crate::machine::{Machine, MachineConfig, MachineError, Submitted};
+use crate::metrics::Counters;
+
+/// Between two turns with the ledger, in milliseconds.
+pub const TURN_MS_DEFAULT: u64 = 50;
+/// How long a command's answer is waited for, in milliseconds; then it is "not final yet".
+pub const ANSWER_MS_DEFAULT: u64 = 15_000;
+/// Commands and questions that wait for the thread, at most; further ones are told to come again.
+const QUEUE_MAX: usize = 64;
+/// Connections that wait for answers of commands, at most; further ones are told "not final yet" at once.
+const WAITERS_MAX: usize = 256;
+
+/// What the thread is told.
+#[derive(Clone, Debug)]
+pub struct DeskConfig {
+    /// Its spool, and who may say what.
+    pub machine: MachineConfig,
+    /// Folder of its spool and audit trail, below the disk's root.
+    pub dir: String,
+    /// Between two turns with the ledger, in milliseconds.
+    pub turn_ms: u64,
+    /// How long a command's answer is waited for, in milliseconds.
+    pub answer_ms: u64,
+}
+
+/// What the thread is given.
+pub struct DeskParts<D: Disk, L> {
+    /// Disk of its spool and audit trail.
+    pub disk: D,
+    /// Its key.
+    pub signer: Signer,
+    /// The process's reader; somebody else polls it.
+    pub mirror: Arc<Mutex<Reader<D>>>,
+    /// Where frames are sent.
+    pub log: L,
+    /// Milliseconds since 1970.
+    pub now_ms: Box<dyn Fn() -> u64 + Send>,
+    /// A name for a new stream, from good randomness.
+    pub new_stream: Box<dyn Fn() -> StreamId + Send>,
+    /// Called once, with the reason, if the desk cannot go on: the process ends and starts again.
+    pub fatal: Arc<dyn Fn(&str) + Send + Sync>,
+}
+
+impl<D: Disk, L> std::fmt::Debug for DeskParts<D, L> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DeskParts")
+    }
+}
+
+/// Why a desk did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its spool or audit trail.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
+    /// The system has no thread left.
+    #[error("no thread for the desk: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+enum Question {
+    Submit {
+        bytes: Vec<u8>,
+        from: SocketAddr,
+        reply: oneshot::Sender<Answer>,
+    },
+    Ask {
+        id: Hash,
+        reply: oneshot::Sender<Answer>,
+    },
+    State {
+        reply: oneshot::Sender<Option<Value>>,
+    },
+}
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoAnswer {
+    /// Too many ask at once.
+    Busy,
+    /// The thread ended: the process does too.
+    Ended,
+}
+
+/// Who asks a running desk.
+#[derive(Clone, Debug)]
+pub struct DeskHandle {
+    questions: SyncSender<Question>,
+    answer: Duration,
+}
+
+impl std::fmt::Debug for Question {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Question")
+    }
+}
+
+impl DeskHandle {
+    fn send(&self, question: Question) -> Result<(), NoAnswer> {
+        self.questions
+            .try_send(question)
+            .map_err(|error| match error {
+                TrySendError::Full(_) => NoAnswer::Busy,
+                TrySendError::Disconnected(_) => NoAnswer::Ended,
+            })
+    }
+
+    /// A command's answer, or that it is not final yet.
+    pub(crate) async fn submit(
+        &self,
+        bytes: Vec<u8>,
+        from: SocketAddr,
+        id: Option<Hash>,
+    ) -> Result<Answer, NoAnswer> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Question::Submit { bytes, from, reply })?;
+        match (tokio::time::timeout(self.answer, answer).await, id) {
+            (Ok(Ok(answer)), _) => Ok(answer),
+            (Err(_), Some(id)) => Ok(pending(id)),
+            (Err(_), None) => Err(NoAnswer::Busy),
+            (Ok(Err(_)), _) => Err(NoAnswer::Ended),
+        }
+    }
+
+    pub(crate) async fn ask(&self, id: Hash) -> Result<Answer, NoAnswer> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Question::Ask { id, reply })?;
+        answer.await.map_err(|_| NoAnswer::Ended)
+    }
+
+    pub(crate) async fn state(&self) -> Result<Option<Value>, NoAnswer> {
+        let (reply, state) = oneshot::channel();
+        self.send(Question::State { reply })?;
+        state.await.map_err(|_| NoAnswer::Ended)
+    }
+}
+
+/// A running desk. Dropped, it goes on; [`Desk::stop`] ends it.
+#[derive(Debug)]
+pub struct Desk {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+    counters: Arc<Counters>,
+    handle: DeskHandle,
+}
+
+impl Desk {
+    /// Opens spool and audit trail and starts the thread.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start<D, L>(config: DeskConfig, parts: DeskParts<D, L>) -> Result<Self, StartError>
+    where
+        D: Disk + Clone + Send + 'static,
+        D::File: Send,
+        L: Log + Send + 'static,
+    {
+        let (machine, trail) = Machine::open(
+            parts.disk.clone(),
+            &config.dir,
+            config.machine.clone(),
+            parts.signer.clone(),
+            (parts.now_ms)(),
+            (parts.new_stream)(),
+        )?;
+        if 0 < trail.torn_bytes {
+            let bytes = trail.torn_bytes;
+            tracing::warn!(bytes, "a torn line of the desk's audit trail was cut");
+        }
+        let counters = machine.counters().clone();
+        let stop = Arc::new(AtomicBool::new(false));
+        let seen = stop.clone();
+        let (questions, asked) = sync_channel(QUEUE_MAX);
+        let handle = DeskHandle {
+            questions,
+            answer: Duration::from_millis(config.answer_ms),
+        };
+        let turn = Duration::from_millis(config.turn_ms);
+        let body = move || run(machine, parts, &asked, turn, &seen);
+        let thread = Builder::new().name("desk".to_owned()).spawn(body)?;
+        Ok(Self {
+            stop,
+            thread,
+            counters,
+            handle,
+        })
+    }
+
+    /// Who asks it.
+    #[must_use]
+    pub fn handle(&self) -> DeskHandle {
+        self.handle.clone()
+    }
+
+    /// The counters, for whoever shows them while the desk runs.
+    #[must_use]
+    pub fn counters(&self) -> Arc<Counters> {
+        self.counters.clone()
+    }
+
+    /// Ends it between two turns, and waits for it. Commands that are not final yet are looked for after the next start.
+    ///
+    /// # Errors
+    /// If the thread panicked.
+    pub fn stop(self) -> std::thread::Result<()> {
+        self.stop.store(true, Ordering::Release);
+        self.thread.join()
+    }
+}
+
+type Waiters = BTreeMap<Hash, Vec<oneshot::Sender<Answer>>>;
+
+fn run<D, L>(
+    mut machine: Machine<D>,
+    mut parts: DeskParts<D, L>,
+    asked: &Receiver<Question>,
+    turn: Duration,
+    stop: &AtomicBool,
+) where
+    D: Disk + Clone,
+    L: Log,
+{
+    let mirror = SharedReader(parts.mirror.clone());
+    let mut waiters = Waiters::new();
+    while !stop.load(Ordering::Acquire) {
+        let heard = match asked.recv_timeout(turn) {
+            Ok(question) => hear(
+                &mut machine,
+                &mirror,
+                question,
+                &mut waiters,
+                (parts.now_ms)(),
+            ),
+            Err(RecvTimeoutError::Timeout) => Ok(()),
+            // Nobody can ask any more; what was written is still sent until the process ends.
+            Err(RecvTimeoutError::Disconnected) => {
+                std::thread::sleep(turn);
+                Ok(())
+            }
+        };
+        let turned = heard.and_then(|()| {
+            let (now, stream) = ((parts.now_ms)(), (parts.new_stream)());
+            machine.turn(&mirror, &mut parts.log, now, stream)
+        });
+        if let Err(error) = turned {
+            (parts.fatal)(&format!("desk: {error}"));
+            return;
+        }
+        for (id, answer) in machine.take_answers() {
+            for waiter in waiters.remove(&id).unwrap_or_default() {
+                // Who went away asks again.
+                drop(waiter.send(answer.clone()));
+            }
+        }
+        waiters.retain(|_, waiting| {
+            waiting.retain(|waiter| !waiter.is_closed());
+            !waiting.is_empty()
+        });
+    }
+}
+
+fn hear<D: Disk + Clone>(
+    machine: &mut Machine<D>,
+    mirror: &SharedReader<D>,
+    question: Question,
+    waiters: &mut Waiters,
+    now: u64,
+) -> Result<(), MachineError> {
+    match question {
+        Question::Submit { bytes, from, reply } => {
+            match machine.submit(mirror, &bytes, from, now)? {
+                Submitted::Answered(answer) => drop(reply.send(answer)),
+                Submitted::Waits(id) => {
+                    let waiting: usize = waiters.values().map(Vec::len).sum();
+                    if waiting < WAITERS_MAX {
+                        waiters.entry(id).or_default().push(reply);
+                    } else {
+                        drop(reply.send(pending(id)));
+                    }
+                }
+            }
+        }
+        Question::Ask { id, reply } => drop(reply.send(machine.ask(mirror, id))),
+        Question::State { reply } => drop(reply.send(machine.state(mirror))),
+    }
+    Ok(())
+}
+
+impl NoAnswer {
+    /// As an answer of HTTP.
+    pub(crate) fn answer(self) -> Answer {
+        let refusal = match self {
+            Self::Busy => Refusal::NoRoom,
+            Self::Ended => Refusal::NotReady,
+        };
+        Answer {
+            status: 503,
+            ..refusal.answer(None)
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Whether the ledger would obey an event, and what became of one that stands. No rule of obedience is written here: the
+//! ledger's own [`Authority`] is tried on a copy. What is added are refusals of what it would obey and people would regret.
+
+use orebook_ledger::authority::{Authority, Waiting, thing_digest};
+use orebook_ledger::sign::{Verifier, verify_approval};
+use orebook_replay::folds::money::unsettled;
+use orebook_schema::event::{Approval, KeyAction, KeyChange, PolicyChange, SchemaSet};
+use orebook_schema::{At, Event, Hash, Key, Kind, Role};
+
+use crate::answer::{Outcome, Refusal, ThingState};
+
+/// What a command is about: of one subject one command waits at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A producer's key.
+    Key(Key),
+    /// The policy.
+    Policy,
+    /// A schema set's number.
+    SchemaSet(u32),
+    /// An approver's word on a thing.
+    Approval(Hash, Key),
+}
+
+impl Subject {
+    /// Of an event that people may say.
+    ///
+    /// # Errors
+    /// [`Refusal::Kind`] for any other.
+    pub fn of(event: &Event) -> Result<Self, Refusal> {
+        match event {
+            Event::KeyChange(change) => Ok(Self::Key(change.key)),
+            Event::Policy(_) => Ok(Self::Policy),
+            Event::SchemaSet(set) => Ok(Self::SchemaSet(set.number)),
+            Event::Approval(approval) => Ok(Self::Approval(approval.thing, approval.approver)),
+            other => Err(Refusal::Kind(other.kind().name())),
+        }
+    }
+}
+
+/// Whether an event would be obeyed, or wait for approvals, if it were the ledger's next one.
+///
+/// # Errors
+/// The first [`Refusal`] that fits.
+pub fn judge(authority: &Authority, size: u64, event: &Event) -> Result<(), Refusal> {
+    if !event.is_legal() {
+        return Err(Refusal::Malformed("outside of its limits".to_owned()));
+    }
+    match event {
+        Event::KeyChange(change) => judge_key(authority, change)?,
+        Event::Policy(change) => judge_policy(authority, change)?,
+        Event::SchemaSet(set) => return judge_schema_set(authority, set),
+        Event::Approval(approval) => return judge_approval(authority, approval),
+        other => return Err(Refusal::Kind(other.kind().name())),
+    }
+    let digest = thing_digest(authority.genesis().ledger, event);
+    if let Some(waiting) = authority.waiting().find(|one| one.digest == digest) {
+        let missing = waiting.needed.saturating_sub(waiting.approved.len());
+        return Err(Refusal::Already(format!(
+            "it was said at {}, and waits for {missing} more approvals of {digest}",
+            waiting.at
+        )));
+    }
+    let at = At {
+        position: size,
+        index: 0,
+    };
+    let mut tried = authority.clone();
+    tried.apply(at, event);
+    match outcome(&tried, at, event, None) {
+        Outcome::Overtaken => Err(why_not(authority, event)),
+        Outcome::Obeyed | Outcome::Waits(_) | Outcome::Counted(_) => Ok(()),
+    }
+}
+
+fn judge_key(authority: &Authority, change: &KeyChange) -> Result<(), Refusal> {
+    let role = authority.role(&change.key);
+    let is_so = match change.action {
+        KeyAction::InForce => role == Some(change.role),
+        KeyAction::Revoked => role.is_none(),
+    };
+    if is_so {
+        let what = match change.action {
+            KeyAction::InForce => format!("is in force as {}", change.role.name()),
+            KeyAction::Revoked => "is not in force".to_owned(),
+        };
+        return Err(Refusal::Already(format!(
+            "key {} {what} already",
+            change.key
+        )));
+    }
+    if change.action == KeyAction::InForce && Verifier::of(&change.key).is_none() {
+        return Err(Refusal::NoKey);
+    }
+    // Without a desk nobody can put a key in force again; without an archiver nothing becomes final.
+    let lasting = [Role::Desk, Role::Archiver].into_iter();
+    for lost in lasting.filter(|lasting| role == Some(*lasting)) {
+        let others = authority.keys_in_force();
+        let mut others = others.filter(|(key, role)| *key != change.key && *role == lost);
+        if others.next().is_none() {
+            return Err(Refusal::LastKey(lost.name()));
+        }
+    }
+    Ok(())
+}
+
+fn judge_policy(authority: &Authority, change: &PolicyChange) -> Result<(), Refusal> {
+    for pot in &change.policy.pots {
+        if let Some(what) = unsettled(pot.scheme) {
+            let pot = pot.pot.0;
+            return Err(Refusal::Unsettled { pot, what });
+        }
+    }
+    let (at, newest) = authority.newest_policy();
+    if newest.is_some_and(|newest| *newest.policy == change.policy) {
+        return Err(Refusal::Already(format!(
+            "the policy at {at} says the same"
+        )));
+    }
+    Ok(())
+}
+
+fn judge_schema_set(authority: &Authority, set: &SchemaSet) -> Result<(), Refusal> {
+    if authority.schema_set(set.number).is_some() {
+        return Err(Refusal::Already(format!(
+            "schema set {} is announced already",
+            set.number
+        )));
+    }
+    let known = Kind::known();
+    match set.entries.iter().find(|entry| !known.contains(entry)) {
+        Some(entry) => Err(Refusal::UnknownKind {
+            kind: entry.kind,
+            version: entry.version,
+        }),
+        None => Ok(()),
+    }
+}
+
+fn judge_approval(authority: &Authority, approval: &Approval) -> Result<(), Refusal> {
+    let genesis = authority.genesis();
+    let Approval {
+        thing,
+        approver,
+        signature,
+    } = approval;
+    if !genesis.approvers.contains(approver) {
+        return Err(Refusal::NotApprover);
+    }
+    if !verify_approval(approver, genesis.ledger, thing, signature) {
+        return Err(Refusal::ApprovalSignature);
+    }
+    if authority.approved_by(thing).any(|known| known == *approver) {
+        return Err(Refusal::Already(format!(
+            "{approver} approved {thing} already"
+        )));
+    }
+    Ok(())
+}
+
+/// Why a thing that passed every other check is not obeyed.
+fn why_not(authority: &Authority, event: &Event) -> Refusal {
+    let (expects, current) = match event {
+        Event::KeyChange(change) => (change.expects, current_key(authority, &change.key)),
+        Event::Policy(change) => (change.expects, authority.newest_policy().0),
+        _ => return Refusal::NotObeyed,
+    };
+    if expects != current {
+        return Refusal::Expects { expects, current };
+    }
+    match event {
+        Event::Policy(_) => Refusal::Scheme,
+        _ => Refusal::NotObeyed,
+    }
+}
+
+/// What a change of a key has to expect.
+fn current_key(authority: &Authority, key: &Key) -> At {
+    let mut keys = authority.keys();
+    keys.find(|(known, ..)| known == key)
+        .map_or_else(At::default, |(.., last)| last)
+}
+
+/// The thing that an approval is about, if it waits.
+#[must_use]
+pub fn thing_of(authority: &Authority, event: &Event) -> Option<Waiting> {
+    let Event::Approval(approval) = event else {
+        return None;
+    };
+    let mut waiting = authority.waiting();
+    waiting.find(|one| one.digest == approval.thing)
+}
+
+/// What became of an event that stands at `at`; `thing` is what it approved, as it waited before.
+#[must_use]
+pub fn outcome(authority: &Authority, at: At, event: &Event, thing: Option<&Waiting>) -> Outcome {
+    if let Event::Approval(approval) = event {
+        return approval_outcome(authority, approval, thing);
+    }
+    if takes_effect(authority, at, event) {
+        return Outcome::Obeyed;
+    }
+    let mut waiting = authority.waiting();
+    match waiting.find(|one| one.at == at) {
+        Some(waiting) => Outcome::Waits(state_of(&waiting)),
+        None => Outcome::Overtaken,
+    }
+}
+
+fn takes_effect(authority: &Authority, at: At, event: &Event) -> bool {
+    match event {
+        Event::KeyChange(change) => current_key(authority, &change.key) == at,
+        Event::Policy(_) => authority.policy(at).is_some(),
+        Event::SchemaSet(set) => authority.schema_set(set.number) == Some(set.entries.as_slice()),
+        _ => false,
+    }
+}
+
+fn approval_outcome(
+    authority: &Authority,
+    approval: &Approval,
+    thing: Option<&Waiting>,
+) -> Outcome {
+    let approved = authority.approved_by(&approval.thing).count();
+    if let Some(waiting) = thing_of(authority, &Event::Approval(*approval)) {
+        return Outcome::Counted(Some(state_of(&waiting)));
+    }
+    match thing {
+        Some(thing) if takes_effect(authority, thing.at, &thing.event) => {
+            Outcome::Counted(Some(ThingState {
+                digest: thing.digest,
+                needed: Some(thing.needed),
+                approved: approved.max(thing.needed),
+            }))
+        }
+        // It waited, waits no more, and took no effect.
+        Some(_) => Outcome::Overtaken,
+        None => Outcome::Counted(Some(ThingState {
+            digest: approval.thing,
+            needed: None,
+            approved,
+        })),
+    }
+}
+
+fn state_of(waiting: &Waiting) -> ThingState {
+    ThingState {
+        digest: waiting.digest,
+        needed: Some(waiting.needed),
+        approved: waiting.approved.len(),
+    }
+}

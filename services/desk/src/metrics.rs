@@ -1,0 +1,74 @@
+//! What a desk counts, for `/metrics`.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        /// Counters of a running desk.
+        #[derive(Debug, Default)]
+        pub struct Counters {
+            $($(#[$doc])* pub(crate) $name: AtomicU64,)*
+        }
+
+        /// Counters at one moment.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Metrics {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Counters {
+            /// Counters now.
+            #[must_use]
+            pub fn read(&self) -> Metrics {
+                Metrics { $($name: self.$name.load(Ordering::Relaxed),)* }
+            }
+        }
+
+        impl Metrics {
+            /// Names and values, for a page of metrics.
+            #[must_use]
+            pub fn entries(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name),)*]
+            }
+        }
+    };
+}
+
+counters! {
+    /// Commands that were written.
+    said,
+    /// Commands that were refused, wrong signatures included.
+    refused,
+    /// Commands whose signature was wrong or whose key nobody knows: alarm, if it goes on.
+    wrong_signatures,
+    /// Commands turned away for too many wrong signatures from their address.
+    turned_away,
+    /// Commands that became final and took effect, or wait for approvals.
+    answered,
+    /// Commands that became final and changed nothing: their subject had moved on meanwhile.
+    overtaken,
+    /// Commands that never reached the ledger.
+    lost,
+    /// Commands that wait to become final.
+    waiting,
+    /// Things in the ledger that wait for approvals.
+    unapproved,
+    /// 1 while the ledger refuses this producer's frames: alarm, the desk's key is not in force.
+    key_refused,
+    /// Streams of this desk that were closed: alarm, another process may have a copy of this desk's folder.
+    moves,
+    /// Times that the spool or the audit trail had no room.
+    no_room,
+    /// Final positions that the desk's reader has.
+    final_size,
+}
+
+impl Counters {
+    pub(crate) fn add(counter: &AtomicU64, count: u64) {
+        counter.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set(counter: &AtomicU64, value: u64) {
+        counter.store(value, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,106 @@
+//! What is in force, as JSON: people's commands are made from it.
+
+use orebook_ledger::admit::State;
+use orebook_ledger::authority::Authority;
+use orebook_schema::genesis::Approved;
+use orebook_schema::policy::NetworkFees;
+use orebook_schema::units::hex;
+use orebook_schema::{Event, Policy};
+use serde_json::{Value, json};
+
+use crate::answer::place;
+use crate::words::words;
+
+/// Keys, policy, schema sets and what waits for approvals, as of the final head; none before genesis is final.
+#[must_use]
+pub(crate) fn state(settled: &State) -> Option<Value> {
+    let authority = settled.authority()?;
+    let genesis = authority.genesis();
+    let (at, newest) = authority.newest_policy();
+    let needed = |what| genesis.needed(what);
+    Some(json!({
+        "ledger": genesis.ledger.to_string(),
+        "coin": genesis.coin_name.as_str(),
+        "as_of": settled.size(),
+        "approvers": genesis.approvers.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "needed": { "key": needed(Approved::Key), "policy": needed(Approved::Policy) },
+        "keys": keys(authority),
+        "policy": newest.map(|newest| json!({
+            "at": place(at),
+            "effective": newest.effective,
+            "says": policy(&newest.policy),
+            "bytes": hex(&newest.policy.to_bytes()),
+        })),
+        "schema_sets": schema_sets(authority),
+        "waiting": waiting(authority),
+    }))
+}
+
+fn keys(authority: &Authority) -> Vec<Value> {
+    let keys = authority.keys().map(|(key, role, in_force, last)| {
+        json!({
+            "key": key.to_string(),
+            "role": role.name(),
+            "in_force": in_force,
+            "at": place(last),
+        })
+    });
+    keys.collect()
+}
+
+fn schema_sets(authority: &Authority) -> Vec<Value> {
+    let sets = authority.schema_sets().map(|(number, entries)| {
+        let entries = entries
+            .iter()
+            .map(|entry| json!([entry.kind, entry.version]));
+        json!({ "number": number, "entries": entries.collect::<Vec<_>>() })
+    });
+    sets.collect()
+}
+
+fn waiting(authority: &Authority) -> Vec<Value> {
+    let things = authority.waiting().map(|thing| {
+        json!({
+            "digest": thing.digest.to_string(),
+            "at": place(thing.at),
+            "event": event(&thing.event),
+            "words": words(&thing.event),
+            "needed": thing.needed,
+            "approved": thing.approved.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        })
+    });
+    things.collect()
+}
+
+/// An event's canonical bytes, so that an approver can compute himself what he approves.
+fn event(event: &Event) -> String {
+    hex(&event.to_bytes(0))
+}
+
+/// A policy by its fields.
+#[must_use]
+fn policy(policy: &Policy) -> Value {
+    let pots = policy.pots.iter().map(|rules| {
+        json!({
+            "pot": rules.pot.0,
+            "scheme": rules.scheme.name(),
+            "n_ppm": rules.n_ppm,
+            "fee_ppm": rules.fee_ppm,
+            "bonus_ppm": rules.bonus_ppm,
+            "stale_ppm": rules.stale_ppm,
+            "keep_tx_fees": rules.keep_tx_fees,
+        })
+    });
+    json!({
+        "pots": pots.collect::<Vec<_>>(),
+        "immature_depth": policy.immature_depth,
+        "confirmed_depth": policy.confirmed_depth,
+        "orphan_depth": policy.orphan_depth,
+        // As text: it may be larger than a number of JSON is read by others.
+        "threshold": policy.threshold.to_string(),
+        "network_fees": match policy.network_fees {
+            NetworkFees::Pool => "pool",
+            NetworkFees::Miner => "miner",
+        },
+    })
+}

@@ -1,0 +1,74 @@
+//! Events in words, for who signs them and for the audit trail.
+
+use orebook_schema::event::KeyAction;
+use orebook_schema::policy::{NetworkFees, PotRules};
+use orebook_schema::{Event, Kind, Policy};
+
+/// One sentence that says what an event would change.
+#[must_use]
+pub fn words(event: &Event) -> String {
+    match event {
+        Event::KeyChange(change) => {
+            let role = change.role.name();
+            match change.action {
+                KeyAction::InForce => {
+                    format!("from now on key {} speaks as {role}", change.key)
+                }
+                KeyAction::Revoked => format!(
+                    "key {} ({role}) is revoked: nothing that it signs counts from there on",
+                    change.key
+                ),
+            }
+        }
+        Event::Policy(change) => format!("jobs get this policy: {}", policy(&change.policy)),
+        Event::SchemaSet(set) => {
+            let entries = set.entries.iter().map(|entry| {
+                let name = Kind::from_byte(entry.kind).map_or("unknown", Kind::name);
+                format!("{name} {}", entry.version)
+            });
+            let entries: Vec<String> = entries.collect();
+            format!(
+                "schema set {} is announced: {}",
+                set.number,
+                entries.join(", ")
+            )
+        }
+        Event::Approval(approval) => {
+            format!("{} approves {}", approval.approver, approval.thing)
+        }
+        other => format!("a {}", other.kind().name()),
+    }
+}
+
+/// A policy in one sentence.
+#[must_use]
+pub fn policy(policy: &Policy) -> String {
+    let pots: Vec<String> = policy.pots.iter().map(pot).collect();
+    let fees = match policy.network_fees {
+        NetworkFees::Pool => "the pool",
+        NetworkFees::Miner => "the miners",
+    };
+    format!(
+        "{}; blocks are immature at {}, confirmed at {}, orphaned at {} blocks on top; payouts from {} base units on, their \
+         network fees borne by {fees}",
+        pots.join("; "),
+        policy.immature_depth,
+        policy.confirmed_depth,
+        policy.orphan_depth,
+        policy.threshold,
+    )
+}
+
+fn pot(rules: &PotRules) -> String {
+    format!(
+        "pot {} {} over {} ppm of the network's work, fee {} ppm, finder's bonus {} ppm, stale shares {} ppm, transaction \
+         fees to the {}",
+        rules.pot.0,
+        rules.scheme.name(),
+        rules.n_ppm,
+        rules.fee_ppm,
+        rules.bonus_ppm,
+        rules.stale_ppm,
+        if rules.keep_tx_fees { "pool" } else { "miners" },
+    )
+}
