@@ -24,6 +24,8 @@ pub struct Pool {
     pub stratum: Vec<SocketAddr>,
     /// Pages and API.
     pub http: SocketAddr,
+    /// Where people's commands are taken, if here.
+    pub desk: Option<SocketAddr>,
     stderr: Receiver<String>,
     /// What it said so far.
     said: Vec<String>,
@@ -117,6 +119,7 @@ impl Pool {
                         child,
                         stratum: ports.iter().map(address).collect(),
                         http: address(&addresses["http"]),
+                        desk: addresses.get("desk").map(address),
                         stderr,
                         said,
                     }));

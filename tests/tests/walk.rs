@@ -11,6 +11,8 @@
 
 #[path = "walk/books.rs"]
 mod books;
+#[path = "walk/desk.rs"]
+mod desk;
 #[path = "walk/full_disk.rs"]
 mod full_disk;
 #[path = "walk/kills.rs"]

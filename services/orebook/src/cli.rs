@@ -6,6 +6,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use orebook::config::Preset;
 
+use crate::desk::args::{
+    ApproveArgs, DeskArgs, KeyCommand, PolicyCommand, SchemaCommand, SendArgs,
+};
+
 /// A mining pool that keeps its books.
 #[derive(Debug, Parser)]
 #[command(
@@ -36,6 +40,21 @@ pub(crate) enum Command {
     Settler(RoleArgs),
     /// Runs the projections, the API and the pages alone.
     Projector(RoleArgs),
+    /// Runs the desk alone: takes people's signed commands, and writes them. Or checks its audit trail.
+    Desk(DeskArgs),
+    /// Producers' keys: makes, shows, adds and revokes them.
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Scheme, window and fees of each pot: shows the policy in force, or says a new one.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Kinds of events that may be used.
+    #[command(subcommand)]
+    Schema(SchemaCommand),
+    /// Approves a thing that waits for approvals.
+    Approve(ApproveArgs),
+    /// Sends a command that was signed elsewhere.
+    Send(SendArgs),
     /// Mines on any Stratum V1 pool by processor, for demonstrations and tests.
     Mine(MineArgs),
     /// Computes all figures again from the ledger alone, and prints their digests.

@@ -21,6 +21,8 @@ const TEXT_DEFAULT: &str = "/Orebook/";
 const WINDOW_PPM_DEFAULT: u64 = 2_000_000;
 /// Pool fee of a new ledger's pot unless configured: 1 %.
 const FEE_PPM_DEFAULT: u32 = 10_000;
+/// The desk's port is so much above that of the pages, unless configured.
+pub const DESK_PORT_ABOVE: u16 = 10;
 /// Pots of a policy, at most (LEDGER-FORMAT.md, section 5).
 const POTS_MAX: usize = 16;
 
@@ -49,6 +51,8 @@ pub struct Config {
     pub spool: Spool,
     /// The settler.
     pub settler: Settler,
+    /// The door for people's commands.
+    pub desk: Desk,
 }
 
 /// Coins whose facts are known; everything can be said by hand too.
@@ -253,6 +257,47 @@ pub struct Settler {
     pub grace_ms: u64,
 }
 
+/// The desk: the only door for people's commands.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Desk {
+    /// Address of its own listener; unless said, the loopback, with a port [`DESK_PORT_ABOVE`] above that of the pages.
+    pub listen: Option<SocketAddr>,
+    /// How long a command's answer is waited for, milliseconds.
+    pub answer_ms: u32,
+    /// Who may send commands, besides the approvers of genesis.
+    pub operator: Vec<DeskOperator>,
+}
+
+/// A person who may send commands.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct DeskOperator {
+    /// As the audit trail calls him.
+    pub name: String,
+    /// His public key, 64 hex digits.
+    pub key: String,
+    /// What he may say; everything unless given.
+    #[serde(default = "every_right")]
+    pub may: Vec<DeskRight>,
+}
+
+/// What an operator may say.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum DeskRight {
+    /// Producers' keys.
+    Key,
+    /// Policies.
+    Policy,
+    /// Schema sets.
+    Schema,
+}
+
+fn every_right() -> Vec<DeskRight> {
+    vec![DeskRight::Key, DeskRight::Policy, DeskRight::Schema]
+}
+
 impl Default for Pool {
     fn default() -> Self {
         Self {
@@ -336,6 +381,16 @@ impl Default for Settler {
     }
 }
 
+impl Default for Desk {
+    fn default() -> Self {
+        Self {
+            listen: None,
+            answer_ms: 15_000,
+            operator: Vec::new(),
+        }
+    }
+}
+
 impl Pool {
     /// Rules of the pots of a new ledger, by number.
     #[must_use]
@@ -360,6 +415,20 @@ impl Pool {
 }
 
 impl Config {
+    /// Where the desk listens: a port of its own, above that of the pages; any free one if theirs is.
+    #[must_use]
+    pub fn desk_listen(&self) -> SocketAddr {
+        let pages = self.http.listen;
+        self.desk.listen.unwrap_or_else(|| {
+            let port = match pages.port() {
+                0 => 0,
+                port => port.saturating_add(DESK_PORT_ABOVE),
+            };
+            // Pages may be for everybody; commands are not, unless somebody says so.
+            SocketAddr::from(([127, 0, 0, 1], port))
+        })
+    }
+
     /// Gateways, one by default.
     #[must_use]
     pub fn gateways(&self) -> Vec<Gateway> {

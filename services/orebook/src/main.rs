@@ -6,6 +6,7 @@ mod cat;
 mod check;
 mod cli;
 mod health;
+mod desk;
 mod init;
 mod keys;
 mod lanes;
@@ -114,6 +115,16 @@ fn main() -> ExitCode {
         cli::Command::Projector(args) => up::run(&args.up(), up::Stores::Rocks, Duty::Projector),
         #[cfg(not(feature = "rocksdb"))]
         cli::Command::Projector(args) => role(&args, Duty::Projector),
+        cli::Command::Desk(args) => match (args.command, args.role) {
+            (Some(desk::args::DeskCommand::Audit(args)), _) => desk::audit(&args),
+            (None, Some(args)) => role(&args, Duty::Desk),
+            (None, None) => Err(Failure::new("give --data and --config, or `audit`")),
+        },
+        cli::Command::Key(command) => desk::key(&command),
+        cli::Command::Policy(command) => desk::policy(&command),
+        cli::Command::Schema(command) => desk::schema(&command),
+        cli::Command::Approve(args) => desk::approve(&args),
+        cli::Command::Send(args) => desk::send(&args),
         cli::Command::Mine(args) => mine::run(&args),
         cli::Command::Check(args) if !args.command.is_empty() => check::command(&args.command),
         cli::Command::Check(args) => up::check(&args, true),

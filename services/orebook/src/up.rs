@@ -4,6 +4,7 @@
 //! `roles` (one function for each role), `stop_at` (crash tests).
 
 mod chain;
+mod desk;
 mod duty;
 mod figures;
 mod first;
@@ -158,7 +159,7 @@ fn duty_gateways(config: &Config, duty: Duty) -> Result<Vec<(u8, Gateway)>, Fail
             })?;
             Ok(vec![own])
         }
-        Duty::Archiver(_) | Duty::Settler | Duty::Projector => Ok(Vec::new()),
+        Duty::Archiver(_) | Duty::Settler | Duty::Projector | Duty::Desk => Ok(Vec::new()),
     }
 }
 
@@ -400,15 +401,21 @@ fn announce(args: &UpArgs, place: &Place, roles: &Roles) -> Result<(), Failure> 
             let mut object = Object::new();
             object
                 .raw("stratum", format_args!("[{}]", list.join(",")))
-                .text("http", http)
+                .text("http", http);
+            if let Some(desk) = roles.desk() {
+                object.text("desk", desk);
+            }
+            object
                 .text("ledger", place.ledger)
                 .text("data", place.path().display());
             print(&object.end())
         }
         Format::Text => {
             let list: Vec<String> = stratum.iter().map(ToString::to_string).collect();
+            let desk = roles.desk().map(|desk| format!("desk     {desk}\n"));
+            let desk = desk.unwrap_or_default();
             print(&format!(
-                "pages    http://{http}/\nstratum  {}\nledger   {}\ndata     {}",
+                "pages    http://{http}/\nstratum  {}\n{desk}ledger   {}\ndata     {}",
                 list.join(", "),
                 place.ledger,
                 place.path().display()

@@ -119,6 +119,18 @@ fn check(config: &Config) -> Result<(), String> {
                 .map_err(|why| format!("port {} of gateway {number}: {why}", port.listen))?;
         }
     }
+    let mut operators = BTreeSet::new();
+    for operator in &config.desk.operator {
+        let name = &operator.name;
+        if orebook_schema::Key::parse(&operator.key).is_none() {
+            return Err(format!(
+                "desk.operator {name}: a key is 64 hex digits, the public half"
+            ));
+        }
+        if !operators.insert(&operator.key) {
+            return Err(format!("desk.operator {name}: this key stands here twice"));
+        }
+    }
     if !config.node.is_empty() && config.pool.payout_address.is_none() {
         return Err("pool.payout_address: say which address the coinbases pay".to_owned());
     }
@@ -236,6 +248,9 @@ mod tests {
         assert_eq!(config.http, defaults.http);
         assert_eq!(config.spool, defaults.spool);
         assert_eq!(config.settler, defaults.settler);
+        assert_eq!(config.desk_listen(), defaults.desk_listen());
+        assert_eq!(config.desk.answer_ms, defaults.desk.answer_ms);
+        assert_eq!(config.desk.operator.len(), 1);
     }
 
     #[test]
@@ -278,6 +293,14 @@ mod tests {
                 "port 127.0.0.1:1 of gateway 1: proxy_from: 10.0.0.1/8: bits are set behind the network's own",
             ),
             ("[http]\nlisten = \"nowhere\"\n", "invalid socket address"),
+            (
+                "[[desk.operator]]\nname = \"anna\"\nkey = \"12\"\n",
+                "desk.operator anna: a key is 64 hex digits",
+            ),
+            (
+                "[[desk.operator]]\nname = \"anna\"\nkey = \"12\"\nmay = [\"pay\"]\n",
+                "unknown variant `pay`",
+            ),
             ("data = \n", ""),
         ] {
             let fault = parse(text).unwrap_err();

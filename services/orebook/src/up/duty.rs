@@ -13,6 +13,8 @@ pub(crate) enum Duty {
     Settler,
     /// Folds, API, pages.
     Projector,
+    /// Takes people's commands.
+    Desk,
 }
 
 impl Duty {
@@ -21,7 +23,7 @@ impl Duty {
         match self {
             Self::All => Some(1),
             Self::Archiver(number) => Some(number),
-            Self::Gateway(_) | Self::Settler | Self::Projector => None,
+            Self::Gateway(_) | Self::Settler | Self::Projector | Self::Desk => None,
         }
     }
 
@@ -38,6 +40,11 @@ impl Duty {
     /// Whether the settler runs here.
     pub(crate) const fn has_settler(self) -> bool {
         matches!(self, Self::All | Self::Settler)
+    }
+
+    /// Whether people's commands are taken here.
+    pub(crate) const fn has_desk(self) -> bool {
+        matches!(self, Self::All | Self::Desk)
     }
 
     /// Whether miners connect here.

@@ -27,6 +27,7 @@ pub(crate) struct Figures {
     /// Limit of each gateway's spool.
     pub(crate) spool_bytes: u64,
     pub(crate) nodes: Option<Nodes>,
+    pub(crate) desk: Option<Arc<orebook_desk::metrics::Counters>>,
 }
 
 /// One metric: its name, type and help, then its samples.
@@ -117,6 +118,12 @@ impl Figures {
             let mut family =
                 Family::new(out, "orebook_settler", "gauge", "What the settler counts");
             for (name, value) in settler.read().entries() {
+                family.sample("", &format!("{{what=\"{name}\"}}"), value);
+            }
+        }
+        if let Some(desk) = &self.desk {
+            let mut family = Family::new(out, "orebook_desk", "gauge", "What the desk counts");
+            for (name, value) in desk.read().entries() {
                 family.sample("", &format!("{{what=\"{name}\"}}"), value);
             }
         }

@@ -14,6 +14,7 @@ use orebook_archiver::{
     genesis_into, new_stream, now_ms, segments_router, start_archiver, start_mirror,
 };
 use orebook_chain::nodes::Work;
+use orebook_desk::Desk;
 use orebook_gateway::{
     DifficultyRule, Elsewhere, FoundBlock, Gateway, GatewayConfig, GatewayHandle, GatewayParts,
     Limits, PortConfig, VERSION_MASK_DEFAULT, VardiffRule, difficulty,
@@ -33,6 +34,7 @@ use orebook_settler::{MachineConfig, Settler, SettlerConfig, SettlerParts};
 use tokio::runtime::Handle;
 
 use super::chain::{Addresses, Chain};
+use super::desk;
 use super::duty::Duty;
 use super::figures::Figures;
 use super::health::{self, Readiness};
@@ -43,10 +45,10 @@ use orebook::config::{Config, Gateway as GatewayText, Port, balancers};
 
 /// Retargets of a variable difficulty look at so many times the wanted time between shares.
 const RETARGET_SHARES: u32 = 12;
-/// Archivers' and settlers' spools hold checkpoints and states only.
-const SMALL_SPOOL_FILE_BYTES: u64 = 1 << 20;
+/// Archivers', settlers' and desks' spools hold checkpoints, states and commands only.
+pub(super) const SMALL_SPOOL_FILE_BYTES: u64 = 1 << 20;
 /// All files of such a spool.
-const SMALL_SPOOL_TOTAL_BYTES: u64 = 64 << 20;
+pub(super) const SMALL_SPOOL_TOTAL_BYTES: u64 = 64 << 20;
 
 /// Folder of the archiver's ledger, in the pool's.
 const LEDGER: &str = "ledger";
@@ -70,6 +72,7 @@ pub(crate) struct Roles {
     archiver: Option<Running>,
     archived: Option<Arc<ArchiveStatus>>,
     settler: Option<Settler>,
+    desk: Option<(Desk, Server)>,
     gateways: Vec<Arc<GatewayHandle>>,
     projector: Option<Projector>,
     server: Option<Server>,
@@ -77,7 +80,7 @@ pub(crate) struct Roles {
     fatal: Fatal,
 }
 
-fn failed(what: &str, error: impl std::fmt::Display) -> Failure {
+pub(super) fn failed(what: &str, error: impl std::fmt::Display) -> Failure {
     Failure::new(format!("{what}: {error}"))
 }
 
@@ -94,6 +97,12 @@ pub(crate) fn small_spool(genesis: &Genesis, role: Role) -> SpoolConfig {
 }
 
 fn spool_config(place: &Place, role: Role, file_bytes: u64, total_bytes: u64) -> SpoolConfig {
+pub(super) fn spool_config(
+    place: &Place,
+    role: Role,
+    file_bytes: u64,
+    total_bytes: u64,
+) -> SpoolConfig {
     SpoolConfig {
         ledger: place.ledger,
         coin: place.genesis.coin,
@@ -247,6 +256,7 @@ impl Roles {
             archiver: None,
             archived: None,
             settler: None,
+            desk: None,
             gateways: Vec::new(),
             projector: None,
             server: None,
@@ -300,6 +310,10 @@ impl Roles {
         } else {
             None
         };
+        if self.duty.has_desk() {
+            let (mirror, log) = (self.mirror()?, self.log.another()?);
+            self.desk = desk::start(self.duty, config, place, mirror, log, &self.fatal)?;
+        }
         if let Some(chain) = chain {
             if self.duty.has_settler() {
                 self.start_settler(config, place, chain)?;
@@ -317,6 +331,7 @@ impl Roles {
             settler: self.settler.as_ref().map(Settler::counters),
             spool_bytes: config.spool.total_bytes,
             nodes: chain.map(|chain| chain.nodes.clone()),
+            desk: self.desk.as_ref().map(|(desk, _)| desk.counters()),
         };
         metrics.add_source(Box::new(move |out| figures.write(out)));
         let router = pages.unwrap_or_else(|| health::router(&metrics, self.readiness()));
@@ -465,7 +480,14 @@ impl Roles {
         let archived = self.archived.clone();
         let mirror = self.mirror.clone();
         let mirrored = self.mirror_status.clone();
+        let desk = self.desk.as_ref().map(|(desk, _)| desk.counters());
         Arc::new(move || {
+            if desk
+                .as_ref()
+                .is_some_and(|desk| desk.read().key_refused != 0)
+            {
+                return Some("the desk's key is not in force".to_owned());
+            }
             let is_full = |gateway: &GatewayHandle| gateway.metrics().spool.is_full;
             let mut alive = gateways.iter().filter_map(std::sync::Weak::upgrade);
             if alive.any(|gateway| is_full(&gateway)) {
@@ -529,6 +551,11 @@ impl Roles {
         self.server.as_ref().map(Server::address)
     }
 
+    /// Where people's commands are taken.
+    pub(crate) fn desk(&self) -> Option<SocketAddr> {
+        self.desk.as_ref().map(|(_, server)| server.address())
+    }
+
     /// Ends them: miners first, then who makes their shares final, then who shows them.
     pub(crate) fn stop(self) {
         let quiet = |ended: std::thread::Result<()>| {
@@ -540,6 +567,10 @@ impl Roles {
             if let Ok(gateway) = Arc::try_unwrap(gateway) {
                 quiet(gateway.stop());
             }
+        }
+        if let Some((desk, server)) = self.desk {
+            quiet(server.stop());
+            quiet(desk.stop());
         }
         if let Some(settler) = self.settler {
             quiet(settler.stop());

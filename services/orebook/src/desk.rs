@@ -1,0 +1,230 @@
+//! People's commands: made from what the desk says is in force, shown in words, signed here, sent to the desk.
+//!
+//! Nothing is sent without `--yes`. A secret key is read from its file and goes nowhere: with `--print` the signed command
+//! is printed instead, so that it can be signed on one machine and sent from another.
+
+pub(crate) mod args;
+mod client;
+mod make;
+
+use orebook_archiver::now_ms;
+use orebook_desk::audit::{AuditError, verify};
+use orebook_desk::command::{COMMAND_BYTES_MAX, COMMAND_LIFE_MS_MAX, Command, Signed};
+use orebook_desk::words::words;
+use orebook_ledger::disk::real::RealDisk;
+use orebook_schema::units::{hex, unhex};
+use orebook_schema::{Event, Hash, LedgerId};
+use serde_json::Value;
+
+use self::args::{
+    ApproveArgs, AuditArgs, KeyCommand, PolicyCommand, SayArgs, SchemaCommand, SendArgs,
+};
+use self::client::{get, post};
+use crate::cat::Object;
+use crate::cli::Format;
+use crate::{Failure, keys, print, say};
+
+/// Folder of the desk's files, in the pool's.
+pub(crate) const DESK: &str = "desk";
+/// Most bytes of a file with a command: its hex and a line's end.
+const FILE_BYTES_MAX: u64 = 2 * COMMAND_BYTES_MAX as u64 + 2;
+/// Milliseconds of a day.
+const DAY_MS: u64 = 24 * 3_600 * 1_000;
+const _: () = assert!(args::DAYS_MAX * DAY_MS <= COMMAND_LIFE_MS_MAX);
+
+/// `orebook key`.
+pub(crate) fn key(command: &KeyCommand) -> Result<(), Failure> {
+    match command {
+        KeyCommand::New(args) => {
+            let signer = keys::create(&args.file)?;
+            print(&format!("{}", signer.key()))
+        }
+        KeyCommand::Show(args) => {
+            let state = state(&args.desk)?;
+            shown(&state, "keys", args.format, make::key_words)
+        }
+        KeyCommand::Add { key, role, say } => {
+            let state = state(&say.desk)?;
+            let event = make::key_added(&state, key, *role)?;
+            utter(&state, &event, say)
+        }
+        KeyCommand::Revoke { key, say } => {
+            let state = state(&say.desk)?;
+            let event = make::key_revoked(&state, key)?;
+            utter(&state, &event, say)
+        }
+    }
+}
+
+/// `orebook policy`.
+pub(crate) fn policy(command: &PolicyCommand) -> Result<(), Failure> {
+    match command {
+        PolicyCommand::Show(args) => {
+            let state = state(&args.desk)?;
+            if args.format == Format::Json {
+                return print(&state["policy"].to_string());
+            }
+            let policy = make::policy_in_force(&state)?;
+            print(&orebook_desk::words::policy(&policy))
+        }
+        PolicyCommand::Set { change, say: how } => {
+            let state = state(&how.desk)?;
+            let event = make::policy_changed(&state, change)?;
+            let now = make::policy_in_force(&state)?;
+            say(&format!("now: {}", orebook_desk::words::policy(&now)));
+            utter(&state, &event, how)
+        }
+    }
+}
+
+/// `orebook schema`.
+pub(crate) fn schema(command: &SchemaCommand) -> Result<(), Failure> {
+    let SchemaCommand::Announce { say } = command;
+    let state = state(&say.desk)?;
+    let event = make::schema_set(&state)?;
+    utter(&state, &event, say)
+}
+
+/// `orebook approve`.
+pub(crate) fn approve(args: &ApproveArgs) -> Result<(), Failure> {
+    let thing = make::hash(&args.thing)?;
+    let signer = keys::read(&args.say.key)?;
+    let ledger = match &args.ledger {
+        Some(text) => LedgerId::parse(text)
+            .ok_or_else(|| Failure::new(format!("{text} is no ledger's uuid")))?,
+        None => {
+            let state = state(&args.say.desk)?;
+            match make::thing_words(&state, thing)? {
+                Some(words) => say(&format!("the thing: {words}")),
+                None => say(
+                    "nobody said a thing of this digest, or it waits no more: you approve what is not shown",
+                ),
+            }
+            make::ledger(&state)?
+        }
+    };
+    let event = make::approval(ledger, thing, &signer);
+    utter_in(ledger, &event, &args.say)
+}
+
+/// `orebook send`.
+pub(crate) fn send(args: &SendArgs) -> Result<(), Failure> {
+    let shown = args.file.display();
+    let failed = |error: std::io::Error| Failure::new(format!("{shown}: {error}"));
+    let len = std::fs::metadata(&args.file).map_err(failed)?.len();
+    let text = if len <= FILE_BYTES_MAX {
+        std::fs::read_to_string(&args.file).map_err(failed)?
+    } else {
+        String::new()
+    };
+    let bytes = unhex(text.trim())
+        .filter(|bytes| Signed::read(bytes).is_ok())
+        .ok_or_else(|| Failure::new(format!("{shown}: no command that --print printed")))?;
+    deliver(&bytes, &args.desk, args.format)
+}
+
+/// `orebook desk audit`.
+pub(crate) fn audit(args: &AuditArgs) -> Result<(), Failure> {
+    let disk = RealDisk::new(args.data.clone());
+    let trail = verify(&disk, DESK, &mut |_| {}).map_err(|error| {
+        let failure = Failure::new(error.to_string());
+        match error {
+            AuditError::Damaged { .. } => failure.found(),
+            AuditError::Disk(_) => failure,
+        }
+    })?;
+    if args.format == Format::Json {
+        let mut object = Object::new();
+        object
+            .raw("lines", trail.lines)
+            .raw("torn_bytes", trail.torn_bytes)
+            .text("last", trail.last);
+        return print(&object.end());
+    }
+    print(&format!(
+        "{} lines, each follows the one before it; the last one's SHA-256 is {}; {} bytes of a torn line behind it",
+        trail.lines, trail.last, trail.torn_bytes
+    ))
+}
+
+/// What is in force, as the desk says.
+fn state(desk: &str) -> Result<Value, Failure> {
+    let (status, body) = get(desk, "/state")?;
+    if status == 200 {
+        Ok(body)
+    } else {
+        Err(Failure::new(message(&body)))
+    }
+}
+
+fn shown(
+    state: &Value,
+    what: &str,
+    format: Format,
+    words: fn(&Value) -> String,
+) -> Result<(), Failure> {
+    let list = state.get(what).and_then(Value::as_array);
+    let list = list.map(Vec::as_slice).unwrap_or_default();
+    if format == Format::Json {
+        return print(&Value::from(list).to_string());
+    }
+    let lines: Vec<String> = list.iter().map(words).collect();
+    print(&lines.join("\n"))
+}
+
+/// Says what would be said, and with `--yes` says it.
+fn utter(state: &Value, event: &Event, how: &SayArgs) -> Result<(), Failure> {
+    utter_in(make::ledger(state)?, event, how)
+}
+
+fn utter_in(ledger: LedgerId, event: &Event, how: &SayArgs) -> Result<(), Failure> {
+    say(&format!("to be said: {}", words(event)));
+    if !how.yes && !how.print {
+        say("nothing was sent: --yes sends it, --print prints it signed for `orebook send`");
+        return Ok(());
+    }
+    let signer = keys::read(&how.key)?;
+    let mut nonce = [0; 16];
+    getrandom::fill(&mut nonce).map_err(|error| Failure::new(format!("no randomness: {error}")))?;
+    let command = Command {
+        ledger,
+        operator: signer.key(),
+        nonce,
+        until_ms: now_ms().saturating_add(u64::from(how.days).saturating_mul(DAY_MS)),
+        event: event.clone(),
+    };
+    let bytes = command.sign(&signer);
+    if how.print {
+        return print(&hex(&bytes));
+    }
+    deliver(&bytes, &how.desk, how.format)
+}
+
+/// Sends a command and shows its answer. Who does not get one asks by the command's id, or sends the same bytes again.
+fn deliver(bytes: &[u8], desk: &str, format: Format) -> Result<(), Failure> {
+    let id = Signed::read(bytes).map_or(Hash::ZERO, |signed| signed.id);
+    let (status, body) = post(desk, "/commands", bytes).map_err(|failure| {
+        failure.hint(format!(
+            "whether it was taken: GET /commands/{id} of the desk"
+        ))
+    })?;
+    if status != 200 {
+        let cause = body["cause"].as_str().or(body["outcome"].as_str());
+        let cause = cause.unwrap_or("no answer");
+        return Err(Failure::new(format!("{cause}: {}", message(&body))));
+    }
+    if format == Format::Json {
+        return print(&body.to_string());
+    }
+    let place = body["at"].as_array().map_or_else(String::new, |at| {
+        let numbers: Vec<String> = at.iter().map(ToString::to_string).collect();
+        format!(" at {}", numbers.join("."))
+    });
+    let thing = body["thing"]["digest"].as_str();
+    let thing = thing.map_or_else(String::new, |thing| format!("\nthing    {thing}"));
+    print(&format!("{}{place}{thing}\ncommand  {id}", message(&body)))
+}
+
+fn message(body: &Value) -> String {
+    body["message"].as_str().unwrap_or("no answer").to_owned()
+}

@@ -1,0 +1,231 @@
+//! Arguments of people's commands.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use orebook_schema::Role;
+
+use crate::cli::{Format, RoleArgs};
+
+/// Days that a command may be taken at most.
+pub(crate) const DAYS_MAX: u64 = 7;
+/// The desk of `orebook up` without a configuration.
+const DESK_DEFAULT: &str = "127.0.0.1:8090";
+
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "Examples:
+  orebook desk --data /srv/pool --config orebook.toml
+  orebook desk audit --data /srv/pool"
+)]
+pub(crate) struct DeskArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<DeskCommand>,
+    #[command(flatten)]
+    pub(crate) role: Option<RoleArgs>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeskCommand {
+    /// Checks the chain of the audit trail. Exit code 3 if a line is not what was written.
+    Audit(AuditArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
+    /// Folder of the pool, or of the desk's machine.
+    #[arg(long)]
+    pub(crate) data: PathBuf,
+    /// How the result is printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+/// Whom to ask.
+#[derive(Debug, Args)]
+pub(crate) struct AskArgs {
+    /// The desk, host:port.
+    #[arg(long, default_value = DESK_DEFAULT)]
+    pub(crate) desk: String,
+    /// How the result is printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+/// How something is said.
+#[derive(Debug, Args)]
+pub(crate) struct SayArgs {
+    /// The desk, host:port.
+    #[arg(long, default_value = DESK_DEFAULT)]
+    pub(crate) desk: String,
+    /// File with the key that signs: an operator's or an approver's. It is read, and goes nowhere.
+    #[arg(long = "key", value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// Sends it. Without this it is only shown.
+    #[arg(long, conflicts_with = "print")]
+    pub(crate) yes: bool,
+    /// Prints it signed, as hex, for `orebook send` on another machine.
+    #[arg(long)]
+    pub(crate) print: bool,
+    /// Days until the desk does not take it any more.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=DAYS_MAX as i64))]
+    pub(crate) days: u8,
+    /// How the answer is printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+/// Roles of producers' keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RoleName {
+    /// The door for people's commands.
+    Desk,
+    /// Accepts miners.
+    Gateway,
+    /// Keeps segments and signs checkpoints.
+    Archiver,
+    /// Says what became of blocks.
+    Settler,
+    /// Reaches a wallet.
+    Paymaster,
+}
+
+impl RoleName {
+    /// As the ledger has it.
+    pub(crate) const fn role(self) -> Role {
+        match self {
+            Self::Desk => Role::Desk,
+            Self::Gateway => Role::Gateway,
+            Self::Archiver => Role::Archiver,
+            Self::Settler => Role::Settler,
+            Self::Paymaster => Role::Paymaster,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Examples:
+  orebook key new --file anna.key                prints the public half
+  orebook key show
+  orebook key add --public HEX --role gateway --key anna.key --yes
+  orebook key revoke --public HEX --key anna.key --yes")]
+pub(crate) enum KeyCommand {
+    /// Makes a secret key in a file, and prints its public half.
+    New(KeyNewArgs),
+    /// Shows producers' keys, in force or revoked.
+    Show(AskArgs),
+    /// Puts a producer's key in force.
+    Add {
+        /// The key's public half, 64 hex digits.
+        #[arg(long = "public", value_name = "HEX")]
+        key: String,
+        /// What it is for.
+        #[arg(long, value_enum)]
+        role: RoleName,
+        #[command(flatten)]
+        say: SayArgs,
+    },
+    /// Revokes a producer's key: nothing that it signs counts from there on.
+    Revoke {
+        /// The key's public half, 64 hex digits.
+        #[arg(long = "public", value_name = "HEX")]
+        key: String,
+        #[command(flatten)]
+        say: SayArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeyNewArgs {
+    /// The file; it must not exist.
+    #[arg(long)]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Examples:
+  orebook policy show
+  orebook policy set --fee-ppm 5000 --key anna.key              shows what would be said
+  orebook policy set --pot 1 --fee-ppm 5000 --key anna.key --yes")]
+pub(crate) enum PolicyCommand {
+    /// Shows the policy in force.
+    Show(AskArgs),
+    /// Says a policy: the one in force, with what is given here changed.
+    Set {
+        #[command(flatten)]
+        change: PolicyArgs,
+        #[command(flatten)]
+        say: SayArgs,
+    },
+}
+
+/// What a policy changes.
+#[derive(Debug, Args)]
+pub(crate) struct PolicyArgs {
+    /// Only this pot; every one unless given.
+    #[arg(long)]
+    pub(crate) pot: Option<u16>,
+    /// Pool fee, parts per million.
+    #[arg(long)]
+    pub(crate) fee_ppm: Option<u32>,
+    /// PPLNS window, parts per million of the network's work.
+    #[arg(long)]
+    pub(crate) window_ppm: Option<u64>,
+    /// Finder's bonus, parts per million.
+    #[arg(long)]
+    pub(crate) bonus_ppm: Option<u32>,
+    /// What a stale share is paid, parts per million of its work.
+    #[arg(long)]
+    pub(crate) stale_ppm: Option<u32>,
+    /// Whether transaction fees go to the pool.
+    #[arg(long)]
+    pub(crate) keep_tx_fees: Option<bool>,
+    /// Payout threshold, base units.
+    #[arg(long)]
+    pub(crate) threshold: Option<u128>,
+    /// Blocks on top at which a block counts as immature, confirmed, orphaned.
+    #[arg(long, value_names = ["IMMATURE", "CONFIRMED", "ORPHAN"], num_args = 3)]
+    pub(crate) depths: Option<Vec<u32>>,
+    /// The whole policy from a file instead: JSON, as `policy show --format json` has it under "says".
+    #[arg(long, conflicts_with_all = ["pot", "fee_ppm", "window_ppm", "bonus_ppm", "stale_ppm", "keep_tx_fees", "threshold", "depths"])]
+    pub(crate) file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SchemaCommand {
+    /// Announces every kind of event that this software knows, as the next schema set. Projectors are upgraded before.
+    Announce {
+        #[command(flatten)]
+        say: SayArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  orebook approve --thing HEX --key approver-1.key --yes
+  orebook approve --thing HEX --ledger UUID --key approver-1.key --print > signed     without any network
+  orebook send signed")]
+pub(crate) struct ApproveArgs {
+    /// Digest of the thing, as the desk named it.
+    #[arg(long, value_name = "HEX")]
+    pub(crate) thing: String,
+    /// The ledger's uuid; given, the desk is not asked what the thing is.
+    #[arg(long, requires = "print")]
+    pub(crate) ledger: Option<String>,
+    #[command(flatten)]
+    pub(crate) say: SayArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SendArgs {
+    /// File with a command that `--print` printed.
+    pub(crate) file: PathBuf,
+    /// The desk, host:port.
+    #[arg(long, default_value = DESK_DEFAULT)]
+    pub(crate) desk: String,
+    /// How the answer is printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}

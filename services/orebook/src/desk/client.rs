@@ -1,0 +1,77 @@
+//! One question to the desk over HTTP/1.1, on a connection of its own.
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpStream, ToSocketAddrs as _};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::Failure;
+
+/// How long connecting, and each silence, may take: longer than the desk waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Bytes of an answer at most: some thousand keys and things.
+const ANSWER_BYTES_MAX: u64 = 8 << 20;
+
+/// GET of a path: status and JSON.
+pub(super) fn get(desk: &str, path: &str) -> Result<(u16, Value), Failure> {
+    ask(desk, "GET", path, &[])
+}
+
+/// POST of bytes: status and JSON.
+pub(super) fn post(desk: &str, path: &str, body: &[u8]) -> Result<(u16, Value), Failure> {
+    ask(desk, "POST", path, body)
+}
+
+fn ask(desk: &str, method: &str, path: &str, body: &[u8]) -> Result<(u16, Value), Failure> {
+    let failed = |error: std::io::Error| {
+        Failure::new(format!("the desk at {desk}: {error}"))
+            .hint("does it run? --desk says where; `orebook up` prints it")
+    };
+    let mut addresses = desk.to_socket_addrs().map_err(failed)?;
+    let address = addresses.next();
+    let address = address.ok_or_else(|| Failure::new(format!("{desk} is no host:port")))?;
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(failed)?;
+    stream.set_read_timeout(Some(PATIENCE)).map_err(failed)?;
+    stream.set_write_timeout(Some(PATIENCE)).map_err(failed)?;
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {desk}\r\nConnection: close\r\n\
+         Content-Type: application/octet-stream\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).map_err(failed)?;
+    stream.write_all(body).map_err(failed)?;
+    let mut answer = Vec::new();
+    let mut limited = stream.take(ANSWER_BYTES_MAX);
+    limited.read_to_end(&mut answer).map_err(failed)?;
+    read(&answer).ok_or_else(|| Failure::new(format!("{desk} does not answer like a desk")))
+}
+
+/// Status and body of an answer that ended with its connection.
+fn read(answer: &[u8]) -> Option<(u16, Value)> {
+    let text = str::from_utf8(answer).ok()?;
+    let (head, body) = text.split_once("\r\n\r\n")?;
+    let status = head.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
+    Some((status, serde_json::from_str(body).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_a_status_and_json_and_anything_else_is_none() {
+        let good = b"HTTP/1.1 409 Conflict\r\ncontent-length: 2\r\n\r\n{}";
+        assert_eq!(read(good), Some((409, serde_json::json!({}))));
+        for wrong in [
+            &b""[..],
+            b"HTTP/1.1 200 OK\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\n\r\nhello",
+            b"HTTP/1.1 2\r\n\r\n{}",
+            b"SSH-2.0\r\n\r\n{}",
+            b"HTTP/1.1 200 OK\r\n\r\n{\"a\":\xff}",
+        ] {
+            assert_eq!(read(wrong), None, "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The desk's role: its thread, and a listener of its own.
+
+use orebook_archiver::{Fatal, Mirror, new_stream, now_ms};
+use orebook_desk::desk::TURN_MS_DEFAULT;
+use orebook_desk::{
+    Desk, DeskConfig, DeskParts, MachineConfig, Operator, Operators, Right, router,
+};
+use orebook_projector::Server;
+use orebook_schema::{Key, Role};
+
+use super::duty::Duty;
+use super::place::Place;
+use super::pool_log::PoolLog;
+use super::roles::{SMALL_SPOOL_FILE_BYTES, SMALL_SPOOL_TOTAL_BYTES, failed, spool_config};
+use crate::Failure;
+use crate::desk::DESK;
+use orebook::config::{Config, DeskRight};
+
+/// Its key, in the folder of keys.
+const KEY_FILE: &str = "desk.key";
+
+/// Starts it. With `up` a folder without the desk's key is no fault: somebody keeps that key, and the desk, elsewhere.
+pub(super) fn start(
+    duty: Duty,
+    config: &Config,
+    place: &Place,
+    mirror: Mirror,
+    log: PoolLog,
+    fatal: &Fatal,
+) -> Result<Option<(Desk, Server)>, Failure> {
+    if duty == Duty::All && !place.path().join("keys").join(KEY_FILE).exists() {
+        tracing::warn!("there is no {KEY_FILE} here: people's commands are not taken");
+        return Ok(None);
+    }
+    let settings = DeskConfig {
+        machine: MachineConfig {
+            spool: spool_config(
+                place,
+                Role::Desk,
+                SMALL_SPOOL_FILE_BYTES,
+                SMALL_SPOOL_TOTAL_BYTES,
+            ),
+            operators: operators(config)?,
+        },
+        dir: DESK.to_owned(),
+        turn_ms: TURN_MS_DEFAULT,
+        answer_ms: u64::from(config.desk.answer_ms),
+    };
+    let parts = DeskParts {
+        disk: place.disk(),
+        signer: place.key(KEY_FILE)?,
+        mirror,
+        log,
+        now_ms: Box::new(now_ms),
+        new_stream: Box::new(new_stream),
+        fatal: fatal.clone(),
+    };
+    let desk = Desk::start(settings, parts).map_err(|error| failed("desk", error))?;
+    let listen = config.desk_listen();
+    let listener = std::net::TcpListener::bind(listen)
+        .map_err(|error| failed(&format!("the desk cannot listen at {listen}"), error))?;
+    let server = Server::start(listener, router(desk.handle()));
+    let server = server.map_err(|error| failed("desk", error))?;
+    Ok(Some((desk, server)))
+}
+
+fn operators(config: &Config) -> Result<Operators, Failure> {
+    let operators = config.desk.operator.iter().map(|one| {
+        let key = Key::parse(&one.key);
+        let key = key.ok_or_else(|| Failure::new(format!("desk.operator {}: no key", one.name)))?;
+        let rights = one.may.iter().map(|right| match right {
+            DeskRight::Key => Right::Key,
+            DeskRight::Policy => Right::Policy,
+            DeskRight::Schema => Right::Schema,
+        });
+        Ok(Operator {
+            name: one.name.clone(),
+            key,
+            rights: rights.collect(),
+        })
+    });
+    operators.collect::<Result<_, Failure>>().map(Operators)
+}
