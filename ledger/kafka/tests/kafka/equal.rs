@@ -1,11 +1,14 @@
 //! The same records, embedded and over Kafka.
 
 use orebook_kafka::KafkaConfig;
+use orebook_kafka::KafkaLog;
 use orebook_ledger::log::{EmbeddedLog, Log, LogRecord};
+use orebook_schema::LedgerId;
 use orebook_schema::frame::IncarnationOpened;
+use orebook_sim::lockstep::{Stamped, run};
 use orebook_sim::world::pool;
 
-use crate::rig::{Rig, shared_addresses, wait_until};
+use crate::rig::{COIN, Rig, now_ms, shared_addresses, wait_until};
 
 /// Everything that an incarnation holds.
 pub(crate) fn records_of(log: &impl Log, incarnation: u32) -> Vec<LogRecord> {
@@ -53,4 +56,46 @@ fn the_same_records_get_the_same_positions_and_root_embedded_and_over_kafka() {
         rig.final_tree()
     );
     assert!(40 < reader.final_size(), "there was something to compare");
+}
+
+/// How long before the brokers' clock the producers' one begins, in milliseconds: it goes on for less than half of it, and a
+/// frame's ledger time is at most ten minutes after its last event.
+const EARLIER_MS: u64 = 60_000;
+
+#[test]
+fn the_same_spools_in_the_same_order_give_the_same_digests_embedded_and_over_kafka() {
+    let config = KafkaConfig::development(shared_addresses());
+    let ledger = LedgerId([0x1c; 16]);
+    let log = KafkaLog::open(&config, COIN, ledger).expect("a log");
+    let another = || log.another().expect("a handle");
+    let began = now_ms() - EARLIER_MS;
+    let over_kafka = run(ledger, began, [another(), another()]);
+
+    // The embedded broker's clock is the process's: it says what the other one said.
+    let times: Vec<u64> = records_of(&log, 0)
+        .iter()
+        .map(|record| record.append_time)
+        .collect();
+    let stamped = Stamped::new(times.into_iter());
+    let embedded = run(ledger, began, [stamped.clone(), stamped]);
+    assert_eq!(embedded, over_kafka);
+    println!(
+        "{} positions, {} digests, root {}",
+        embedded.size,
+        embedded.digests.len(),
+        embedded.root
+    );
+
+    // With a clock of its own: the same frames at the same positions, and the same money.
+    let other = Stamped::new((0..).map(move |record| began + EARLIER_MS + record));
+    let other = run(ledger, began, [other.clone(), other]);
+    assert_eq!(other.frames, over_kafka.frames);
+    let differing: Vec<_> = other
+        .tables
+        .iter()
+        .filter(|(table, rows)| over_kafka.tables.get(table) != Some(rows))
+        .map(|(table, _)| *table)
+        .collect();
+    // Rows that show ledger time: when a block was found, when a pot's first round began.
+    assert_eq!(differing, [("money", 6), ("rounds", 2)]);
 }

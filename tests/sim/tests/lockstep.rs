@@ -1,0 +1,45 @@
+//! The pool without chance on the embedded log: what depends on the log's append times, and what does not.
+
+#![allow(
+    clippy::expect_used,
+    reason = "a test stops at the first surprise and says which"
+)]
+
+use orebook_schema::LedgerId;
+use orebook_sim::lockstep::{Outcome, Stamped, run};
+
+const LEDGER: LedgerId = LedgerId([0x1c; 16]);
+/// The producers' clock at the beginning, milliseconds since 1970.
+const BEGAN: u64 = 1_760_000_000_000;
+
+/// The embedded log whose clock goes `late` milliseconds after the producers' and `pace` for each record.
+fn embedded(late: u64, pace: u64) -> Outcome {
+    let log = Stamped::new((0..).map(move |record| BEGAN + late + record * pace));
+    run(LEDGER, BEGAN, [log.clone(), log])
+}
+
+#[test]
+fn the_same_frames_in_the_same_order_at_the_same_times_give_the_same_digests() {
+    let (one, other) = (embedded(60_000, 40), embedded(60_000, 40));
+    assert_eq!(one, other);
+    assert!(24 <= one.digests.len(), "{:?}", one.digests);
+}
+
+#[test]
+fn other_append_times_change_the_rows_that_show_ledger_time_and_no_money() {
+    let (one, other) = (embedded(60_000, 40), embedded(90_000, 55));
+    assert_eq!(
+        one.frames, other.frames,
+        "the same frames at the same positions"
+    );
+    assert_ne!(one.root, other.root, "ledger time is in every leaf");
+    let differing: Vec<_> = one
+        .tables
+        .iter()
+        .filter(|(table, rows)| other.tables.get(table) != Some(rows))
+        .map(|(table, _)| *table)
+        .collect();
+    // The block's row says at what ledger time it was found; a pot's first round began at ledger time.
+    assert_eq!(differing, [("money", 6), ("rounds", 2)]);
+    assert!(8 < one.tables.len());
+}
