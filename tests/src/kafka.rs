@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -71,11 +71,19 @@ struct Secured {
     certificate: PathBuf,
 }
 
+/// A listener that says it is reached somewhere else: at the near end of a [`crate::link::Link`].
+#[derive(Clone, Copy, Debug)]
+struct Far {
+    port: u16,
+    advertised: SocketAddr,
+}
+
 /// A cluster of one or three brokers.
 #[derive(Debug)]
 pub struct Cluster {
     brokers: Vec<Broker>,
     secured: Option<Secured>,
+    far_port: Option<u16>,
     jars: PathBuf,
     _folder: TempDir,
 }
@@ -98,7 +106,19 @@ impl Cluster {
     /// If Java or Maven is missing, or the brokers do not get ready.
     #[must_use]
     pub fn start(count: usize) -> Self {
-        Self::start_with(count, false)
+        Self::start_with(count, false, None)
+    }
+
+    /// Starts one broker that listens at two ports: the plain one, and one whose clients are told to come to `advertised`.
+    /// Returns the second one's address too.
+    ///
+    /// # Panics
+    /// As [`Cluster::start`].
+    #[must_use]
+    pub fn start_far(advertised: SocketAddr) -> (Self, SocketAddr) {
+        let cluster = Self::start_with(1, false, Some(advertised));
+        let port = cluster.far_port.expect("it was asked for");
+        (cluster, SocketAddr::from(([127, 0, 0, 1], port)))
     }
 
     /// Starts one broker that listens plainly and, at another port, with TLS and SASL/PLAIN.
@@ -107,17 +127,22 @@ impl Cluster {
     /// As [`Cluster::start`].
     #[must_use]
     pub fn start_secured() -> Self {
-        Self::start_with(1, true)
+        Self::start_with(1, true, None)
     }
 
-    fn start_with(count: usize, secured: bool) -> Self {
+    fn start_with(count: usize, secured: bool, advertised: Option<SocketAddr>) -> Self {
         assert!((1..=BROKERS_MAX).contains(&count), "1 to {BROKERS_MAX}");
         let jars = jars();
         for _ in 0..TRIES {
             let folder = tempfile::tempdir().expect("a folder");
-            let ports = free_ports(2 * count + 1);
+            let ports = free_ports(2 * count + 2);
             let (listen, control) = ports.split_at(count);
-            let (secure_port, control) = control.split_last().expect("one more");
+            let (control, further) = control.split_at(count);
+            let (secure_port, far_port) = (&further[0], further[1]);
+            let far = advertised.map(|advertised| Far {
+                port: far_port,
+                advertised,
+            });
             let secured = secured.then(|| Secured::generate(folder.path(), *secure_port));
             let brokers = (0..count).map(|index| {
                 let folder = folder.path().join(format!("broker-{}", index + 1));
@@ -130,6 +155,7 @@ impl Cluster {
                     Some(secured) => secured.listen(&text),
                     None => text,
                 } + &more;
+                let text = far.map_or_else(|| text.clone(), |far| far.listen(&text));
                 fs::write(folder.join("server.properties"), text).expect("written");
                 Broker {
                     folder,
@@ -141,6 +167,7 @@ impl Cluster {
             let mut cluster = Self {
                 brokers: brokers.collect(),
                 secured,
+                far_port: far.map(|far| far.port),
                 jars: jars.clone(),
                 _folder: folder,
             };
@@ -193,6 +220,19 @@ impl Cluster {
     /// If it does not.
     pub fn restart(&mut self, index: usize) {
         self.spawn(index);
+        self.await_ready(index);
+    }
+
+    /// Starts a broker that was killed, and does not wait: one of three does not serve before another has come too.
+    pub fn restart_later(&mut self, index: usize) {
+        self.spawn(index);
+    }
+
+    /// Waits until a broker serves.
+    ///
+    /// # Panics
+    /// If it does not.
+    pub fn await_ready(&self, index: usize) {
         assert!(self.becomes_ready(index), "{}", self.said(index));
     }
 
@@ -357,6 +397,19 @@ listener.name.secured.plain.sasl.jaas.config={module} required user_{USER}=\"{PA
 ",
             keys = self.keys.display()
         )
+    }
+}
+
+impl Far {
+    /// The properties with a further listener.
+    fn listen(self, properties: &str) -> String {
+        let lines = properties.lines().map(|line| match line.split_once('=') {
+            Some(("listeners", _)) => format!("{line},FAR://127.0.0.1:{}\n", self.port),
+            Some(("advertised.listeners", _)) => format!("{line},FAR://{}\n", self.advertised),
+            Some(("listener.security.protocol.map", _)) => format!("{line},FAR:PLAINTEXT\n"),
+            _ => format!("{line}\n"),
+        });
+        lines.collect()
     }
 }
 

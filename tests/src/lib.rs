@@ -1,6 +1,6 @@
 //! The harness of the whole-system tests: where the project is and which files belong to it.
 //!
-//! `pool` runs the binary, `shares` reads what its ledger holds, `tokens` reads Rust source as words and signs, for the house rules. Nothing here is shipped.
+//! `pool` runs the binary, `link` is a bad line, `shares` reads what its ledger holds, `tokens` reads Rust source as words and signs, for the house rules. Nothing here is shipped.
 
 #![allow(
     clippy::expect_used,
@@ -10,6 +10,8 @@
 )]
 
 pub mod kafka;
+
+pub mod link;
 
 pub mod litecoind;
 

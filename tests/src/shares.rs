@@ -42,12 +42,42 @@ pub fn is_tagged(coinbase1: &[u8], stream: StreamId, epoch: u32) -> bool {
     coinbase1.ends_with(&coinbase_tag(stream, epoch))
 }
 
+/// A share that counts, hashed again.
+#[derive(Clone, Copy, Debug)]
+pub struct Counted<'a> {
+    /// What the ledger says of it.
+    pub share: &'a Share,
+    /// SHA-256d of its header.
+    pub hash: Hash,
+    /// Whether its hash is worth what the ledger says.
+    pub has_its_work: bool,
+    /// Where it counts.
+    pub position: u64,
+}
+
 /// Every share that counts in the segments below `dir`, by the SHA-256d of its header.
 ///
 /// # Panics
 /// If the ledger is not whole, a share's numbers were not announced, or its coinbase has another stream's tag.
 #[must_use]
 pub fn shares_of(dir: &Path, algorithm: Algorithm) -> BTreeMap<Hash, Held> {
+    let mut held = BTreeMap::new();
+    each_share(dir, algorithm, |counted| {
+        let one = held.entry(counted.hash).or_insert(Held {
+            times: 0,
+            position: counted.position,
+            work: counted.share.work.units(),
+        });
+        one.times += 1;
+    });
+    held
+}
+
+/// Calls `take` for every share that counts in the segments below `dir`, in the ledger's order.
+///
+/// # Panics
+/// As [`shares_of`].
+pub fn each_share(dir: &Path, algorithm: Algorithm, mut take: impl FnMut(Counted<'_>)) {
     let disk = RealDisk::new(dir.to_path_buf());
     let ledger = first_frame(&disk, "segments")
         .expect("a genesis")
@@ -58,7 +88,6 @@ pub fn shares_of(dir: &Path, algorithm: Algorithm) -> BTreeMap<Hash, Held> {
     assert_eq!(torn, None, "the pool was stopped");
     let mut state = State::new(ledger);
     let mut announced: BTreeMap<(StreamId, u32), Announced> = BTreeMap::new();
-    let mut held = BTreeMap::new();
     for record in store.records(0) {
         let stored = match record.expect("whole") {
             Record::Frame(stored) => stored,
@@ -124,15 +153,15 @@ pub fn shares_of(dir: &Path, algorithm: Algorithm) -> BTreeMap<Hash, Held> {
                 stored.position
             );
             let proof = job.prepared.prove(&claim);
-            let one = held.entry(proof.block_hash).or_insert(Held {
-                times: 0,
+            let unit = algorithm.work_unit();
+            take(Counted {
+                share: &share,
+                hash: proof.block_hash,
+                has_its_work: proof.value() <= share.work.target(unit),
                 position: stored.position,
-                work: share.work.units(),
             });
-            one.times += 1;
         }
     }
-    held
 }
 
 #[cfg(test)]

@@ -10,15 +10,24 @@
 
 #[path = "walk/books.rs"]
 mod books;
+#[path = "machines/far.rs"]
+mod far;
+#[path = "machines/flood.rs"]
+mod flood;
 #[path = "machines/newcomers.rs"]
 mod newcomers;
+#[path = "machines/outage.rs"]
+mod outage;
 #[path = "walk/rig.rs"]
 mod rig;
+#[path = "machines/schedule.rs"]
+mod schedule;
+#[path = "machines/site.rs"]
+mod site;
+#[path = "machines/snapshot.rs"]
+mod snapshot;
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use orebook_miner::{Mining, Rig};
@@ -26,129 +35,11 @@ use orebook_schema::Hash;
 use orebook_schema::genesis::Algorithm;
 use orebook_tests::kafka::Cluster;
 use orebook_tests::litecoind::Pair;
-use orebook_tests::orebook_binary;
-use orebook_tests::pool::{DEADLINE, Pool};
+use orebook_tests::pool::DEADLINE;
 use orebook_tests::shares::shares_of;
-use rig::{CONFIG, Memory, RIGS, Working, exactly_once, send_again_until_heard};
+use rig::{CONFIG, RIGS, exactly_once, send_again_until_heard};
 use serde_json::Value;
-
-/// Shares that are waited for in each act.
-const SHARES_AN_ACT: u64 = 60;
-
-/// The machines: a folder each, with the same genesis.
-struct Site {
-    folder: tempfile::TempDir,
-    config: PathBuf,
-}
-
-impl Site {
-    /// `config` over the brokers; the ledger is made for `coin`.
-    fn new(cluster: &Cluster, coin: &str, config: &str) -> Self {
-        let mut folder = tempfile::tempdir().expect("a folder");
-        // To look at what a failure left.
-        folder.disable_cleanup(std::env::var_os("OREBOOK_KEEP").is_some());
-        println!("{}", folder.path().display());
-        let path = folder.path().join("machines.toml");
-        let brokers = cluster.addresses();
-        let text = format!(
-            "{config}\n[kafka]\nbrokers = {brokers:?}\nreplication = 1\nmin_isr = 1\ni_know = true\n"
-        );
-        fs::write(&path, text).expect("written");
-        let site = Self {
-            folder,
-            config: path,
-        };
-        let made = Command::new(orebook_binary())
-            .args([
-                "init",
-                "--gateways",
-                "2",
-                "--archivers",
-                "2",
-                "--coin",
-                coin,
-            ])
-            .arg("--data")
-            .arg(site.machine("one"))
-            .status()
-            .expect("the binary runs");
-        assert!(made.success());
-        for other in ["two", "three", "four"] {
-            copy(&site.machine("one"), &site.machine(other));
-        }
-        site
-    }
-
-    fn machine(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn up(&self) -> Pool {
-        Pool::start(&self.machine("one"), &self.config)
-    }
-
-    fn role(&self, machine: &str, role: &[&str]) -> Pool {
-        Pool::start_role(role, &self.machine(machine), &self.config)
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a folder");
-    for entry in fs::read_dir(from).expect("a folder") {
-        let entry = entry.expect("an entry");
-        let to = to.join(entry.file_name());
-        if entry.file_type().expect("a type").is_dir() {
-            copy(&entry.path(), &to);
-        } else {
-            fs::copy(entry.path(), to).expect("copied");
-        }
-    }
-}
-
-/// Miners over several lives of a pool.
-#[derive(Default)]
-struct Miners {
-    memories: [Memory; RIGS.len()],
-    working: Vec<Working>,
-    lives: usize,
-}
-
-impl Miners {
-    fn start(&mut self, pool: &Pool) {
-        self.lives += 1;
-        let start =
-            |(port, user): &(usize, &str)| Working::start(pool.stratum[*port], user, self.lives);
-        self.working = RIGS.iter().map(start).collect();
-    }
-
-    fn end(&mut self) {
-        for (memory, rig) in self.memories.iter_mut().zip(self.working.drain(..)) {
-            memory.extend(rig.end());
-        }
-    }
-
-    fn accepted(&self) -> u64 {
-        self.working.iter().map(Working::accepted_so_far).sum()
-    }
-
-    /// Waits until so many shares more were answered `true`.
-    fn go_on(&self, what: &str) {
-        let before = self.accepted();
-        let started = Instant::now();
-        while self.accepted() < before + SHARES_AN_ACT {
-            assert!(started.elapsed() < DEADLINE, "{what}: miners notice");
-            std::thread::park_timeout(Duration::from_millis(5));
-        }
-        println!("{what}: {} shares", self.accepted());
-    }
-}
-
-/// Waits until a projector has applied so many positions.
-fn reaches(pool: &Pool, size: u64, what: &str) {
-    pool.wait_for("/api/v1/ledger", what, |ledger| {
-        size <= ledger["as_of"].as_u64().unwrap_or(0)
-    });
-}
+use site::{Miners, Site, reaches, ready};
 
 #[test]
 fn brokers_and_roles_are_killed_and_nothing_is_lost_or_repeated() {
@@ -249,19 +140,6 @@ fn litecoin(pair: &Pair) -> String {
     )
 }
 
-/// Waits until a role says that it is ready.
-fn ready(role: &Pool, what: &str) {
-    let started = Instant::now();
-    loop {
-        let (status, said) = role.get("/readyz").expect("it answers");
-        if status == 200 {
-            return;
-        }
-        assert!(started.elapsed() < DEADLINE, "{what}: {said}");
-        std::thread::park_timeout(Duration::from_millis(50));
-    }
-}
-
 #[test]
 fn each_role_alone_is_a_pool_together_on_a_real_node() {
     let pair = Pair::start();
@@ -337,7 +215,7 @@ fn each_role_alone_is_a_pool_together_on_a_real_node() {
     for role in [gateway, settler, archiver] {
         role.stop();
     }
-    let again = site.folder.path().join("again");
+    let again = site.machine("again");
     let replayed = books::replayed(&site.machine("one"), &again, &[]);
     let size = replayed["size"].as_u64().expect("a size");
     reaches(&projector, size, "all that the archiver has");

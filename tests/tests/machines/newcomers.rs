@@ -8,8 +8,9 @@ use orebook_tests::kafka::Cluster;
 use orebook_tests::pool::{DEADLINE, Pool};
 use orebook_tests::shares::shares_of;
 
+use crate::books;
 use crate::rig::{CONFIG, Memory, RIGS, Working, exactly_once};
-use crate::{Miners, SHARES_AN_ACT, Site, books, reaches};
+use crate::site::{Miners, SHARES_AN_ACT, Site, reaches};
 
 /// Waits until a process said this on stderr.
 fn says(pool: &mut Pool, what: &str) {

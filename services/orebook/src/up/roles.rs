@@ -96,7 +96,6 @@ pub(crate) fn small_spool(genesis: &Genesis, role: Role) -> SpoolConfig {
     }
 }
 
-fn spool_config(place: &Place, role: Role, file_bytes: u64, total_bytes: u64) -> SpoolConfig {
 pub(super) fn spool_config(
     place: &Place,
     role: Role,
