@@ -1,14 +1,23 @@
 //! `orebook bench`: every speed that we claim, measured again.
 //!
 //! Reading order: [`BENCHES`] (names, goals, workloads), `run` (one gateway run: two processes of this binary, then the
-//! ledger is checked), `gateway` and `load` (those processes), `check` (each answered share once), `replays`, `bytes`.
+//! ledger is checked), `gateway` and `load` (those processes), `check` (each answered share once), `replays`, `bytes`; `kafka`
+//! (over real brokers: `brokers`).
 
+#[cfg(feature = "kafka")]
+mod brokers;
 mod bytes;
 mod check;
 mod gateway;
 mod ground;
+#[cfg(feature = "kafka")]
+mod http;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod load;
 mod process;
+#[cfg(feature = "kafka")]
+mod reader;
 mod replays;
 mod run;
 mod sim;
@@ -87,7 +96,15 @@ struct Bench {
     /// A simulation gives the same each time, and is run once.
     runs: usize,
     /// Gives the points of so many runs, in a folder that is removed afterwards.
-    run: fn(&Path, usize) -> Result<Vec<Point>, Failure>,
+    run: Run,
+}
+
+enum Run {
+    /// Needs this program only.
+    Alone(fn(&Path, usize) -> Result<Vec<Point>, Failure>),
+    /// Needs brokers: the folder of Kafka's jars comes first.
+    #[cfg(feature = "kafka")]
+    OverBrokers(fn(&Path, &Path, usize) -> Result<Vec<Point>, Failure>),
 }
 
 const fn part(part: &'static str, unit: &'static str, goal: u64, better: Better) -> Part {
@@ -106,7 +123,7 @@ const BENCHES: [Bench; 6] = [
                    varies, each hash is a share; answered after write and fdatasync",
         parts: &[part("rate", "shares/s", 400_000_000, Better::Higher)],
         runs: RUNS,
-        run: run::recorded,
+        run: Run::Alone(run::recorded),
     },
     Bench {
         name: "gateway_sha256d_recorded_single",
@@ -116,7 +133,7 @@ const BENCHES: [Bench; 6] = [
             part("cpu", "us of gateway CPU a share", 11_000, Better::Lower),
         ],
         runs: RUNS,
-        run: run::single,
+        run: Run::Alone(run::single),
     },
     Bench {
         name: "gateway_share_cpu_1k",
@@ -126,7 +143,7 @@ const BENCHES: [Bench; 6] = [
             part("p99", "ms to the answer, 99 of 100", 2_500, Better::Lower),
         ],
         runs: RUNS,
-        run: run::paced,
+        run: Run::Alone(run::paced),
     },
     Bench {
         name: "replay_full",
@@ -139,7 +156,7 @@ const BENCHES: [Bench; 6] = [
             Better::Higher,
         )],
         runs: RUNS,
-        run: replays::full,
+        run: Run::Alone(replays::full),
     },
     Bench {
         name: "replay_summaries",
@@ -152,7 +169,7 @@ const BENCHES: [Bench; 6] = [
             Better::Higher,
         )],
         runs: RUNS,
-        run: replays::summaries,
+        run: Run::Alone(replays::summaries),
     },
     Bench {
         name: "ledger_bytes_per_share",
@@ -174,13 +191,101 @@ const BENCHES: [Bench; 6] = [
             part("10000/s", "bytes a share", 60_000, Better::Lower),
         ],
         runs: 1,
-        run: bytes::run,
+        run: Run::Alone(bytes::run),
     },
 ];
 
+/// Those over real brokers.
+#[cfg(feature = "kafka")]
+const KAFKA_BENCHES: [Bench; 5] = [
+    Bench {
+        name: "kafka_end_to_end",
+        workload: "16 connections x 32 shares in flight for 60 s, through gateway, one broker, archiver and projector, each a \
+                   process; from the first share to the last one's being shown by the API",
+        parts: &[part("rate", "shares/s", 200_000_000, Better::Higher)],
+        runs: 1,
+        run: Run::OverBrokers(kafka::end_to_end),
+    },
+    Bench {
+        name: "kafka_visible_p99",
+        workload: "1,000 shares/s over 100 connections for 20 s, through the same processes; from a share's answer to the \
+                   first figure of the API that counts it",
+        parts: &[part("p99", "ms", 2_000_000, Better::Lower)],
+        runs: RUNS,
+        run: Run::OverBrokers(kafka::visible),
+    },
+    Bench {
+        name: "kafka_mirror",
+        workload: "a topic with 4,000 frames of 1,000 shares of 10,000 workers, read from its beginning through admission \
+                   into synced segments; one process",
+        parts: &[part("rate", "shares/s", 2_000_000_000, Better::Higher)],
+        runs: RUNS,
+        run: Run::OverBrokers(kafka::mirror),
+    },
+    Bench {
+        name: "projector_catchup",
+        workload: "the same topic, by a projector that begins with nothing: mirror, every fold, RocksDB; from its start until \
+                   the API shows the end",
+        parts: &[part(
+            "rate",
+            "shares/s a core",
+            2_000_000_000,
+            Better::Higher,
+        )],
+        runs: RUNS,
+        run: Run::OverBrokers(kafka::catchup),
+    },
+    Bench {
+        name: "kafka_one_partition",
+        workload: "frames of 1,000 shares, 48 KB, for 10 s into one partition of three brokers, acks=all, zstd; then each is \
+                   read back",
+        parts: &[Part {
+            part: "rate",
+            unit: "frames/s",
+            goal: None,
+            better: Better::Higher,
+        }],
+        runs: RUNS,
+        run: Run::OverBrokers(kafka::one_partition),
+    },
+];
+
+fn benches() -> impl Iterator<Item = &'static Bench> {
+    #[cfg(feature = "kafka")]
+    return BENCHES.iter().chain(&KAFKA_BENCHES);
+    #[cfg(not(feature = "kafka"))]
+    BENCHES.iter()
+}
+
+impl Bench {
+    /// None if it was not asked for by name and cannot be run here.
+    #[cfg_attr(
+        not(feature = "kafka"),
+        allow(
+            unused_variables,
+            clippy::unnecessary_wraps,
+            reason = "only brokers may be missing"
+        )
+    )]
+    fn points(&self, dir: &Path, args: &BenchArgs) -> Result<Option<Vec<Point>>, Failure> {
+        match self.run {
+            Run::Alone(run) => run(dir, self.runs).map(Some),
+            #[cfg(feature = "kafka")]
+            Run::OverBrokers(run) => match brokers::home(args.kafka_home.as_deref()) {
+                Ok(home) => run(&home, dir, self.runs).map(Some),
+                Err(failure) if args.names.is_empty() => {
+                    say(&format!("  left out: {failure}"));
+                    Ok(None)
+                }
+                Err(failure) => Err(failure),
+            },
+        }
+    }
+}
+
 /// Measures what was asked for.
 pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
-    let names: Vec<&str> = BENCHES.iter().map(|bench| bench.name).collect();
+    let names: Vec<&str> = benches().map(|bench| bench.name).collect();
     if let Some(unknown) = args
         .names
         .iter()
@@ -191,11 +296,12 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
     }
     let wanted =
         |bench: &&Bench| args.names.is_empty() || args.names.iter().any(|name| name == bench.name);
-    for bench in BENCHES.iter().filter(wanted) {
+    for bench in benches().filter(wanted) {
         say(&format!("{}: {}", bench.name, bench.workload));
         let dir = folder()?;
-        let points = (bench.run)(dir.path(), bench.runs)?;
-        report(bench, &points, args.format)?;
+        if let Some(points) = bench.points(dir.path(), args)? {
+            report(bench, &points, args.format)?;
+        }
     }
     Ok(())
 }
@@ -205,6 +311,8 @@ pub(crate) fn run_part(part: BenchPart) -> Result<(), Failure> {
     match part {
         BenchPart::Gateway => gateway::run(),
         BenchPart::Load => load::run(),
+        #[cfg(feature = "kafka")]
+        BenchPart::Reader => reader::run(),
     }
 }
 
@@ -343,6 +451,8 @@ mod tests {
     fn an_unknown_name_is_refused_with_those_there_are() {
         let args = BenchArgs {
             names: vec!["replay_ful".to_owned()],
+            #[cfg(feature = "kafka")]
+            kafka_home: None,
             format: Format::Json,
         };
         let said = run(&args).unwrap_err().to_string();

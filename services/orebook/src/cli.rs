@@ -276,10 +276,15 @@ pub(crate) struct ReplayArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   orebook bench
-  orebook bench replay_full --format json")]
+  orebook bench replay_full --format json
+  orebook bench kafka_mirror --kafka-home /srv/kafka/libs")]
 pub(crate) struct BenchArgs {
     /// Which; all unless named.
     pub(crate) names: Vec<String>,
+    /// Folder of Kafka's jars, for the benches over real brokers; unless given, where `./orebook test kafka` puts them.
+    #[cfg(feature = "kafka")]
+    #[arg(long)]
+    pub(crate) kafka_home: Option<PathBuf>,
     /// How the results are printed.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
@@ -292,6 +297,9 @@ pub(crate) enum BenchPart {
     Gateway,
     /// Who sends shares.
     Load,
+    /// Who reads a topic from its beginning.
+    #[cfg(feature = "kafka")]
+    Reader,
 }
 
 #[derive(Debug, Subcommand)]

@@ -10,7 +10,7 @@ mod figures;
 mod first;
 mod health;
 mod place;
-mod pool_log;
+pub(crate) mod pool_log;
 mod reading;
 mod roles;
 mod stop_at;

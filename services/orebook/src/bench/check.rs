@@ -11,7 +11,7 @@ use orebook_schema::units::{U256, WorkUnit, unhex};
 use orebook_schema::work::{Extranonce, Share, Worker};
 use orebook_schema::{Event, StreamId};
 
-use super::ground::{LEDGER, MIRROR, failed};
+use super::ground::{LEDGER, failed};
 use super::load::{SessionSent, nonce};
 use crate::Failure;
 
@@ -41,10 +41,14 @@ struct Session<'s> {
 
 type Sessions<'s> = BTreeMap<Extranonce, Session<'s>>;
 
-/// Checks the ledger below `dir` against what was answered.
-pub(super) fn each_once(dir: &Path, sent: &[SessionSent]) -> Result<Checked, Failure> {
+/// Checks the ledger in `folder` below `dir` against what was answered.
+pub(super) fn each_once(
+    dir: &Path,
+    folder: &str,
+    sent: &[SessionSent],
+) -> Result<Checked, Failure> {
     let disk = RealDisk::new(dir.to_path_buf());
-    let segments = format!("{MIRROR}/segments");
+    let segments = format!("{folder}/segments");
     let verified = verify_files(&disk, &segments, Some(LEDGER), &mut |_| {})
         .map_err(|fault| failed("the ledger", fault).found())?;
     let opened = SegmentStore::open_read_only(disk, &segments, LEDGER, 0);

@@ -8,10 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use orebook_archiver::{LogReader, Mirror, SharedLog, lock, new_stream, now_ms};
+#[cfg(feature = "kafka")]
+use orebook_archiver::{Fatal, Source, start_mirror};
+use orebook_archiver::{LogReader, Mirror, SharedLog, WaitLog, lock, new_stream, now_ms};
 use orebook_gateway::{
     COMMIT_SPACING_DEFAULT, DifficultyRule, EXTRANONCE2_BYTES_DEFAULT, Gateway, GatewayConfig,
-    GatewayHandle, GatewayParts, Limits, PortConfig, VERSION_MASK_DEFAULT,
+    GatewayHandle, GatewayParts, Limits, Metrics, PortConfig, VERSION_MASK_DEFAULT,
 };
 use orebook_ledger::archiver::{Archiver, ArchiverConfig};
 use orebook_ledger::disk::real::RealDisk;
@@ -26,6 +28,8 @@ use super::ground::{
     ARCHIVE, LEDGER, MIRROR, POT, account, failed, payout_script, signer, spool_config, template,
     write_genesis,
 };
+#[cfg(feature = "kafka")]
+use crate::up::pool_log::PoolLog;
 use crate::{Failure, print};
 
 /// Longest wait for anything that must happen.
@@ -44,8 +48,10 @@ const SMALL_SPOOL: (u64, u64) = (1 << 20, 64 << 20);
 /// What the process is told.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct GatewaySettings {
-    /// An empty folder.
+    /// An empty folder; over brokers one with the genesis in the mirror's folder.
     pub(super) dir: PathBuf,
+    /// `host:port` of brokers; none: the embedded log, with archiver and mirror in the process.
+    pub(super) brokers: Vec<String>,
 }
 
 /// What it says first: miners may come.
@@ -86,6 +92,12 @@ pub(super) fn run() -> Result<(), Failure> {
     let settings: GatewaySettings =
         serde_json::from_str(&line()?).map_err(|error| failed("settings", error))?;
     let disk = RealDisk::new(settings.dir);
+    if !settings.brokers.is_empty() {
+        #[cfg(feature = "kafka")]
+        return over_brokers(&disk, settings.brokers, &mut line);
+        #[cfg(not(feature = "kafka"))]
+        return Err(Failure::new("this program was built without Kafka"));
+    }
     let (paused, stop) = (
         Arc::new(AtomicBool::new(false)),
         Arc::new(AtomicBool::new(false)),
@@ -139,6 +151,59 @@ pub(super) fn run() -> Result<(), Failure> {
     // The checkpoint that made them final is in memory yet.
     let kept = lock(&mirror).persist();
     kept.map_err(|error| failed("mirror", error))?;
+    say_figures(&metrics)
+}
+
+/// The gateway as on a machine of its own: it sends to brokers, and its mirror reads back from them. Archivers are elsewhere.
+#[cfg(feature = "kafka")]
+fn over_brokers(
+    disk: &RealDisk,
+    brokers: Vec<String>,
+    line: &mut impl FnMut() -> Result<String, Failure>,
+) -> Result<(), Failure> {
+    let config = orebook_kafka::KafkaConfig::development(brokers);
+    let kafka = |error: orebook_kafka::OpenError| failed("kafka", error);
+    let log = orebook_kafka::KafkaLog::open(&config, super::ground::COIN, LEDGER).map_err(kafka)?;
+    let log = PoolLog::Kafka(log);
+    let opened = Reader::open(disk.clone(), MIRROR, LEDGER, StoreConfig::default(), 0);
+    let (reader, _) = opened.map_err(|error| failed("mirror", error))?;
+    let mirror: Mirror = Arc::new(Mutex::new(reader));
+    let nowhere = Source::Folder {
+        dir: MIRROR.into(),
+        ledger: LEDGER,
+    };
+    let fatal: Fatal = Arc::new(|why: &str| {
+        tracing::error!(why, "the bench ends");
+        std::process::abort();
+    });
+    let thread = start_mirror(mirror.clone(), log.another()?, None, nowhere, fatal);
+    let thread = thread.map_err(|error| failed("no thread", error))?;
+    until("the genesis to be final", || {
+        let reader = lock(&mirror);
+        Ok(0 < reader.final_size() && reader.incarnation().is_some())
+    })?;
+    let gateway = start(disk, &mirror, log)?;
+    until("a job", || Ok(0 < gateway.metrics().sessions.counts.jobs))?;
+    let address = gateway.addresses().first().copied();
+    let address = address.ok_or_else(|| Failure::new("the gateway has no port"))?;
+    say(&Ready { address })?;
+    line()?;
+    let metrics = gateway.metrics();
+    let mut counted = Counted::default();
+    until("all shares to be final", || {
+        counted.go_on(&lock(&mirror))?;
+        Ok(metrics.spool.shares <= counted.shares)
+    })?;
+    let ended = gateway.stop();
+    ended.map_err(|_| Failure::new("a thread of the gateway panicked"))?;
+    let ended = thread.stop();
+    ended.map_err(|_| Failure::new("the mirror panicked"))?;
+    let kept = lock(&mirror).persist();
+    kept.map_err(|error| failed("mirror", error))?;
+    say_figures(&metrics)
+}
+
+fn say_figures(metrics: &Metrics) -> Result<(), Failure> {
     say(&GatewayFigures {
         accepted: metrics.sessions.counts.shares.accepted,
         recorded: metrics.spool.shares,
@@ -165,7 +230,7 @@ fn until(what: &str, mut done: impl FnMut() -> Result<bool, Failure>) -> Result<
     Ok(())
 }
 
-fn start(disk: &RealDisk, mirror: &Mirror, log: SharedLog) -> Result<GatewayHandle, Failure> {
+fn start<L: WaitLog>(disk: &RealDisk, mirror: &Mirror, log: L) -> Result<GatewayHandle, Failure> {
     let config = spool_config(Role::Gateway, FILE_BYTES_DEFAULT, SPOOL_TOTAL_BYTES);
     let opened = Spool::open(disk.clone(), "gateway/spool", config, signer(Role::Gateway));
     let (spool, _) = opened.map_err(|error| failed("spool", error))?;
@@ -213,7 +278,7 @@ impl Keeper {
         stop: Arc<AtomicBool>,
     ) -> Result<Self, Failure> {
         let now = now_ms();
-        write_genesis(disk, 65_536, now)?;
+        write_genesis(disk, 65_536, now, &[ARCHIVE, MIRROR])?;
         let config = ArchiverConfig {
             ledger: LEDGER,
             store: StoreConfig::default(),

@@ -22,7 +22,7 @@ use crate::Failure;
 /// The ledger of all benches.
 pub(super) const LEDGER: LedgerId = LedgerId([0xbe; 16]);
 /// SLIP-44 coin type of test chains.
-const COIN: u32 = 1;
+pub(super) const COIN: u32 = 1;
 /// The pot that everything goes to.
 pub(super) const POT: Pot = Pot(0);
 /// Whose rigs they are.
@@ -47,6 +47,19 @@ pub(super) fn failed(what: &str, error: impl std::fmt::Display) -> Failure {
 /// The key of a role. Nothing of it outlives the bench.
 pub(super) fn signer(role: Role) -> Signer {
     Signer::from_seed(&[role as u8; 32])
+}
+
+/// Writes that key as a role expects it.
+#[cfg(feature = "kafka")]
+pub(super) fn write_key(path: &std::path::Path, role: Role) -> Result<(), Failure> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let lost = |error: std::io::Error| failed("a key", error);
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(lost)?;
+    }
+    let text = orebook_schema::units::hex(&[role as u8; 32]);
+    std::fs::write(path, text).map_err(lost)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(lost)
 }
 
 pub(super) fn spool_config(role: Role, file_bytes: u64, total_bytes: u64) -> SpoolConfig {
@@ -86,7 +99,8 @@ fn genesis(segment_positions: u32) -> Result<Genesis, Failure> {
     Ok(Genesis {
         ledger: LEDGER,
         coin: COIN,
-        coin_name: CoinName::parse("bench").ok_or_else(|| Failure::new("the coin's name"))?,
+        // Roles that are processes of their own want to know how addresses of the coin are written.
+        coin_name: CoinName::parse("dev").ok_or_else(|| Failure::new("the coin's name"))?,
         algorithm: Algorithm::Sha256d,
         decimals: 8,
         chain: Hash::ZERO,
@@ -101,11 +115,12 @@ fn genesis(segment_positions: u32) -> Result<Genesis, Failure> {
     })
 }
 
-/// Writes the genesis where archiver and readers begin.
+/// Writes the genesis where archiver and readers begin: in each of these folders.
 pub(super) fn write_genesis(
     disk: &RealDisk,
     segment_positions: u32,
     now: u64,
+    folders: &[&str],
 ) -> Result<(), Failure> {
     let stream = StreamId::from_parts(now, [1; 10]);
     let frame = genesis_frame(
@@ -115,7 +130,7 @@ pub(super) fn write_genesis(
         &signer(Role::Desk),
     );
     let frame = frame.map_err(|error| failed("genesis", error))?;
-    for folder in [ARCHIVE, MIRROR] {
+    for folder in folders {
         let opened = SegmentStore::open(disk.clone(), &format!("{folder}/segments"), LEDGER, 0);
         let (mut store, _) = opened.map_err(|error| failed("genesis", error))?;
         let mut state = State::new(LEDGER);

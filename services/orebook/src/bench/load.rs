@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
@@ -21,6 +21,8 @@ const READ_BYTES: usize = 256 * 1024;
 const EVENTS: usize = 1_024;
 /// Longest sleep of a turn.
 const TURN: Duration = Duration::from_millis(50);
+/// Longest sleep of a turn where times are told: what is measured takes a hundred times as long.
+const SHORT_TURN: Duration = Duration::from_millis(1);
 /// How long the last answers may take.
 const LAST_ANSWERS: Duration = Duration::from_secs(30);
 /// A share that is sent this much later than it was due was not evenly spaced.
@@ -41,6 +43,8 @@ pub(super) struct LoadSettings {
     pub(super) measure_ms: u64,
     /// Whose processor time is measured.
     pub(super) gateway_pid: u32,
+    /// Whether to say when each share was answered; then the process sleeps between shares.
+    pub(super) tell_times: bool,
 }
 
 /// What was sent over one connection: the shares 0..sent, all of them answered.
@@ -65,6 +69,10 @@ pub(super) struct LoadFigures {
     /// Shares that were sent later than they were due.
     pub(super) late: u64,
     pub(super) sessions: Vec<SessionSent>,
+    /// When each share was answered `true` in the measured time, microseconds since 1970, ascending; only if it was asked.
+    pub(super) answered_us: Vec<u64>,
+    /// Shares answered `true` before the first of those.
+    pub(super) answered_before: u64,
 }
 
 /// The nonce of a share.
@@ -107,6 +115,10 @@ struct Tally {
     accepted: u64,
     /// Microseconds to each answer, while it is measured.
     measured: Option<Vec<u32>>,
+    /// When answers came, microseconds since 1970, if it was asked for.
+    answered_us: Option<Vec<u64>>,
+    /// Answers before the first of those.
+    answered_before: u64,
 }
 
 /// Figures at one moment.
@@ -137,6 +149,11 @@ fn hex8(out: &mut Vec<u8>, value: u32) {
             });
         }
     }
+}
+
+fn now_us() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    u64::try_from(since.unwrap_or_default().as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Number and verdict of an answer to a submit; none if the line is something else.
@@ -311,6 +328,9 @@ impl Conn {
             if let Some(measured) = &mut tally.measured {
                 let micros = now_ns.saturating_sub(due_ns) / 1_000;
                 measured.push(u32::try_from(micros).unwrap_or(u32::MAX));
+                if let Some(times) = &mut tally.answered_us {
+                    times.push(now_us());
+                }
             }
         } else {
             self.refused.push(number);
@@ -384,6 +404,8 @@ impl Generator {
             let elapsed = self.start.elapsed();
             if first.is_none() && warm <= elapsed {
                 self.tally.measured = Some(Vec::new());
+                self.tally.answered_us = self.settings.tell_times.then(Vec::new);
+                self.tally.answered_before = self.tally.accepted;
                 first = Some(self.moment()?);
             }
             if last.is_none() && over <= elapsed {
@@ -417,10 +439,10 @@ impl Generator {
         is_over: bool,
     ) -> Result<(), Failure> {
         // Timers are too coarse for a thousand shares a second: an even pace looks at the clock all the time.
-        let longest = if 0 < self.settings.pace {
-            Duration::ZERO
-        } else {
-            TURN
+        let longest = match self.settings.pace {
+            0 => TURN,
+            _ if self.settings.tell_times => SHORT_TURN,
+            _ => Duration::ZERO,
         };
         match self.poll.poll(events, Some(longest)) {
             Err(error) if error.kind() != ErrorKind::Interrupted => {
@@ -481,6 +503,8 @@ impl Generator {
             answer_p50_us: at(500),
             answer_p99_us: at(990),
             late: self.late,
+            answered_us: self.tally.answered_us.unwrap_or_default(),
+            answered_before: self.tally.answered_before,
             sessions: self
                 .conns
                 .into_iter()

@@ -20,7 +20,7 @@ const LOG_BYTES_SHOWN: usize = 2_000;
 /// A running part of a bench. Dropped, it is ended.
 #[derive(Debug)]
 pub(super) struct Part {
-    name: &'static str,
+    name: String,
     child: Child,
     stdin: ChildStdin,
     lines: BufReader<ChildStdout>,
@@ -41,10 +41,34 @@ pub(super) fn can_pin() -> bool {
 impl Part {
     /// Starts `orebook bench-part NAME` and gives it its settings.
     pub(super) fn start(
-        name: &'static str,
+        name: &str,
         core: Option<u8>,
         dir: &Path,
         settings: &impl Serialize,
+    ) -> Result<Self, Failure> {
+        let mut part = Self::spawn(name, core, dir, &["bench-part", name])?;
+        let settings = serde_json::to_string(settings)
+            .map_err(|error| Failure::new(format!("{name}: {error}")))?;
+        part.tell(&settings)?;
+        Ok(part)
+    }
+
+    /// Starts `orebook` with these arguments: a role as an operator runs it.
+    #[cfg(feature = "kafka")]
+    pub(super) fn start_role(
+        name: &str,
+        core: Option<u8>,
+        dir: &Path,
+        arguments: &[&str],
+    ) -> Result<Self, Failure> {
+        Self::spawn(name, core, dir, arguments)
+    }
+
+    fn spawn(
+        name: &str,
+        core: Option<u8>,
+        dir: &Path,
+        arguments: &[&str],
     ) -> Result<Self, Failure> {
         let failed = |error: std::io::Error| Failure::new(format!("{name}: {error}"));
         let log = dir.join(format!("{name}.log"));
@@ -55,7 +79,7 @@ impl Part {
         }
         let mut child = command
             .arg(std::env::current_exe().map_err(failed)?)
-            .args(["bench-part", name])
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(File::create(&log).map_err(failed)?)
@@ -64,17 +88,13 @@ impl Part {
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(Failure::new(format!("{name}: no pipes")));
         };
-        let mut part = Self {
-            name,
+        Ok(Self {
+            name: name.to_owned(),
             child,
             stdin,
             lines: BufReader::new(stdout),
             log,
-        };
-        let settings = serde_json::to_string(settings)
-            .map_err(|error| Failure::new(format!("{name}: {error}")))?;
-        part.tell(&settings)?;
-        Ok(part)
+        })
     }
 
     /// Its process.
@@ -97,6 +117,14 @@ impl Part {
                 .map_err(|error| self.failed(&format!("{error} in {line:?}"))),
             Err(error) => Err(self.failed(&error.to_string())),
         }
+    }
+
+    /// Asks it to end, as an operator does (SIGTERM), and waits until it has.
+    #[cfg(feature = "kafka")]
+    pub(super) fn ask_to_end(self) -> Result<(), Failure> {
+        let asked = Command::new("kill").arg(self.pid().to_string()).status();
+        asked.map_err(|error| self.failed(&error.to_string()))?;
+        self.end()
     }
 
     /// Waits for its end.

@@ -7,7 +7,7 @@ use orebook_gateway::COMMIT_SPACING_DEFAULT;
 
 use super::check::{Checked, each_once};
 use super::gateway::{GatewayFigures, GatewaySettings, Ready};
-use super::ground::{BRANCHES, failed};
+use super::ground::{BRANCHES, MIRROR, failed};
 use super::load::{LoadFigures, LoadSettings};
 use super::process::{Part, can_pin};
 use super::{Milli, Point};
@@ -102,7 +102,10 @@ fn once(dir: &Path, regime: Regime) -> Result<Figures, Failure> {
     let core = |core| pinned.then_some(core);
     // The spool takes the ledger's folder by its own name, wherever the process stands.
     let dir = fs::canonicalize(dir).map_err(|error| failed("a folder", error))?;
-    let settings = GatewaySettings { dir: dir.clone() };
+    let settings = GatewaySettings {
+        dir: dir.clone(),
+        brokers: Vec::new(),
+    };
     let mut gateway = Part::start("gateway", core(GATEWAY_CORE), &dir, &settings)?;
     let ready: Ready = gateway.hear()?;
     let settings = LoadSettings {
@@ -113,6 +116,7 @@ fn once(dir: &Path, regime: Regime) -> Result<Figures, Failure> {
         warm_ms: 1_000,
         measure_ms: regime.measure_ms,
         gateway_pid: gateway.pid(),
+        tell_times: false,
     };
     let mut load = Part::start("load", core(LOAD_CORE), &dir, &settings)?;
     let sent: LoadFigures = load.hear()?;
@@ -120,7 +124,7 @@ fn once(dir: &Path, regime: Regime) -> Result<Figures, Failure> {
     gateway.tell("finish")?;
     let recorded: GatewayFigures = gateway.hear()?;
     gateway.end()?;
-    let checked = each_once(&dir, &sent.sessions)?;
+    let checked = each_once(&dir, MIRROR, &sent.sessions)?;
     if checked.shares != recorded.accepted || checked.shares != recorded.recorded {
         let message = format!(
             "{} shares were answered and are in the ledger, the gateway says {recorded:?}",

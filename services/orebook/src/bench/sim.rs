@@ -7,11 +7,12 @@ use std::sync::Arc;
 use orebook_chain::Template;
 use orebook_ledger::archiver::{Archiver, ArchiverConfig};
 use orebook_ledger::disk::real::RealDisk;
-use orebook_ledger::log::EmbeddedLog;
+use orebook_ledger::log::{EmbeddedLog, Log, LogRecord, LogResult};
 use orebook_ledger::publisher::{Clock, Publisher};
 use orebook_ledger::reader::{ReadError, Reader};
 use orebook_ledger::segment::{SegmentStore, StoreConfig};
 use orebook_ledger::spool::Spool;
+use orebook_schema::frame::IncarnationOpened;
 use orebook_schema::work::{Difficulty, Extranonce, Share};
 use orebook_schema::{At, Event, Role, StreamId, Work};
 
@@ -23,6 +24,9 @@ use crate::Failure;
 
 /// When simulated time begins, milliseconds since 1970.
 const BEGIN_MS: u64 = 1_760_000_000_000;
+/// How far a log's clock is ahead where its records are kept for another: an hour.
+#[cfg(feature = "kafka")]
+const AHEAD_MS: u64 = 3_600_000;
 /// How often a gateway looks what is to be cut and sent, milliseconds.
 pub(super) const HOUSE_MS: u64 = 20;
 /// Records taken at once.
@@ -34,9 +38,56 @@ const ANNOUNCED_AT_ONCE: u32 = 250;
 /// Turns in which everything must become final: two minutes.
 const SETTLE_TURNS: u64 = 120_000 / HOUSE_MS;
 
+/// The embedded log, with a clock that is ahead of the producers', and a copy of what was sent if that is wanted.
+struct SimLog {
+    log: EmbeddedLog,
+    ahead_ms: u64,
+    sent: Option<Sent>,
+}
+
+/// Everything that a log holds.
+#[cfg_attr(
+    not(feature = "kafka"),
+    allow(dead_code, reason = "only other logs want it")
+)]
+pub(super) struct Sent {
+    pub(super) opened: Option<IncarnationOpened>,
+    pub(super) records: Vec<Vec<u8>>,
+}
+
+impl Log for SimLog {
+    fn newest(&self) -> LogResult<Option<u32>> {
+        self.log.newest()
+    }
+
+    fn generation(&self, incarnation: u32) -> LogResult<u64> {
+        self.log.generation(incarnation)
+    }
+
+    fn read(&self, incarnation: u32, offset: u64, max: usize) -> LogResult<Vec<LogRecord>> {
+        self.log.read(incarnation, offset, max)
+    }
+
+    fn send(&mut self, incarnation: u32, now: u64, bytes: &[u8]) -> LogResult<()> {
+        self.log.send(incarnation, now + self.ahead_ms, bytes)?;
+        if let Some(sent) = &mut self.sent {
+            sent.records.push(bytes.to_vec());
+        }
+        Ok(())
+    }
+
+    fn open_incarnation(&mut self, now: u64, opened: &IncarnationOpened) -> LogResult<()> {
+        self.log.open_incarnation(now + self.ahead_ms, opened)?;
+        if let Some(sent) = &mut self.sent {
+            sent.opened = Some(*opened);
+        }
+        Ok(())
+    }
+}
+
 pub(super) struct Sim {
     now: u64,
-    log: EmbeddedLog,
+    log: SimLog,
     spool: Spool<RealDisk>,
     publisher: Publisher<RealDisk>,
     mirror: Reader<RealDisk>,
@@ -54,8 +105,39 @@ pub(super) struct Sim {
 impl Sim {
     /// A ledger below `dir` with its genesis final, 10,000 rigs announced and a job.
     pub(super) fn open(dir: &Path, segment_positions: u32) -> Result<Self, Failure> {
+        let log = SimLog {
+            log: EmbeddedLog::new(),
+            ahead_ms: 0,
+            sent: None,
+        };
+        Self::open_on(dir, segment_positions, &[], log)
+    }
+
+    /// The same, keeping what is sent, for another log; the genesis is written to these folders too. A frame's ledger time is
+    /// at most ten minutes after its last event: in a log that is later than that, as this one is and every real one, what
+    /// its clock says does not matter, and the checkpoints are right there too.
+    #[cfg(feature = "kafka")]
+    pub(super) fn open_recorded(dir: &Path, folders: &[&str]) -> Result<Self, Failure> {
+        let log = SimLog {
+            log: EmbeddedLog::new(),
+            ahead_ms: AHEAD_MS,
+            sent: Some(Sent {
+                opened: None,
+                records: Vec::new(),
+            }),
+        };
+        Self::open_on(dir, 65_536, folders, log)
+    }
+
+    fn open_on(
+        dir: &Path,
+        segment_positions: u32,
+        folders: &[&str],
+        log: SimLog,
+    ) -> Result<Self, Failure> {
         let disk = RealDisk::new(dir.to_path_buf());
-        write_genesis(&disk, segment_positions, BEGIN_MS)?;
+        let folders = [&[ARCHIVE, MIRROR], folders].concat();
+        write_genesis(&disk, segment_positions, BEGIN_MS, &folders)?;
         let config = ArchiverConfig {
             ledger: LEDGER,
             store: StoreConfig::default(),
@@ -72,7 +154,7 @@ impl Sim {
         let (spool, _) = opened.map_err(|error| failed("spool", error))?;
         let mut sim = Self {
             now: BEGIN_MS,
-            log: EmbeddedLog::new(),
+            log,
             spool,
             publisher: Publisher::new(),
             mirror,
@@ -144,6 +226,12 @@ impl Sim {
     /// What the archiver holds.
     pub(super) const fn store(&self) -> &SegmentStore<RealDisk> {
         self.archiver.reader().store()
+    }
+
+    /// What was sent, if it was kept.
+    #[cfg(feature = "kafka")]
+    pub(super) fn sent(self) -> Option<Sent> {
+        self.log.sent
     }
 
     /// Positions that are final.
@@ -234,6 +322,7 @@ impl Sim {
         }
         let archived = self.archiver.reader().forgettable_offset();
         self.log
+            .log
             .forget_below(archived.min(self.mirror.forgettable_offset()));
         Ok(())
     }
