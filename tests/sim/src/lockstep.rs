@@ -106,6 +106,10 @@ impl<L: Log> Log for Known<L> {
         Ok(records)
     }
 
+    fn offset_at(&self, incarnation: u32, append_time: u64) -> LogResult<Option<u64>> {
+        self.log.offset_at(incarnation, append_time)
+    }
+
     fn send(&mut self, incarnation: u32, now: u64, bytes: &[u8]) -> LogResult<()> {
         self.log.send(incarnation, now, bytes)?;
         self.end.fetch_add(1, Ordering::AcqRel);
@@ -562,6 +566,10 @@ impl Log for Stamped {
 
     fn read(&self, incarnation: u32, offset: u64, max: usize) -> LogResult<Vec<LogRecord>> {
         self.held().0.read(incarnation, offset, max)
+    }
+
+    fn offset_at(&self, incarnation: u32, append_time: u64) -> LogResult<Option<u64>> {
+        self.held().0.offset_at(incarnation, append_time)
     }
 
     fn send(&mut self, incarnation: u32, _now: u64, bytes: &[u8]) -> LogResult<()> {
