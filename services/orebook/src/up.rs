@@ -500,8 +500,8 @@ mod tests {
         let args = UpArgs {
             data: Some(dir.path().join("pool")),
             config: None,
-            stratum: Some(std::net::SocketAddr::from(([127, 0, 0, 1], 0))),
-            http: Some(std::net::SocketAddr::from(([127, 0, 0, 1], 0))),
+            stratum: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
+            http: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
             format: Format::Json,
             #[cfg(feature = "kafka")]
             kafka: None,

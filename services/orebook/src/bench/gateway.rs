@@ -177,7 +177,7 @@ fn over_brokers(
         std::process::abort();
     });
     let thread = start_mirror(mirror.clone(), log.another()?, None, nowhere, fatal);
-    let thread = thread.map_err(|error| failed("no thread", error))?;
+    let (thread, _) = thread.map_err(|error| failed("no thread", error))?;
     until("the genesis to be final", || {
         let reader = lock(&mirror);
         Ok(0 < reader.final_size() && reader.incarnation().is_some())

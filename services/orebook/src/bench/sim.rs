@@ -68,6 +68,10 @@ impl Log for SimLog {
         self.log.read(incarnation, offset, max)
     }
 
+    fn offset_at(&self, incarnation: u32, append_time: u64) -> LogResult<Option<u64>> {
+        self.log.offset_at(incarnation, append_time)
+    }
+
     fn send(&mut self, incarnation: u32, now: u64, bytes: &[u8]) -> LogResult<()> {
         self.log.send(incarnation, now + self.ahead_ms, bytes)?;
         if let Some(sent) = &mut self.sent {
