@@ -249,6 +249,41 @@ fn repair_refuses_a_donor_that_is_none_or_damaged_too_and_changes_nothing() {
 }
 
 #[test]
+fn republish_says_what_it_would_send_and_never_the_genesis() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pool = folder.path().join("pool");
+    assert!(orebook(&["init"], &pool).status.success());
+    let config = folder.path().join("orebook.toml");
+    fs::write(&config, "").expect("written");
+    let config = config.to_str().expect("UTF-8");
+    let dry = orebook(
+        &["ledger", "republish", "--config", config, "--dry-run"],
+        &pool,
+    );
+    assert!(dry.status.success(), "{}", stderr(&dry));
+    assert!(stdout(&dry).contains("0 would be sent"), "{}", stdout(&dry));
+    let nowhere = folder.path().join("nowhere");
+    let nowhere = nowhere.to_str().expect("UTF-8");
+    let wrong = orebook(
+        &[
+            "ledger",
+            "republish",
+            "--config",
+            config,
+            "--segments",
+            nowhere,
+        ],
+        &pool,
+    );
+    assert_eq!(wrong.status.code(), Some(1), "{}", stderr(&wrong));
+    assert!(
+        stderr(&wrong).contains("no segment files"),
+        "{}",
+        stderr(&wrong)
+    );
+}
+
+#[test]
 fn help_ends_with_examples() {
     for arguments in [
         &["--help"][..],
@@ -256,6 +291,7 @@ fn help_ends_with_examples() {
         &["ledger", "cat", "--help"],
         &["ledger", "verify", "--help"],
         &["ledger", "repair", "--help"],
+        &["ledger", "republish", "--help"],
     ] {
         let output = Command::new(orebook_binary())
             .args(arguments)

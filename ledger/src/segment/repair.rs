@@ -95,7 +95,7 @@ pub enum RepairError {
         /// What is wrong here.
         fault: Fault,
         /// What is wrong there.
-        donated: Fault,
+        donated: Box<Fault>,
     },
     /// The donor has fewer positions than were promised here.
     #[error(
@@ -373,7 +373,7 @@ impl<'a, D: Disk> Search<'a, D> {
         if let Err(donated) = self.take(audit, &staged, follows.is_none()) {
             return Err(RepairError::Useless {
                 fault: found,
-                donated,
+                donated: Box::new(donated),
             });
         }
         let end = audit.size();
@@ -383,7 +383,7 @@ impl<'a, D: Disk> Search<'a, D> {
         if let Some(what) = self.contradiction(audit, needed)? {
             return Err(RepairError::Useless {
                 fault: found,
-                donated: fault(&staged.path, 0, end, what),
+                donated: Box::new(fault(&staged.path, 0, end, what)),
             });
         }
         if end < needed && (end == at || self.pick(end)?.is_none()) {

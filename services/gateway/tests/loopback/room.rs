@@ -1,13 +1,13 @@
 //! A spool without room, and what is known with everything else down.
 
 use orebook_chain::Template;
-use orebook_gateway::Elsewhere;
+use orebook_gateway::{DifficultyRule, Elsewhere};
 use orebook_ledger::spool::FILE_BYTES_MIN;
 use orebook_schema::Role;
 
 use crate::keys::is_refused_at_the_door;
 use crate::miner::{Miner, code};
-use crate::pool::{HARD, Pool, Setup, shares, template_fields};
+use crate::pool::{HARD, Pool, Setup, shares, template_fields, work};
 
 #[test]
 fn a_full_spool_refuses_with_the_reason_and_recovers_by_itself() {
@@ -56,6 +56,8 @@ fn a_full_spool_refuses_with_the_reason_and_recovers_by_itself() {
 fn a_spool_that_fills_alarms_then_turns_newcomers_away_and_only_then_refuses_shares() {
     let elsewhere = "gateway-2.pool.example:3334";
     let pool = Pool::start(&Setup {
+        // Some forty hashes a share: thousands are wanted.
+        ports: vec![DifficultyRule::Fixed(work("0.00000001"))],
         spool_bytes: (FILE_BYTES_MIN, 4 * FILE_BYTES_MIN),
         elsewhere: Elsewhere::parse(elsewhere),
         ..Setup::default()
@@ -65,7 +67,7 @@ fn a_spool_that_fills_alarms_then_turns_newcomers_away_and_only_then_refuses_sha
     let mut miner = Miner::ready(pool.address(0), "name-a");
     let job = miner.job();
     // By what the gateway itself shows: how many shares it took at each stage.
-    let (mut alarmed, mut turned_away, mut accepted) = (None, None, 0);
+    let (mut alarmed, mut turned_away, mut accepted, mut used) = (None, None, 0, 0);
     let refused = loop {
         for _ in 0..50 {
             let found = miner.mine(&job);
@@ -79,6 +81,11 @@ fn a_spool_that_fills_alarms_then_turns_newcomers_away_and_only_then_refuses_sha
         }
         if alarmed.is_none() && pool.gateway.metrics().spool.is_nearly_full {
             alarmed = Some(accepted);
+        }
+        if alarmed.is_some() {
+            // Its figures, and what follows from them, are of this batch too.
+            pool.until("figures", |metrics| used < metrics.spool.used_bytes);
+            used = pool.gateway.metrics().spool.used_bytes;
         }
         if alarmed.is_some() && turned_away.is_none() {
             let mut late = Miner::connect(pool.address(0));

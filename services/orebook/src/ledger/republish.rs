@@ -55,7 +55,8 @@ fn frames(place: &PlaceArgs, from: Option<u64>) -> Result<Vec<Frame>, Failure> {
     for record in store.records(0) {
         let step = walk.step(&store, record.map_err(|error| failure(error).found())?)?;
         // What is final goes by; only the end is kept in memory.
-        let below = from.unwrap_or_else(|| walk.final_size());
+        // The genesis was given to everybody; no log has it.
+        let below = from.unwrap_or_else(|| walk.final_size()).max(1);
         if let Step::Frame(frame) = step {
             frames.push((frame.0.position, frame.0.frame.clone()));
         }
