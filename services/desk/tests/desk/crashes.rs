@@ -81,13 +81,11 @@ fn story(at: u64, end: End, faults: SendFaults) -> bool {
 
 /// The story at every operation of its disk, until one is over before the disk dies.
 fn at_every_operation(end: End, faults: SendFaults) {
-    let mut deaths = 0;
-    for at in 1..10_000 {
+    for (deaths, at) in (1..10_000).enumerate() {
         if !story(at, end, faults) {
             assert!(20 < deaths, "{end:?}: the disk died {deaths} times only");
             return;
         }
-        deaths += 1;
     }
     panic!("the story never ends");
 }
