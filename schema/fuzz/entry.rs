@@ -1,6 +1,7 @@
 //! Where fuzzing enters: any bytes may come, nothing may panic, and what decodes has one spelling.
 //! Used by the targets beside it and, on stored inputs, by `schema/tests/fuzz.rs`.
 
+use orebook_schema::activity::{Report, SIGNATURE_BYTES};
 use orebook_schema::event::RawEvent;
 use orebook_schema::summary::Summary;
 use orebook_schema::{Event, Frame};
@@ -60,5 +61,21 @@ pub(crate) fn fuzz_summary(data: &[u8]) -> bool {
         assert!(rows.is_sorted_by(|a, b| a.worker < b.worker), "rows ascend");
         assert!(rows.iter().all(|row| 1 <= row.count), "a row has shares");
     }
+    true
+}
+
+/// One report of the activity log. Says whether the bytes are one.
+pub(crate) fn fuzz_activity(data: &[u8]) -> bool {
+    let Ok((report, signature)) = Report::read(data) else {
+        return false;
+    };
+    let mut again = report.signed_bytes();
+    assert!(again.len() + SIGNATURE_BYTES == data.len(), "all is read");
+    again.extend_from_slice(&signature);
+    assert!(again == data, "a report has one spelling");
+    assert!(
+        report.entries.iter().all(|entry| 1 <= entry.count()),
+        "an entry says something"
+    );
     true
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes corpus/{event,frame,summary}/ from the golden pages: whole, cut short, with other lengths, with other bits.
+"""Writes corpus/{event,frame,summary,activity}/ from the golden pages: whole, cut short, with other lengths, with other bits.
 
     python3 make_corpus.py           write the inputs anew; what a fuzzer found (`any-found-…`) stays
     python3 make_corpus.py --check   compare only; status 1 if one differs
@@ -141,9 +141,25 @@ def summary_inputs(numbers):
     yield "bad-u128-and-one", b"\x01\x00" + b"\xff" * 18 + b"\x04" + b"\x01\x00\x01\x00"
 
 
+def activity_inputs(numbers):
+    for name, fields, whole in cases("activity"):
+        yield f"valid-{name}", whole
+        for kind, field, offset, length in fields:
+            if kind in ("u8", "u16", "u32") or field == "magic":
+                changed = bytes(byte ^ 0xFF for byte in whole[offset:offset + length])
+                yield f"any-{name}-{field.replace(' ', '-')}-at-{offset}", replaced(whole, offset, changed)
+        for cut in (0, 4, 101, 102, len(whole) - 65, len(whole) - 1):
+            yield f"bad-{name}-cut-{cut}", whole[:cut]
+        yield f"bad-{name}-longer", whole + b"\x00"
+        for number in range(12):
+            yield f"any-{name}-mutated-{number}", mutated(whole, numbers)
+    yield "bad-too-long", cases("activity")[0][2].ljust(65_537, b"\x00")
+
+
 def inputs():
     numbers = Numbers(SEED)
-    for folder, makes in (("event", event_inputs), ("frame", frame_inputs), ("summary", summary_inputs)):
+    for folder, makes in (("event", event_inputs), ("frame", frame_inputs), ("summary", summary_inputs),
+                          ("activity", activity_inputs)):
         for name, data in makes(numbers):
             yield HERE / "corpus" / folder / f"{name}.bin", data
 

@@ -358,7 +358,88 @@ EDGE_HEADER = [
     hash32("events_root", bytes(32)), hash32("summary_hash", run(0, 32)), u64("kinds", MAX64),
     u32("schema_set", MAX32), u32("summary_len", 49_152), raw("key", run(0x20, 32)), raw("signature", run(0x40, 64))]
 
+
+
+# --- ACTIVITY-FORMAT.md --------------------------------------------------------------------------------
+
+def report(signer, numbers, entries):
+    """`numbers`: run, number, from_ms, span_ms, sessions, lost. `entries` are lists of fields."""
+    if isinstance(signer, bytes):
+        key, seed = signer, None
+    else:
+        key, seed = KEYS[signer], SEEDS[signer]
+    run_ms, number, from_ms, span_ms, sessions, lost = numbers
+    fields = [raw("magic", b"OREA", "OREA"), u32("version", 0), raw("ledger", LEDGER, "uuid"), u32("coin", 1),
+              raw("key", key, "Ed25519 key of the gateway"), u64("run", run_ms), u64("number", number),
+              u64("from_ms", from_ms), u32("span_ms", span_ms), u32("sessions", sessions), u64("lost", lost),
+              u16("n", len(entries), f"{len(entries)} entries")]
+    assert len(joined(fields)) == 102
+    fields += [field for entry in entries for field in entry]
+    signature = ed25519.sign(seed, b"orebook/activity/0\n" + joined(fields)) if seed else run(0x40, 64)
+    return [*fields, raw("signature", signature, "over the activity domain and all bytes before")]
+
+
+def network(prefix):
+    return [u8("network", {3: 4, 6: 6}[len(prefix)], {3: "IPv4 /24", 6: "IPv6 /48"}[len(prefix)]), raw("prefix", prefix)]
+
+
+def account_of(kind, data):
+    return [u8("account kind", kind), bytes8("account", data)]
+
+
+def opened(session, user, at_ms, prefix, account, worker_name, agent):
+    return [u8("kind", 1, "1, opened"), u32("session", session), u16("user", user), u32("at_ms", at_ms), *network(prefix),
+            *account_of(*account), bytes8("worker", worker_name), bytes8("agent", agent)]
+
+
+def closed(session, at_ms, cause, accepted, rejected):
+    return [u8("kind", 2, "2, closed"), u32("session", session), u32("at_ms", at_ms), u8("cause", cause),
+            u64("accepted", accepted), u64("rejected", rejected)]
+
+
+def counted(first_ms, last_ms, count):
+    return [u32("first_ms", first_ms), u32("last_ms", last_ms), u64("count", count)]
+
+
+def failed_logins(reason, prefix, group):
+    return [u8("kind", 3, "3, failed_logins"), u8("reason", reason), *network(prefix), *counted(*group)]
+
+
+def bans(prefix, group):
+    return [u8("kind", 4, "4, bans"), *network(prefix), *counted(*group)]
+
+
+def rejects(account, reason, group):
+    of = [u8("known", 1), *account_of(*account)] if account else [u8("known", 0, "nobody had logged in")]
+    return [u8("kind", 5, "5, rejects"), *of, u8("reason", reason), *counted(*group)]
+
+
+def rest(kind, count):
+    return [u8("kind", 6, "6, rest"), u8("of", kind), u64("count", count)]
+
+
+REPORTS = [
+    ("nothing happened", report("gateway", (START, 0, START, 0, 0, 0), [])),
+    ("typical", report("gateway", (START, 7, START + 70_000, 10_000, 3, 0), [
+        opened(5, 0, 120, run(0xc0, 3), (3, b"anna"), b"rig-1", b"cgminer/4.11"),
+        closed(5, 9_000, 1, 41, 1),
+        failed_logins(1, run(0xc6, 3), (0, 9_999, 100_000)),
+        bans(run(0xc6, 3), (600, 600, 1)),
+        rejects((3, b"anna"), 4, (8_000, 8_000, 1)),
+        rejects(None, 6, (1, 10_000, 12)),
+        rest(3, 31)])),
+    ("most", report(run(0x20, 32), (MAX64, MAX64, MAX64, MAX32, MAX32, MAX64), [
+        opened(MAX32, MAX16, MAX32, b"\xff" * 6, (1, run(0, 64)), b"w" * 64, b"~" * 32),
+        opened(0, 0, 0, bytes(3), (2, bytes(20)), b"a", b""),
+        closed(MAX32, MAX32, 8, MAX64, MAX64),
+        failed_logins(5, b"\xff" * 6, (MAX32, MAX32, MAX64)),
+        bans(b"\xff" * 6, (0, MAX32, MAX64)),
+        rejects((1, run(0, 64)), 7, (0, 0, MAX64)),
+        *[rest(kind, MAX64) for kind in range(1, 6)]])),
+]
+
 OTHERS = {
+    "activity": ("Reports of the activity log (ACTIVITY-FORMAT.md)", REPORTS),
     "header": ("A frame's header, 288 bytes (section 2)", [
         ("the gateway's frame of frame.hex", FRAME_HEADER), ("edges, signed by nobody", EDGE_HEADER)]),
     "frame": ("Frames: header, summary, body (section 2). The three are positions 0 to 2 of one ledger", [

@@ -3,7 +3,8 @@
 //! `LEDGER-FORMAT.md` beside this crate is normative; each type here names the section it implements. This crate knows no
 //! file, socket, clock, thread, random source or float. Nothing here judges: what a frame may do is the `ledger` crate's.
 //!
-//! Reading order: [`bytes`], [`units`], [`names`], [`policy`], [`genesis`], [`work`], [`desk`], [`event`], [`role`], [`frame`].
+//! Reading order: [`bytes`], [`units`], [`names`], [`policy`], [`genesis`], [`work`], [`desk`],
+//! [`event`], [`role`], [`frame`]; apart from the ledger, [`activity`] (`ACTIVITY-FORMAT.md`).
 
 pub mod bytes;
 pub mod units;
@@ -25,6 +26,8 @@ pub mod role;
 pub mod frame;
 
 pub mod summary;
+
+pub mod activity;
 
 pub use bytes::DecodeError;
 pub use event::{Event, Kind};

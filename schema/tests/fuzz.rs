@@ -14,7 +14,7 @@ mod entry;
 use std::fs;
 use std::path::Path;
 
-use entry::{fuzz_event, fuzz_frame, fuzz_summary};
+use entry::{fuzz_activity, fuzz_event, fuzz_frame, fuzz_summary};
 
 /// The inputs of a folder of the corpus, by name.
 fn corpus(folder: &str) -> Vec<(String, Vec<u8>)> {
@@ -94,4 +94,9 @@ fn every_prefix_and_every_changed_byte_of_the_corpus_is_refused_or_canonical() {
             }
         }
     }
+}
+
+#[test]
+fn the_corpus_of_reports_is_refused_or_canonical() {
+    replay("activity", 80, fuzz_activity);
 }

@@ -11,6 +11,8 @@
 
 #[path = "golden/desk.rs"]
 mod desk;
+#[path = "golden/activity.rs"]
+mod activity;
 #[path = "golden/expected.rs"]
 mod expected;
 #[path = "golden/limits.rs"]
@@ -34,7 +36,8 @@ use page::{case, cases, folder, text};
 
 const GATEWAY_FRAME: &str = "the gateway's frame of frame.hex";
 /// Pages that are not of a kind.
-const OTHERS: [&str; 6] = [
+const OTHERS: [&str; 7] = [
+    "activity",
     "header",
     "frame",
     "leaf_entry",

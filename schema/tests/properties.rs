@@ -8,6 +8,8 @@
     reason = "a test stops at the first surprise and says which"
 )]
 
+#[path = "properties/activity.rs"]
+mod activity;
 #[path = "../fuzz/entry.rs"]
 mod entry;
 #[path = "properties/strategies.rs"]
