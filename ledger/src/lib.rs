@@ -4,7 +4,7 @@
 //! [`log::Log`]; it knows no clock, thread, runtime or random source: times and randomness are arguments.
 //!
 //! Reading order: [`tree`], [`sign`], [`authority`], [`credit`], [`admit`], [`build`] (pure), [`disk`], [`segment`], [`spool`]
-//! (files), [`log`], [`reader`], [`publisher`], [`archiver`] (the walk of a frame), [`republish`].
+//! (files), [`log`], [`reader`], [`publisher`], [`archiver`] (the walk of a frame), [`republish`]; beside them [`activity`].
 
 pub mod tree;
 
@@ -33,3 +33,5 @@ pub mod publisher;
 pub mod archiver;
 
 pub mod republish;
+
+pub mod activity;
