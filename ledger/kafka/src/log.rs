@@ -35,7 +35,7 @@ pub enum OpenError {
 
 impl OpenError {
     // Librdkafka repeats values in its messages, and a value may be a secret: only its kind is told.
-    fn client(error: &KafkaError) -> Self {
+    pub(crate) fn client(error: &KafkaError) -> Self {
         Self::Client(match error {
             KafkaError::ClientConfig(..) => {
                 "a setting of the security file is refused: unknown, of the wrong form, or not built in"
@@ -122,12 +122,12 @@ impl KafkaLog {
 
     /// Reads the brokers' and topics' settings now, up to half a minute long: before a role begins to use the log. A topic's
     /// settings are read again every ten seconds in the background; if one is refused, reading and sending stop until it is
-    /// mended.
+    /// mended. The activity topic is read here only: what is wrong with it stops nobody.
     ///
     /// # Errors
     /// [`LogError::Unavailable`] if no broker answers.
     pub fn preflight(&self) -> LogResult<Preflight> {
-        self.hub.inspector.inspect()
+        self.hub.inspector.inspect_all()
     }
 
     /// Deletes records of the newest incarnation that stand below `below`, were appended more than the configured days

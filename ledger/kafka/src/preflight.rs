@@ -117,6 +117,30 @@ impl Inspector {
         Ok(self.sort(findings))
     }
 
+    /// The same, and the activity log's topic, if there is one.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] if no broker answers.
+    pub(crate) fn inspect_all(&self) -> LogResult<Preflight> {
+        let mut preflight = self.inspect()?;
+        let name = self.topics.activity();
+        let metadata = self.metadata()?;
+        let mut topics = metadata.topics().iter();
+        let Some(topic) = topics.find(|topic| topic.name() == name) else {
+            return Ok(preflight);
+        };
+        let place = format!("topic {name}");
+        let mut findings = Vec::new();
+        match self.settings(&ResourceSpecifier::Topic(&name))? {
+            Some(settings) => judge_activity(&place, topic, &settings, &mut findings),
+            None => findings.push(unreadable(place)),
+        }
+        let found = self.sort(findings);
+        preflight.refused.extend(found.refused);
+        preflight.let_through.extend(found.let_through);
+        Ok(preflight)
+    }
+
     /// Reads the topics' settings only: what may go wrong while a log is used. A broker that is away is no reason to stop.
     ///
     /// # Errors
@@ -244,6 +268,34 @@ struct Rule {
     for_development: bool,
 }
 
+/// The activity log's topic: what is there goes by itself, and nothing else goes.
+const ACTIVITY_RULES: [Rule; 3] = [
+    Rule {
+        setting: "cleanup.policy",
+        holds: |value| value == "delete",
+        wanted: "delete, alone: reports have no key to be compacted by",
+        set_to: "delete",
+        for_development: true,
+    },
+    Rule {
+        setting: "retention.ms",
+        holds: |value| value.parse::<u64>().is_ok_and(|ms| 0 < ms),
+        wanted: "a time: reports of sessions and failed logins are not kept for ever",
+        set_to: "1209600000",
+        for_development: true,
+    },
+    Rule {
+        setting: "max.message.bytes",
+        holds: |value| {
+            let least = orebook_schema::activity::REPORT_BYTES_MAX as u64;
+            value.parse::<u64>().is_ok_and(|bytes| least <= bytes)
+        },
+        wanted: "65536 or more: a report must fit",
+        set_to: "262144",
+        for_development: true,
+    },
+];
+
 const TOPIC_RULES: [Rule; 8] = [
     Rule {
         setting: "cleanup.policy",
@@ -312,26 +364,8 @@ fn judge_topic(
     settings: &ConfigResource,
     findings: &mut Vec<Finding>,
 ) {
+    judge_settings(place, topic.name(), &TOPIC_RULES, settings, findings);
     let name = topic.name();
-    for rule in &TOPIC_RULES {
-        let value = settings
-            .get(rule.setting)
-            .and_then(|entry| entry.value.as_deref());
-        if value.is_some_and(rule.holds) {
-            continue;
-        }
-        findings.push(Finding {
-            setting: rule.setting,
-            place: place.to_owned(),
-            found: value.unwrap_or(UNREADABLE).to_owned(),
-            wanted: rule.wanted,
-            fix: format!(
-                "kafka-configs.sh --alter --entity-type topics --entity-name {name} --add-config {}={}",
-                rule.setting, rule.set_to
-            ),
-            for_development: rule.for_development,
-        });
-    }
     let partitions = topic.partitions();
     if partitions.len() != 1 {
         findings.push(Finding {
@@ -357,6 +391,53 @@ fn judge_topic(
             wanted: "3 or more: one lost disk must not lose what is final",
             fix: format!("kafka-reassign-partitions.sh with three replicas for {name}"),
             for_development: true,
+        });
+    }
+}
+
+fn judge_activity(
+    place: &str,
+    topic: &MetadataTopic,
+    settings: &ConfigResource,
+    findings: &mut Vec<Finding>,
+) {
+    judge_settings(place, topic.name(), &ACTIVITY_RULES, settings, findings);
+    if topic.partitions().len() != 1 {
+        findings.push(Finding {
+            setting: "partitions",
+            place: place.to_owned(),
+            found: topic.partitions().len().to_string(),
+            wanted: "1: only that one is written and read",
+            fix: "delete the topic; whoever needs it makes it anew".to_owned(),
+            for_development: true,
+        });
+    }
+}
+
+fn judge_settings(
+    place: &str,
+    name: &str,
+    rules: &[Rule],
+    settings: &ConfigResource,
+    findings: &mut Vec<Finding>,
+) {
+    for rule in rules {
+        let value = settings
+            .get(rule.setting)
+            .and_then(|entry| entry.value.as_deref());
+        if value.is_some_and(rule.holds) {
+            continue;
+        }
+        findings.push(Finding {
+            setting: rule.setting,
+            place: place.to_owned(),
+            found: value.unwrap_or(UNREADABLE).to_owned(),
+            wanted: rule.wanted,
+            fix: format!(
+                "kafka-configs.sh --alter --entity-type topics --entity-name {name} --add-config {}={}",
+                rule.setting, rule.set_to
+            ),
+            for_development: rule.for_development,
         });
     }
 }

@@ -6,9 +6,11 @@ use orebook_schema::LedgerId;
 const INCARNATION: &str = "ledger-";
 /// The topic that keeps the opening records of trimmed incarnations.
 const OPENINGS: &str = "openings";
+/// The topic of the activity log.
+const ACTIVITY: &str = "activity";
 
 /// The topics of one ledger: `PREFIX.COIN.LEDGER.ledger-N`, where COIN is the SLIP-44 number in decimal, LEDGER the uuid
-/// with hyphens, and N the incarnation in decimal without leading zeros; and `PREFIX.COIN.LEDGER.openings`.
+/// with hyphens, and N the incarnation in decimal without leading zeros; `PREFIX.COIN.LEDGER.openings`; and `PREFIX.COIN.LEDGER.activity`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topics {
     stem: String,
@@ -35,6 +37,12 @@ impl Topics {
         format!("{}{OPENINGS}", self.stem)
     }
 
+    /// The topic of the activity log.
+    #[must_use]
+    pub fn activity(&self) -> String {
+        format!("{}{ACTIVITY}", self.stem)
+    }
+
     /// Which incarnation a topic of this name is; none if it is another's or spelled otherwise.
     #[must_use]
     pub fn number(&self, topic: &str) -> Option<u32> {
@@ -56,6 +64,8 @@ mod tests {
         assert_eq!(topics.incarnation(7), format!("{stem}ledger-7"));
         assert_eq!(topics.number(&topics.incarnation(7)), Some(7));
         assert_eq!(topics.number(&topics.openings()), None);
+        assert_eq!(topics.activity(), format!("{stem}activity"));
+        assert_eq!(topics.number(&topics.activity()), None);
         for odd in [
             "ledger-07",
             "ledger-+7",

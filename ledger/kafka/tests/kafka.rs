@@ -5,6 +5,7 @@
 //! - `kafka/equal.rs`: the same records embedded and over Kafka. `kafka/faults.rs`: brokers killed, frozen, damaged.
 //! - `kafka/topics.rs`: races, topics made anew, trimming. `kafka/trimmed.rs`: readers behind what was deleted.
 //! - `kafka/settings.rs`: the preflight, security.
+//! - `kafka/activity.rs`: the activity log's topic.
 
 #![allow(
     clippy::expect_used,
@@ -13,6 +14,8 @@
     reason = "a test stops at the first surprise and says which"
 )]
 
+#[path = "kafka/activity.rs"]
+mod activity;
 #[path = "kafka/equal.rs"]
 mod equal;
 #[path = "kafka/faults.rs"]
