@@ -13,7 +13,7 @@ const $ = (id) => document.getElementById(id);
 
 const state = {
   pools: [], pool: null, window: 3600, blocks: null, older: [], olderNext: null,
-  points: [], accounts: null, account: "", accountView: null, accountError: null, ledger: null,
+  points: [], accounts: null, account: "", accountView: null, accountError: null, ledger: null, activity: null,
   answered: 0, failed: null,
 };
 
@@ -34,6 +34,7 @@ async function poll() {
     if (!state.pools.some((pool) => pool.id === state.pool)) state.pool = state.pools[0]?.id ?? null;
     if (state.pool !== null) await pollPool(`/api/v1/pools/${state.pool}`);
     if (state.account) await pollAccount();
+    await pollActivity();
     state.answered = Date.now();
     state.failed = null;
   } catch (error) {
@@ -52,6 +53,16 @@ async function pollPool(base) {
   state.blocks = blocks;
   state.accounts = accounts;
   state.points = drawn(series);
+}
+
+/** A process that reads no activity log says so with 503: the section stays hidden. */
+async function pollActivity() {
+  try {
+    state.activity = await ask("/api/v1/activity");
+  } catch (error) {
+    if (error.status !== 503) throw error;
+    state.activity = null;
+  }
 }
 
 /** Whole steps, from the one before the first work on: a young pool's chart begins with it, and none ends in half a minute. */
@@ -85,6 +96,7 @@ function show() {
   showBlocks();
   showAccounts();
   showAccount();
+  showActivity();
   showLedger();
 }
 
@@ -240,6 +252,38 @@ function showAccount() {
     parts.push(h("h3", {}, "Credits by block"), table("Credits by block, newest first", columns, rows));
   }
   put(target, h("div", { class: "account" }, parts));
+}
+
+const REASONS = {
+  other: "Malformed or out of range", unknown_job: "Job not known any more", duplicate: "Sent before",
+  low_difficulty: "Below its difficulty", unauthorized: "Not logged in", not_subscribed: "Not subscribed",
+  unrecorded: "No room to record it", name: "No payout address", too_many_workers: "Too many workers",
+  no_pot: "No such pot", request: "Malformed", banned: "Banned",
+};
+
+function reasons(title, rows) {
+  const seen = rows.filter((row) => row.count > 0).sort((a, b) => b.count - a.count);
+  if (seen.length === 0) return h("div", {}, h("h3", {}, title), h("p", { class: "empty" }, "None."));
+  const cells = seen.map((row) => [REASONS[row.reason] ?? row.reason, count(row.count)]);
+  return h("div", {}, h("h3", {}, title), table(title, [["Reason", "text"], ["Count", "n"]], cells));
+}
+
+function showActivity() {
+  const activity = state.activity;
+  $("activity").hidden = activity === null;
+  if (activity === null) return;
+  const sum = (rows) => rows.reduce((total, row) => total + row.count, 0);
+  const rest = (kind) => sum(activity.rest.filter((row) => row.reason === kind));
+  const away = activity.gateways.filter((gateway) => gateway.away).length;
+  const agents = activity.agents.map((one) => `${one.agent || "unknown"} ${count(one.workers)}`).join(", ");
+  put($("activity-view"), h("dl", { class: "facts" },
+    figure("Sessions now", count(activity.sessions), agents || null),
+    figure("Gateways", count(activity.gateways.length - away), away ? `${count(away)} not heard of` : null),
+    figure("Rejected shares", count(sum(activity.rejects) + rest("rejects")), `in ${activity.hours} h`),
+    figure("Failed logins", count(sum(activity.failed_logins) + rest("failed_logins")),
+      activity.bans ? `${count(activity.bans)} times an address was kept out` : `in ${activity.hours} h`)),
+    h("div", { class: "pair" }, reasons("Rejected shares by reason", activity.rejects),
+      reasons("Failed logins by reason", activity.failed_logins)));
 }
 
 function showLedger() {

@@ -7,6 +7,8 @@ pub(crate) mod query;
 
 mod accounts;
 
+mod activity;
+
 mod amount;
 
 mod health;
@@ -34,6 +36,7 @@ use prometheus_client::metrics::family::Family;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
+use crate::activity::Activity;
 use crate::assets;
 use crate::books::{Books, NotNow, Point};
 use crate::metrics::{METRICS_TYPE, Metrics, Summary};
@@ -98,6 +101,10 @@ pub struct ApiConfig {
     pub pot_names: Vec<(u16, String)>,
     /// Commands that check the ledger.
     pub verify: Vec<Verify>,
+    /// What gateways reported; none if nobody reads it here.
+    pub activity: Option<Activity>,
+    /// Whether everybody may see from which networks logins failed.
+    pub show_networks: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -122,13 +129,15 @@ struct RequestLabels {
 }
 
 /// Paths by what metrics call them: a closed set, whatever strangers ask for.
-const ROUTES: [(&str, &str); 10] = [
+const ROUTES: [(&str, &str); 12] = [
     ("/api/v1/pools", "pools"),
     ("/api/v1/pools/{pool}/blocks", "blocks"),
     ("/api/v1/pools/{pool}/accounts", "pool_accounts"),
     ("/api/v1/pools/{pool}/hashrate", "hashrate"),
     ("/api/v1/accounts/{account}", "account"),
     ("/api/v1/accounts/{account}/workers", "workers"),
+    ("/api/v1/accounts/{account}/activity", "account_activity"),
+    ("/api/v1/activity", "activity"),
     ("/api/v1/ledger", "ledger"),
     ("/api/v1/digest", "digest"),
     ("/metrics", "metrics"),
@@ -172,6 +181,11 @@ pub fn router(books: Books, config: ApiConfig, metrics: &Metrics) -> Router {
         .route("/api/v1/pools/{pool}/hashrate", get(pools::hashrate))
         .route("/api/v1/accounts/{account}", get(accounts::account))
         .route("/api/v1/accounts/{account}/workers", get(accounts::workers))
+        .route(
+            "/api/v1/accounts/{account}/activity",
+            get(activity::of_account),
+        )
+        .route("/api/v1/activity", get(activity::of_all))
         .route("/api/v1/ledger", get(ledger::ledger))
         .route("/api/v1/digest", get(ledger::digest))
         .route("/livez", get(health::livez))

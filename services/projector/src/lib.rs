@@ -3,7 +3,9 @@
 //! It knows no RocksDB: whoever starts it passes a store for each fold ([`Member`]), in memory or on disk. Figures are
 //! computed by `orebook-replay` alone; this crate reads rows at one position and writes them as JSON (`docs/api.md`).
 //!
-//! Reading order: [`folds()`], [`Projector`], [`Books`], [`router`], [`Server`], [`Metrics`].
+//! Reading order: [`folds()`], [`Projector`], [`Books`], [`router`], [`Server`], [`Metrics`]; apart from them [`Activity`].
+
+mod activity;
 
 mod api;
 
@@ -21,6 +23,10 @@ mod moment;
 
 mod server;
 
+pub use self::activity::{
+    Activity, ActivityReader, GATEWAYS_MAX, HOURS, MayBegin, MaySay, NETWORKS_MAX, REJECTED_MAX,
+    WORKERS_MAX,
+};
 pub use self::api::{
     Accounts, ApiConfig, ParseAccount, QUESTIONS_MAX, Refusal, ShowAccount, Verify, router,
 };

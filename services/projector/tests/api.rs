@@ -7,6 +7,8 @@
     reason = "a test stops at the first surprise and says which"
 )]
 
+#[path = "api/reports.rs"]
+mod reports;
 #[path = "../../../replay/store/tests/world/mod.rs"]
 mod world;
 
@@ -16,7 +18,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use orebook_projector::{ASSETS, ApiConfig, Member, Metrics, Projector, Server, Verify, router};
+use orebook_projector::{
+    ASSETS, Activity, ActivityReader, ApiConfig, Member, Metrics, Projector, Server, Verify, router,
+};
 use orebook_replay::fold::{Backwards, FinalFrame, Fold, FoldStop};
 use orebook_replay::rows::{Rows, StoreFault};
 use orebook_replay::store::MemoryStore;
@@ -29,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Api {
     address: SocketAddr,
-    server: Option<(Server, Projector)>,
+    server: Option<(Server, Projector, ActivityReader)>,
 }
 
 struct Answer {
@@ -69,12 +73,20 @@ impl Api {
     }
 
     fn serve(world: &World, projector: Projector, metrics: &Metrics) -> Self {
+        let activity = Activity::default();
+        let source = Box::new(reports::reports(world::LEDGER));
+        let gateway = reports::gateway().key();
+        let may_say = Box::new(move |key: &orebook_schema::Key| *key == gateway);
+        let reading = activity.start(world::LEDGER, source, may_say, Box::new(|| true));
+        let reading = reading.expect("a thread");
         let config = ApiConfig {
             pot_names: vec![(2, "alone".to_owned())],
             verify: vec![Verify {
                 what: "Check it".to_owned(),
                 command: "./orebook ledger verify".to_owned(),
             }],
+            activity: Some(activity),
+            show_networks: true,
             ..ApiConfig::default()
         };
         let router = router(projector.books(), config, metrics);
@@ -83,7 +95,7 @@ impl Api {
         wait_for(world, &projector);
         Self {
             address: server.address(),
-            server: Some((server, projector)),
+            server: Some((server, projector, reading)),
         }
     }
 
@@ -126,7 +138,8 @@ impl Api {
 
 impl Drop for Api {
     fn drop(&mut self) {
-        if let Some((server, projector)) = self.server.take() {
+        if let Some((server, projector, reading)) = self.server.take() {
+            reading.stop().expect("the reader ends");
             server.stop().expect("the server ends");
             projector.stop().expect("the feed ends");
         }
@@ -158,12 +171,64 @@ fn shape(value: &Value, path: &str, out: &mut BTreeSet<String>) {
 
 const GOLDEN: &str = include_str!("golden.txt");
 
+/// The activity log's answer, once both reports were taken.
+fn activity_of(api: &Api) -> Value {
+    let start = Instant::now();
+    loop {
+        let answer = api.get("/api/v1/activity");
+        if answer["gateways"][0]["reports"] == 2 {
+            return answer;
+        }
+        assert!(start.elapsed() < PATIENCE, "two reports count: {answer}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn activity_is_what_gateways_of_this_ledger_signed_and_counts_once() {
+    let api = Api::over(&small_ledger());
+    let activity = activity_of(&api);
+    let of = |list: &str, reason: &str| {
+        let rows = activity[list].as_array().expect("a list");
+        let row = rows.iter().find(|row| row["reason"] == reason);
+        row.expect("each reason has a row")["count"].clone()
+    };
+    assert_eq!(activity["sessions"], 3);
+    assert_eq!(of("failed_logins", "name"), 100);
+    assert_eq!(of("failed_logins", "request"), 0);
+    assert_eq!(of("rest", "failed_logins"), 9);
+    assert_eq!(of("rejects", "low_difficulty"), 4);
+    assert_eq!(
+        (&activity["bans"], &activity["lost"]),
+        (&1.into(), &2.into())
+    );
+    assert_eq!(activity["agents"][0]["agent"], "cgminer");
+    assert_eq!(activity["networks"][0]["network"], "198.51.100.0/24");
+    assert_eq!(activity["gateways"].as_array().expect("a list").len(), 1);
+    let anna = api.get("/api/v1/accounts/name:anna/activity");
+    assert_eq!(
+        (&anna["sessions"], &anna["workers"][0]["name"]),
+        (&1.into(), &"rig".into())
+    );
+    assert_eq!(anna["workers"][0]["agent"], "cgminer/4.11");
+    let low = anna["rejects"].as_array().expect("a list");
+    assert!(
+        low.iter()
+            .any(|row| row["count"] == 4 && row["reason"] == "low_difficulty")
+    );
+    let nobody = api.get("/api/v1/accounts/name:nobody/activity");
+    assert_eq!(nobody["workers"], Value::Array(Vec::new()));
+}
+
 #[test]
 fn every_answer_has_the_keys_and_types_of_the_golden_file() {
     let world = small_ledger();
     let api = Api::over(&world);
+    activity_of(&api);
     let mut text = String::new();
     for path in [
+        "/api/v1/activity",
+        "/api/v1/accounts/name:anna/activity",
         "/api/v1/pools",
         "/api/v1/pools/1/blocks",
         "/api/v1/pools/1/accounts",

@@ -87,7 +87,7 @@ struct CreditView {
     weight_ratio: Option<f64>,
 }
 
-fn account_of(api: &Api, text: &str) -> Result<Account, Refusal> {
+pub(super) fn account_of(api: &Api, text: &str) -> Result<Account, Refusal> {
     if ACCOUNT_BYTES_MAX < text.len() {
         let says = format!("an account has at most {ACCOUNT_BYTES_MAX} bytes");
         return Err(Refusal::BadAccount(says));
