@@ -9,10 +9,10 @@
     reason = "a test stops at the first surprise and says which"
 )]
 
-#[path = "golden/desk.rs"]
-mod desk;
 #[path = "golden/activity.rs"]
 mod activity;
+#[path = "golden/desk.rs"]
+mod desk;
 #[path = "golden/expected.rs"]
 mod expected;
 #[path = "golden/limits.rs"]

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use mio::net::TcpStream;
 use orebook_schema::Work;
+use orebook_schema::activity::AgentText;
 use orebook_schema::names::{Account, WorkerName};
 use orebook_schema::units::{U256, WorkUnit};
 use orebook_stratum::write::write_set_difficulty;
@@ -47,6 +48,8 @@ pub(crate) struct User {
     pub(crate) name: WorkerName,
     /// How the writer knows it, since its first accepted share, with the version mask it has there.
     pub(crate) introduced: Option<(WorkerKey, u32)>,
+    /// The activity log knows of its first accepted share.
+    pub(crate) is_said: bool,
 }
 
 /// What a session's shares of a job must be.
@@ -105,6 +108,12 @@ pub(crate) struct Conn {
     pub(crate) has_said_anything: bool,
     pub(crate) failed_logins: u32,
     pub(crate) bad_shares: u32,
+    /// Shares answered `true`, and refused ones.
+    pub(crate) accepted: u64,
+    pub(crate) rejected: u64,
+    /// Users that were introduced and are not said yet.
+    pub(crate) unsaid: u32,
+    pub(crate) agent: AgentText,
     /// Closed once everything is answered and taken.
     pub(crate) closing: Option<Cause>,
 }
@@ -153,6 +162,10 @@ impl Conn {
             has_said_anything: false,
             failed_logins: 0,
             bad_shares: 0,
+            accepted: 0,
+            rejected: 0,
+            unsaid: 0,
+            agent: AgentText::default(),
             closing: None,
         }
     }

@@ -170,12 +170,13 @@ impl Doors {
         }
     }
 
-    /// A login of this address failed.
-    pub(crate) fn failed_login(&mut self, address: IpAddr, now: Instant) {
+    /// A login of this address failed. Whether the address is kept out from now on, and was not before.
+    pub(crate) fn failed_login(&mut self, address: IpAddr, now: Instant) -> bool {
         let visitor = self.visitors.of(address);
         visitor.forget_old(now);
         visitor.failing_since.get_or_insert(now);
         visitor.failures = visitor.failures.saturating_add(1);
+        visitor.failures == self.limits.failed_logins_per_address
     }
 }
 
@@ -286,15 +287,20 @@ mod tests {
             visitors: Visitors::default(),
             limits,
         };
-        let may_enter = |after: u64, fails: u32, doors: &mut Doors| {
+        let mut bans = 0;
+        let mut may_enter = |after: u64, fails: u32, doors: &mut Doors| {
             let now = start + Duration::from_secs(after);
-            (0..fails).for_each(|_| doors.failed_login(address, now));
-            doors.visitors.of(address).may_enter(&limits, now)
+            let banned = (0..fails).filter(|_| doors.failed_login(address, now));
+            bans += banned.count();
+            let visitor = doors.visitors.of(address);
+            visitor.may_enter(&limits, now)
         };
         assert!(may_enter(0, 2, &mut doors));
         assert!(!may_enter(1, 1, &mut doors));
         assert!(!may_enter(59, 0, &mut doors));
         assert!(may_enter(60, 0, &mut doors));
         assert!(may_enter(61, 2, &mut doors));
+        assert!(!may_enter(62, 7, &mut doors));
+        assert_eq!(bans, 2, "each time once");
     }
 }

@@ -15,6 +15,7 @@ use orebook_ledger::reader::Reader;
 use orebook_ledger::spool::{Spool, SpoolError};
 use orebook_schema::{Account, Hash};
 
+use crate::activity::{self, ActivityParts};
 use crate::bridge::{Bridge, lock};
 use crate::config::{ConfigError, GatewayConfig};
 use crate::control::Control;
@@ -54,6 +55,8 @@ pub struct GatewayParts<L> {
     pub parse_account: ParseAccount,
     /// Takes a found block before its share is recorded. Must hand it on and return: the loop waits for it.
     pub on_block: Box<dyn Fn(FoundBlock) + Send>,
+    /// Where it reports sessions, failed logins and rejects; none if nobody wants to know.
+    pub activity: Option<ActivityParts>,
     /// Called when the process must end; nobody is answered any more.
     pub fatal: Fatal,
 }
@@ -104,8 +107,8 @@ pub struct GatewayHandle {
 pub struct Gateway;
 
 impl Gateway {
-    /// Opens the spool's epoch, then the ports, and starts two threads: the loop of the connections and the writer of the
-    /// spool. Miners are sent away with a reason until there is a template and a final policy.
+    /// Opens the spool's epoch, then the ports, and starts threads: the loop of the connections, the writer of the
+    /// spool, and who hands on activity reports. Miners are sent away with a reason until there is a template and a final policy.
     ///
     /// # Errors
     /// [`StartError`].
@@ -137,6 +140,8 @@ impl Gateway {
         let doors = Doors::open(poll.registry(), &config.ports, config.limits)
             .map_err(|(address, cause)| StartError::Listen { address, cause })?;
         let addresses = doors.addresses();
+        let (activity, teller) =
+            activity::start(parts.activity, ledger, Arc::clone(&metrics.activity));
         let mail = Arc::new(Mutex::new(Mail::default()));
         let looping = Loop::new(LoopParts {
             config,
@@ -147,6 +152,7 @@ impl Gateway {
             bridge: Arc::clone(&bridge),
             mail: Arc::clone(&mail),
             metrics: Arc::clone(&metrics),
+            activity,
         });
         let writer = Builder::new()
             .name("gateway-writer".to_owned())
@@ -154,12 +160,17 @@ impl Gateway {
         let looping = Builder::new()
             .name("gateway-loop".to_owned())
             .spawn(move || looping.run())?;
+        let mut threads = vec![looping, writer];
+        if let Some(teller) = teller {
+            let name = "gateway-activity".to_owned();
+            threads.push(Builder::new().name(name).spawn(move || teller.run())?);
+        }
         Ok(GatewayHandle {
             mail,
             bridge,
             metrics,
             addresses,
-            threads: vec![looping, writer],
+            threads,
         })
     }
 }

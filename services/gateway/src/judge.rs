@@ -171,7 +171,7 @@ impl Loop {
     }
 
     fn refuse(&mut self, conn: &mut Conn, claimed: &Claimed, error: StratumError) {
-        self.count_refused(conn, error);
+        self.count_refused(conn, Some(claimed.user), error);
         if conn.waiting == 0 {
             reply_error(conn.out(&mut self.spare), &claimed.id, error);
         } else {
@@ -246,6 +246,8 @@ impl Loop {
         };
         self.batch.new_workers.push((key, Box::new(worker)));
         if let Some(user) = conn.users.get_mut(usize::from(number.0)) {
+            // Another version mask introduces it again; it is said once.
+            conn.unsaid += u32::from(user.introduced.is_none());
             user.introduced = Some((key, mask));
         }
         Some(key)

@@ -2,11 +2,13 @@
 //!
 //! Two threads. The **loop** owns every connection: it reads, lets `stratum` understand and `pow` prove, and knows jobs,
 //! difficulties and duplicates. The **writer** owns the spool: it appends what gathered with one sync, gives it back to be
-//! answered, cuts frames and publishes them. They meet in a bridge of bounded queues; nothing else is shared.
+//! answered, cuts frames and publishes them. They meet in a bridge of bounded queues; nothing else is shared. A third thread
+//! hands on what the loop counts for the activity log (`activity`); nobody waits for it.
 //!
 //! Reading order: [`GatewayConfig`], `handle` (start and stop), `looper` (a turn), `serve` (lines), `judge` (claims), `jobs`,
 //! `writer`, `recorder` (numbers in the ledger). Not here: what a share is worth, positions and finality, chain nodes.
 
+mod activity;
 mod batch;
 mod bridge;
 mod clock;
@@ -27,6 +29,7 @@ mod serve;
 mod vardiff;
 mod writer;
 
+pub use self::activity::{ActivityMetrics, ActivityParts};
 pub use self::config::{
     CLOCK_APART_S_MAX, COINBASE_TEXT_BYTES_MAX, COMMIT_SPACING_DEFAULT, COMMIT_SPACING_MAX,
     ConfigError, DifficultyRule, EXTRANONCE1_BYTES, EXTRANONCE2_BYTES_DEFAULT, Elsewhere,

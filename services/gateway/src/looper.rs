@@ -15,6 +15,7 @@ use orebook_schema::units::WorkUnit;
 use orebook_stratum::write::{write_reconnect, write_show_message};
 use orebook_stratum::{Session, SessionConfig};
 
+use crate::activity::Activity;
 use crate::batch::{Batch, ConnId};
 use crate::bridge::{Bridge, Standing, lock};
 use crate::clock::now_ms;
@@ -63,6 +64,7 @@ pub(crate) struct Loop {
     pub(crate) bridge: Arc<Bridge>,
     mail: Arc<Mutex<Mail>>,
     metrics: Arc<Shared>,
+    pub(crate) activity: Activity,
     pub(crate) counts: SessionCounts,
     /// What others see of them.
     shown: SessionCounts,
@@ -128,6 +130,7 @@ pub(crate) struct LoopParts {
     pub(crate) bridge: Arc<Bridge>,
     pub(crate) mail: Arc<Mutex<Mail>>,
     pub(crate) metrics: Arc<Shared>,
+    pub(crate) activity: Activity,
 }
 
 impl Loop {
@@ -144,6 +147,7 @@ impl Loop {
             bridge: parts.bridge,
             mail: parts.mail,
             metrics: parts.metrics,
+            activity: parts.activity,
             config,
             counts: SessionCounts::default(),
             shown: SessionCounts::default(),
@@ -199,6 +203,7 @@ impl Loop {
             self.turn();
         }
         self.bridge.stop();
+        self.activity.finish(self.now_ms);
     }
 
     fn turn(&mut self) {
@@ -212,6 +217,8 @@ impl Loop {
         if self.next_look <= self.now {
             self.next_look = self.now + LOOK;
             self.look_around();
+            self.activity
+                .look(self.now, self.now_ms, self.counts.miners);
         }
         // Who hears an answer finds it counted.
         self.show_counts();
@@ -507,6 +514,10 @@ impl Loop {
         let visitor = conn.is_counted.then_some(conn.address);
         self.doors.left(conn.port, visitor);
         if let Some(number) = conn.number {
+            if 0 < conn.accepted {
+                let shares = (conn.accepted, conn.rejected);
+                self.activity.closed(number, cause, shares, self.now_ms);
+            }
             self.numbers.remove(&number);
         }
         let introduced = conn.users.iter().filter_map(|user| user.introduced);

@@ -1,11 +1,12 @@
 //! Figures of a gateway, as a plain struct for `/metrics` and the bench. Each thread records into its own half, once per turn
 //! under a lock that nobody else holds for long.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use crate::activity::{ActivityMetrics, Figures};
 use crate::conn::Cause;
 
 /// Longest time a histogram tells apart: what took longer counts as this.
@@ -26,6 +27,8 @@ pub struct Metrics {
     pub sessions: SessionMetrics,
     /// The spool and the way to the ledger.
     pub spool: SpoolMetrics,
+    /// Reports of the activity log.
+    pub activity: ActivityMetrics,
 }
 
 /// Figures of the loop that serves connections.
@@ -216,6 +219,7 @@ impl Distribution {
 pub(crate) struct Shared {
     sessions: Mutex<SessionMetrics>,
     spool: Mutex<SpoolMetrics>,
+    pub(crate) activity: Arc<Figures>,
 }
 
 impl Shared {
@@ -231,6 +235,7 @@ impl Shared {
         Metrics {
             sessions: self.sessions().clone(),
             spool: self.spool().clone(),
+            activity: self.activity.read(),
         }
     }
 }

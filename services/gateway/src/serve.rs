@@ -5,14 +5,16 @@ use std::io::BufRead as _;
 
 use orebook_pow::{Claim, version_of};
 use orebook_schema::Work;
+use orebook_schema::activity::{AgentText, LoginFault};
 use orebook_schema::names::{Account, WorkerName};
 use orebook_schema::work::Extranonce;
 use orebook_stratum::write::{reply_error, write_reconnect};
 use orebook_stratum::{
     Action, Authorize, Configured, LINE_BYTES_MAX, Refused, StratumError, Submit, Subscribe,
-    Suggestion,
+    Suggestion, UserNumber,
 };
 
+use crate::activity::reject;
 use crate::batch::{ConnId, JobKey};
 use crate::config::{NTIME_AHEAD_S, exact};
 use crate::conn::{Cause, Conn, Found, User, reply_why};
@@ -126,7 +128,8 @@ impl Loop {
         let served = conn.session.may_send_work();
         match conn.session.line(line, &mut out) {
             Action::Submit(submit) => self.submit(conn, id, submit, &mut out),
-            Action::Nothing | Action::ExtranonceSubscribed | Action::Agent(_) => {}
+            Action::Nothing | Action::ExtranonceSubscribed => {}
+            Action::Agent(agent) => conn.agent = AgentText::of(agent.as_str()),
             Action::Subscribe(subscribe) => self.subscribe(conn, &subscribe, &mut out),
             Action::Authorize(authorize) => self.authorize(conn, &authorize, &mut out),
             Action::Suggest(suggestion) => self.suggest(conn, &suggestion),
@@ -183,6 +186,7 @@ impl Loop {
         let number = self.next_number;
         self.next_number = number.wrapping_add(1);
         conn.number = Some(number);
+        conn.agent = AgentText::of(subscribe.agent.as_str());
         let extranonce1 = Extranonce::new(&number.to_be_bytes()).unwrap_or_default();
         let session_id = format!("{number:08x}");
         conn.session
@@ -198,13 +202,13 @@ impl Loop {
         let account = self.account_of(conn, authorize);
         let account = match account {
             Ok(account) => account,
-            Err(why) => {
+            Err((fault, why)) => {
                 reply_why(out, &authorize.id, "false", 24, &why);
-                return self.failed_login(conn);
+                return self.failed_login(conn, fault);
             }
         };
         let Some(number) = conn.session.authorized(out, authorize, Ok(())) else {
-            return self.failed_login(conn);
+            return self.failed_login(conn, LoginFault::Request);
         };
         self.counts.logins += 1;
         let options = &authorize.options;
@@ -215,6 +219,7 @@ impl Loop {
                 account,
                 name: name.clone(),
                 introduced: None,
+                is_said: false,
             });
         }
         if let Some(least) = options
@@ -235,22 +240,31 @@ impl Loop {
     }
 
     /// Who is paid for a login; else what is wrong with it, for the miner to read.
-    fn account_of(&self, conn: &Conn, authorize: &Authorize) -> Result<Account, String> {
+    fn account_of(
+        &self,
+        conn: &Conn,
+        authorize: &Authorize,
+    ) -> Result<Account, (LoginFault, String)> {
         let is_known = conn.users.iter().any(|user| user.text == authorize.user);
         if !is_known && self.config.limits.users_per_connection <= conn.users.len() {
-            return Err("too many workers on one connection".to_owned());
+            let why = "too many workers on one connection";
+            return Err((LoginFault::Workers, why.to_owned()));
         }
         let port = self.config.ports.get(conn.port);
         let pot = port.map(|port| port.pot);
         if pot.is_none_or(|pot| !self.has_pot(pot)) {
-            return Err("the policy has no pot for this port".to_owned());
+            let why = "the policy has no pot for this port";
+            return Err((LoginFault::Pot, why.to_owned()));
         }
-        (self.parse_account)(&authorize.name.login)
+        (self.parse_account)(&authorize.name.login).map_err(|why| (LoginFault::Name, why))
     }
 
-    fn failed_login(&mut self, conn: &mut Conn) {
+    fn failed_login(&mut self, conn: &mut Conn, fault: LoginFault) {
         self.counts.failed_logins += 1;
-        self.doors.failed_login(conn.address, self.now);
+        self.activity.failed_login(fault, conn.address, self.now_ms);
+        if self.doors.failed_login(conn.address, self.now) {
+            self.activity.banned(conn.address, self.now_ms);
+        }
         conn.failed_logins += 1;
         if self.config.limits.failed_logins_per_connection <= conn.failed_logins {
             conn.closing = Some(Cause::FailedLogins);
@@ -282,8 +296,8 @@ impl Loop {
     /// The session answered an error by itself.
     fn refused(&mut self, conn: &mut Conn, what: Refused, error: StratumError) {
         match what {
-            Refused::Authorize => self.failed_login(conn),
-            Refused::Submit => self.count_refused(conn, error),
+            Refused::Authorize => self.failed_login(conn, LoginFault::Request),
+            Refused::Submit => self.count_refused(conn, None, error),
             Refused::Line | Refused::Request => {}
         }
     }
@@ -305,7 +319,7 @@ impl Loop {
                 });
             }
             Err(error) => {
-                self.count_refused(conn, error);
+                self.count_refused(conn, Some(submit.user), error);
                 reply_error(out, &submit.id, error);
             }
         }
@@ -352,7 +366,16 @@ impl Loop {
     }
 
     /// Counts a share that was refused, and ends a session that sends nothing else.
-    pub(crate) fn count_refused(&mut self, conn: &mut Conn, error: StratumError) {
+    pub(crate) fn count_refused(
+        &mut self,
+        conn: &mut Conn,
+        user: Option<UserNumber>,
+        error: StratumError,
+    ) {
+        let user = user.and_then(|user| conn.users.get(usize::from(user.0)));
+        let account = user.map(|user| &user.account);
+        self.activity.rejected(account, reject(error), self.now_ms);
+        conn.rejected += 1;
         let shares = &mut self.counts.shares;
         let (counter, is_bad) = match error {
             StratumError::JobNotFound => (&mut shares.unknown_job, false),

@@ -53,6 +53,8 @@ pub struct Config {
     pub settler: Settler,
     /// The door for people's commands.
     pub desk: Desk,
+    /// The activity log.
+    pub activity: Activity,
 }
 
 /// Coins whose facts are known; everything can be said by hand too.
@@ -296,6 +298,31 @@ pub enum DeskRight {
 
 fn every_right() -> Vec<DeskRight> {
     vec![DeskRight::Key, DeskRight::Policy, DeskRight::Schema]
+}
+
+/// The activity log: sessions, failed logins, rejects.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Activity {
+    /// Days that reports are kept, 1 to 365; of a topic when it is made.
+    pub retention_days: u16,
+    /// Bytes of all files of the embedded log, at least 2 MiB; the oldest go beyond it.
+    pub total_bytes: u64,
+    /// Milliseconds between a gateway's reports, 100 to 60,000; what happened since is lost with a process that is killed.
+    pub flush_ms: u32,
+    /// Whether the API shows everybody from which networks (/24, /48) logins failed.
+    pub show_networks: bool,
+}
+
+impl Default for Activity {
+    fn default() -> Self {
+        Self {
+            retention_days: 14,
+            total_bytes: 64 << 20,
+            flush_ms: 10_000,
+            show_networks: false,
+        }
+    }
 }
 
 impl Default for Pool {

@@ -3,6 +3,7 @@
 //! Reading order: [`run`] (what is started in which order, and how it ends), `place` (the folder), `chain` (nodes),
 //! `roles` (one function for each role), `stop_at` (crash tests).
 
+mod activity;
 mod chain;
 mod desk;
 mod duty;

@@ -1,11 +1,13 @@
 //! Answers: what the writer gave back, released in the order of the requests.
 
+use orebook_schema::activity::Reject;
 use orebook_stratum::StratumError;
 use orebook_stratum::write::{reply_error, reply_true};
 
 use super::{BATCHES_MAX, Loop};
-use crate::batch::{Answer, Batch, ConnId, Outcome, Refusal};
-use crate::conn::reply_why;
+use crate::activity::{Activity, FirstShare};
+use crate::batch::{Answer, Batch, Candidate, ConnId, Outcome, Refusal};
+use crate::conn::{Conn, reply_why};
 use crate::writer::{NO_ROOM, NOT_IN_FORCE};
 
 impl Loop {
@@ -28,12 +30,26 @@ impl Loop {
 
     fn answer(&mut self, batch: &Batch, id: ConnId, what: &Answer) {
         let slot = usize::try_from(id.slot).unwrap_or(usize::MAX);
-        let Some(Some(conn)) = self.conns.get_mut(slot) else {
+        let share = match what {
+            Answer::Share { index, .. } => {
+                let index = usize::try_from(*index).unwrap_or(usize::MAX);
+                batch.shares.get(index)
+            }
+            Answer::Lines(_) => None,
+        };
+        let conn = self.conns.get_mut(slot).and_then(Option::as_mut);
+        let mut conn = conn.filter(|conn| conn.generation == id.generation);
+        if let Some(share) = share {
+            note(
+                &mut self.activity,
+                conn.as_mut().map(|conn| &mut ***conn),
+                share,
+                self.now_ms,
+            );
+        }
+        let Some(conn) = conn else {
             return;
         };
-        if conn.generation != id.generation {
-            return;
-        }
         conn.waiting = conn.waiting.saturating_sub(1);
         if conn.is_flushed() || conn.waiting == 0 {
             self.dirty.push(id.slot);
@@ -41,29 +57,25 @@ impl Loop {
         let out = conn.out(&mut self.spare);
         match what {
             Answer::Lines(range) => out.extend_from_slice(batch.text(range)),
-            Answer::Share { index, id } => {
-                let index = usize::try_from(*index).unwrap_or(usize::MAX);
-                let outcome = batch.shares.get(index).map(|share| share.outcome);
-                match outcome {
-                    Some(Outcome::Recorded) => reply_true(out, id),
-                    Some(Outcome::Refused(Refusal::OldStream)) => {
-                        reply_error(out, id, StratumError::JobNotFound);
-                    }
-                    Some(Outcome::Refused(Refusal::NoRoom)) => {
-                        reply_why(out, id, "null", 20, NO_ROOM);
-                    }
-                    Some(Outcome::Refused(Refusal::NotInForce)) => {
-                        reply_why(out, id, "null", 20, NOT_IN_FORCE);
-                    }
-                    Some(Outcome::Refused(Refusal::TooMany)) => {
-                        let why = "cannot record shares now: too many rigs";
-                        reply_why(out, id, "null", 20, why);
-                    }
-                    Some(Outcome::Refused(Refusal::Fault) | Outcome::Waiting) | None => {
-                        reply_error(out, id, StratumError::Unavailable);
-                    }
+            Answer::Share { id, .. } => match share.map(|share| share.outcome) {
+                Some(Outcome::Recorded) => reply_true(out, id),
+                Some(Outcome::Refused(Refusal::OldStream)) => {
+                    reply_error(out, id, StratumError::JobNotFound);
                 }
-            }
+                Some(Outcome::Refused(Refusal::NoRoom)) => {
+                    reply_why(out, id, "null", 20, NO_ROOM);
+                }
+                Some(Outcome::Refused(Refusal::NotInForce)) => {
+                    reply_why(out, id, "null", 20, NOT_IN_FORCE);
+                }
+                Some(Outcome::Refused(Refusal::TooMany)) => {
+                    let why = "cannot record shares now: too many rigs";
+                    reply_why(out, id, "null", 20, why);
+                }
+                Some(Outcome::Refused(Refusal::Fault) | Outcome::Waiting) | None => {
+                    reply_error(out, id, StratumError::Unavailable);
+                }
+            },
         }
     }
 
@@ -89,4 +101,51 @@ impl Loop {
             self.metrics.sessions().answer_ns.record(waited, count);
         }
     }
+}
+
+/// Tells the activity log what became of a share: the first of a worker, and each that was refused.
+fn note(activity: &mut Activity, conn: Option<&mut Conn>, share: &Candidate, now_ms: u64) {
+    let reason = match share.outcome {
+        Outcome::Recorded => {
+            return conn.map_or((), |conn| note_accepted(activity, conn, share, now_ms));
+        }
+        Outcome::Refused(Refusal::OldStream) => Reject::UnknownJob,
+        Outcome::Refused(_) | Outcome::Waiting => Reject::Unrecorded,
+    };
+    let mut account = None;
+    if let Some(conn) = conn {
+        conn.rejected += 1;
+        let mut users = conn.users.iter();
+        let user = users.find(|user| user.introduced.is_some_and(|(key, _)| key == share.worker));
+        account = user.map(|user| &user.account);
+    }
+    activity.rejected(account, reason, now_ms);
+}
+
+fn note_accepted(activity: &mut Activity, conn: &mut Conn, share: &Candidate, now_ms: u64) {
+    conn.accepted += 1;
+    // Zero in the steady state: nothing is looked for.
+    if conn.unsaid == 0 {
+        return;
+    }
+    let is_its = |user: &crate::conn::User| {
+        !user.is_said && user.introduced.is_some_and(|(key, _)| key == share.worker)
+    };
+    let Some(place) = conn.users.iter().position(is_its) else {
+        return;
+    };
+    conn.unsaid -= 1;
+    let (Some(user), Some(session)) = (conn.users.get_mut(place), conn.number) else {
+        return;
+    };
+    user.is_said = true;
+    let first = FirstShare {
+        session,
+        user: place,
+        address: conn.address,
+        account: &user.account,
+        worker: &user.name,
+        agent: &conn.agent,
+    };
+    activity.opened(&first, now_ms);
 }

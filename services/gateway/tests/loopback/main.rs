@@ -7,6 +7,7 @@
     reason = "a test stops at the first surprise and says which"
 )]
 
+mod activity;
 mod faults;
 mod keys;
 mod limits;

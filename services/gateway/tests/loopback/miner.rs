@@ -212,7 +212,11 @@ impl Miner {
     }
 
     pub(crate) fn subscribe(&mut self) -> Value {
-        let reply = self.ask("mining.subscribe", &json!(["test/1"]));
+        self.subscribe_as("test/1")
+    }
+
+    pub(crate) fn subscribe_as(&mut self, agent: &str) -> Value {
+        let reply = self.ask("mining.subscribe", &json!([agent]));
         if reply["result"].is_array() {
             self.extranonce1 = bytes(&reply["result"][1]);
             assert_eq!(reply["result"][2], json!(4));

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use orebook_chain::{Template, TemplateFields};
 use orebook_gateway::{
-    DifficultyRule, Elsewhere, FoundBlock, Gateway, GatewayConfig, GatewayHandle, GatewayParts,
-    Limits, Metrics, Network, PortConfig, VERSION_MASK_DEFAULT, difficulty,
+    ActivityParts, DifficultyRule, Elsewhere, FoundBlock, Gateway, GatewayConfig, GatewayHandle,
+    GatewayParts, Limits, Metrics, Network, PortConfig, VERSION_MASK_DEFAULT, difficulty,
 };
+use orebook_ledger::activity::{ActivitySource as _, Ring, RingConfig, RingReader, open};
 use orebook_ledger::admit::{Parsed, State, Trust, Verdict};
 use orebook_ledger::archiver::{Archiver, ArchiverConfig};
 use orebook_ledger::authority::thing_digest;
@@ -23,6 +24,7 @@ use orebook_ledger::reader::{ReadError, Reader};
 use orebook_ledger::segment::{Record, SegmentStore, StoreConfig};
 use orebook_ledger::sign::Signer;
 use orebook_ledger::spool::{Spool, SpoolConfig};
+use orebook_schema::activity::Report;
 use orebook_schema::event::{Approval, KeyAction, KeyChange};
 use orebook_schema::frame::IncarnationOpened;
 use orebook_schema::genesis::{Algorithm, Approved, Genesis};
@@ -38,6 +40,8 @@ use tempfile::TempDir;
 /// Longest that a test waits for anything.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) const UNIT: orebook_schema::units::WorkUnit = orebook_schema::units::WorkUnit::Sha256d;
+/// Folder of activity reports.
+const ACTIVITY: &str = "activity";
 const LEDGER: LedgerId = LedgerId([9; 16]);
 /// Compact target that nobody meets here.
 pub(crate) const HARD: u32 = 0x1700_ffff;
@@ -278,6 +282,17 @@ impl Ledger {
         }
     }
 
+    /// All reports of the activity log, oldest first.
+    pub(crate) fn reports(&self) -> Vec<Report> {
+        let mut reader = RingReader::new(self.disk(), ACTIVITY);
+        let key = signer(Role::Gateway).key();
+        let reports = reader.read(usize::MAX).expect("the disk works");
+        let reports = reports
+            .iter()
+            .map(|bytes| open(bytes, |known| *known == key));
+        reports.collect::<Result<_, _>>().expect("reports of ours")
+    }
+
     pub(crate) fn disk(&self) -> RealDisk {
         RealDisk::new(self.dir.path().to_path_buf())
     }
@@ -438,6 +453,21 @@ fn spool_config(role: Role, (file_bytes, total_bytes): (u64, u64)) -> SpoolConfi
 }
 
 /// Logins of these tests: `name-…`, which is an account of that name; anything else is wrong.
+/// Reports go into files beside the ledger, each 20 ms.
+fn activity_parts(ledger: &Ledger, key: Role) -> ActivityParts {
+    let keep = RingConfig {
+        bytes_max: 4 << 20,
+        age_ms_max: u64::MAX,
+    };
+    let ring = Ring::open(ledger.disk(), ACTIVITY, keep, now_ms()).expect("a ring");
+    ActivityParts {
+        sink: Box::new(ring),
+        signer: signer(key),
+        coin: 1,
+        flush: Duration::from_millis(20),
+    }
+}
+
 fn parse_account(login: &str) -> Result<Account, String> {
     let name = RegisteredName::parse(login).filter(|_| login.starts_with("name-"));
     name.map(Account::Name)
@@ -493,6 +523,7 @@ impl Pool {
             control_dir: "gateway".to_owned(),
             parse_account: Box::new(parse_account),
             on_block: Box::new(move |block| found.lock().expect("no panic").push(block)),
+            activity: Some(activity_parts(&ledger, setup.key)),
             fatal: Arc::new(move |why| ended.lock().expect("no panic").push(why.to_owned())),
         };
         let gateway = Gateway::start(config, parts).expect("it starts");

@@ -261,6 +261,7 @@ fn start<L: WaitLog>(disk: &RealDisk, mirror: &Mirror, log: L) -> Result<Gateway
         control_dir: "gateway/control".to_owned(),
         parse_account: Box::new(account),
         on_block: Box::new(|_| {}),
+        activity: None,
         fatal: Arc::new(|why| {
             tracing::error!(why, "the bench ends");
             std::process::abort();

@@ -131,6 +131,27 @@ fn check(config: &Config) -> Result<(), String> {
             return Err(format!("desk.operator {name}: this key stands here twice"));
         }
     }
+    let activity = &config.activity;
+    let limits = [
+        (
+            "retention_days",
+            (1..=365).contains(&activity.retention_days),
+            "1 to 365",
+        ),
+        (
+            "total_bytes",
+            (2 << 20) <= activity.total_bytes,
+            "2097152 or more",
+        ),
+        (
+            "flush_ms",
+            (100..=60_000).contains(&activity.flush_ms),
+            "100 to 60000",
+        ),
+    ];
+    if let Some((key, _, wanted)) = limits.iter().find(|(_, holds, _)| !holds) {
+        return Err(format!("activity.{key}: {wanted}"));
+    }
     if !config.node.is_empty() && config.pool.payout_address.is_none() {
         return Err("pool.payout_address: say which address the coinbases pay".to_owned());
     }
@@ -251,6 +272,7 @@ mod tests {
         assert_eq!(config.desk_listen(), defaults.desk_listen());
         assert_eq!(config.desk.answer_ms, defaults.desk.answer_ms);
         assert_eq!(config.desk.operator.len(), 1);
+        assert_eq!(config.activity, defaults.activity);
     }
 
     #[test]
@@ -292,6 +314,9 @@ mod tests {
                 "[[gateway]]\n[[gateway.port]]\nlisten = \"127.0.0.1:1\"\ndifficulty = \"1\"\nproxy_from = [\"::1\", \"10.0.0.1/8\"]\n",
                 "port 127.0.0.1:1 of gateway 1: proxy_from: 10.0.0.1/8: bits are set behind the network's own",
             ),
+            ("[activity]\nretention_days = 0\n", "1 to 365"),
+            ("[activity]\ntotal_bytes = 1\n", "2097152 or more"),
+            ("[activity]\nflush_ms = 99\n", "100 to 60000"),
             ("[http]\nlisten = \"nowhere\"\n", "invalid socket address"),
             (
                 "[[desk.operator]]\nname = \"anna\"\nkey = \"12\"\n",

@@ -296,7 +296,25 @@ fn shares(out: &mut String, gateways: &[(usize, Metrics)]) {
 
 fn spools(out: &mut String, gateways: &[(usize, Metrics)]) {
     type Read = fn(&Metrics) -> u64;
-    let rows: [(&'static str, &'static str, &'static str, Read); 11] = [
+    let rows: [(&'static str, &'static str, &'static str, Read); 14] = [
+        (
+            "orebook_activity_reports",
+            "counter",
+            "Activity reports that were taken",
+            |m| m.activity.reports,
+        ),
+        (
+            "orebook_activity_bytes",
+            "counter",
+            "Bytes of activity reports that were taken",
+            |m| m.activity.bytes,
+        ),
+        (
+            "orebook_activity_lost",
+            "counter",
+            "Things that are in no activity report",
+            |m| m.activity.lost,
+        ),
         (
             "orebook_spool_commits",
             "counter",

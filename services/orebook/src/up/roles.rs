@@ -23,7 +23,9 @@ use orebook_ledger::archiver::{Archiver, ArchiverConfig};
 use orebook_ledger::reader::Reader;
 use orebook_ledger::segment::StoreConfig;
 use orebook_ledger::spool::{Spool, SpoolConfig};
-use orebook_projector::{Accounts, ApiConfig, Member, Metrics, Projector, Server, Verify, router};
+use orebook_projector::{
+    Accounts, ActivityReader, ApiConfig, Member, Metrics, Projector, Server, Verify, router,
+};
 use orebook_replay::store::MemoryStore;
 use orebook_schema::Role;
 use orebook_schema::genesis::Genesis;
@@ -33,6 +35,7 @@ use orebook_settler::look::Payout;
 use orebook_settler::{MachineConfig, Settler, SettlerConfig, SettlerParts};
 use tokio::runtime::Handle;
 
+use super::activity::{self, Sinks};
 use super::chain::{Addresses, Chain};
 use super::desk;
 use super::duty::Duty;
@@ -75,6 +78,7 @@ pub(crate) struct Roles {
     desk: Option<(Desk, Server)>,
     gateways: Vec<Arc<GatewayHandle>>,
     projector: Option<Projector>,
+    activity: Option<ActivityReader>,
     server: Option<Server>,
     runtime: Handle,
     fatal: Fatal,
@@ -258,6 +262,7 @@ impl Roles {
             desk: None,
             gateways: Vec::new(),
             projector: None,
+            activity: None,
             server: None,
             runtime: runtime.clone(),
             fatal: fatal.clone(),
@@ -305,7 +310,7 @@ impl Roles {
     ) -> Result<(), Failure> {
         let metrics = Metrics::new();
         let pages = if self.duty.has_projector() {
-            Some(self.start_projector(place, members, &metrics)?)
+            Some(self.start_projector(config, place, members, &metrics)?)
         } else {
             None
         };
@@ -317,8 +322,14 @@ impl Roles {
             if self.duty.has_settler() {
                 self.start_settler(config, place, chain)?;
             }
+            let sinks = if gateways.is_empty() {
+                None
+            } else {
+                Some(Sinks::open(config, place)?)
+            };
             for (number, gateway) in gateways {
-                let handle = self.start_gateway(*number, gateway, config, place, chain)?;
+                let sinks = sinks.as_ref();
+                let handle = self.start_gateway((*number, gateway), sinks, config, place, chain)?;
                 self.gateways.push(Arc::new(handle));
             }
             self.feed_templates(chain);
@@ -356,6 +367,7 @@ impl Roles {
 
     fn start_projector(
         &mut self,
+        config: &Config,
         place: &Place,
         members: Vec<Member>,
         metrics: &Metrics,
@@ -369,6 +381,9 @@ impl Roles {
         );
         let projector = started.map_err(|error| failed("projector", error))?;
         let addresses = Addresses::of(place)?;
+        let (read, reader) =
+            activity::start_reader(config, place, self.mirror()?, projector.books())?;
+        self.activity = Some(reader);
         let api = ApiConfig {
             accounts: Accounts {
                 parse: Arc::new(move |text| match orebook_schema::Account::parse(text) {
@@ -382,6 +397,8 @@ impl Roles {
             },
             pot_names: Vec::new(),
             verify: verify_commands(place),
+            activity: Some(read),
+            show_networks: config.activity.show_networks,
         };
         let router = router(projector.books(), api, metrics);
         self.projector = Some(projector);
@@ -428,8 +445,8 @@ impl Roles {
 
     fn start_gateway(
         &self,
-        number: u8,
-        gateway: &GatewayText,
+        (number, gateway): (u8, &GatewayText),
+        sinks: Option<&Sinks>,
         config: &Config,
         place: &Place,
         chain: &Chain,
@@ -443,6 +460,8 @@ impl Roles {
             config.spool.file_bytes,
             config.spool.total_bytes,
         );
+        let activity = sinks.map(|sinks| sinks.parts(config, place, signer.clone()));
+        let activity = activity.transpose()?;
         let (spool, recovery) = Spool::open(place.disk(), &format!("{name}/spool"), spool, signer)
             .map_err(|error| failed(&name, error).hint("see docs/runbooks/gateway-disk-lost.md"))?;
         if recovery.torn.is_some() || 0 < recovery.unframed_events {
@@ -468,6 +487,7 @@ impl Roles {
                     stop_at.pass("chain", "submit", true);
                 });
             }),
+            activity,
             fatal: self.fatal.clone(),
         };
         Gateway::start(settings, parts).map_err(|error| failed(&name, error))
@@ -576,6 +596,9 @@ impl Roles {
         }
         for thread in [self.archiver, self.mirror_thread].into_iter().flatten() {
             quiet(thread.stop());
+        }
+        if let Some(activity) = self.activity {
+            quiet(activity.stop());
         }
         if let Some(projector) = self.projector {
             quiet(projector.stop());
