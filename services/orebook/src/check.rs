@@ -21,10 +21,18 @@ pub(crate) fn command(words: &[String]) -> Result<(), Failure> {
         Command::Archiver(args) => role(&args.up(), Duty::Archiver(args.number)),
         Command::Settler(args) => role(&args.up(), Duty::Settler),
         Command::Projector(args) => role(&args.up(), Duty::Projector),
+        Command::Desk(args) => match &args.role {
+            Some(args) => role(&args.up(), Duty::Desk),
+            None => understood(),
+        },
         Command::Check(args) => up::check(args, false),
         // These read no configuration: that their words are understood is all there is to say.
-        _ => print("ok: the command is understood"),
+        _ => understood(),
     }
+}
+
+fn understood() -> Result<(), Failure> {
+    print("ok: the command is understood")
 }
 
 fn role(args: &UpArgs, duty: Duty) -> Result<(), Failure> {
