@@ -224,7 +224,7 @@ fn network(address: IpAddr) -> Network {
 const fn closing(cause: Cause) -> Closing {
     match cause {
         Cause::Left => Closing::Left,
-        Cause::Protocol | Cause::TlsOnPlain => Closing::Protocol,
+        Cause::Protocol | Cause::Proxy | Cause::TlsOnPlain => Closing::Protocol,
         Cause::SlowReader => Closing::SlowReader,
         Cause::LoginTimeout => Closing::Other,
         Cause::FailedLogins => Closing::FailedLogins,
