@@ -62,7 +62,7 @@ pub(crate) fn policy(command: &PolicyCommand) -> Result<(), Failure> {
         PolicyCommand::Show(args) => {
             let state = state(&args.desk)?;
             if args.format == Format::Json {
-                return print(&state["policy"].to_string());
+                return print(&state.get("policy").unwrap_or(&Value::Null).to_string());
             }
             let policy = make::policy_in_force(&state)?;
             print(&orebook_desk::words::policy(&policy))
@@ -209,18 +209,20 @@ fn deliver(bytes: &[u8], desk: &str, format: Format) -> Result<(), Failure> {
         ))
     })?;
     if status != 200 {
-        let cause = body["cause"].as_str().or(body["outcome"].as_str());
+        let named = |name| body.get(name).and_then(Value::as_str);
+        let cause = named("cause").or_else(|| named("outcome"));
         let cause = cause.unwrap_or("no answer");
         return Err(Failure::new(format!("{cause}: {}", message(&body))));
     }
     if format == Format::Json {
         return print(&body.to_string());
     }
-    let place = body["at"].as_array().map_or_else(String::new, |at| {
+    let place = body.get("at").and_then(Value::as_array);
+    let place = place.map_or_else(String::new, |at| {
         let numbers: Vec<String> = at.iter().map(ToString::to_string).collect();
         format!(" at {}", numbers.join("."))
     });
-    let thing = body["thing"]["digest"].as_str();
+    let thing = body.pointer("/thing/digest").and_then(Value::as_str);
     let thing = thing.map_or_else(String::new, |thing| format!("\nthing    {thing}"));
     print(&format!("{}{place}{thing}\ncommand  {id}", message(&body)))
 }

@@ -104,7 +104,10 @@ pub(super) fn key_revoked(state: &Value, key: &str) -> Result<Event, Failure> {
 
 /// The policy in force.
 pub(super) fn policy_in_force(state: &Value) -> Result<Policy, Failure> {
-    let bytes = state["policy"]["bytes"].as_str().and_then(unhex);
+    let bytes = state
+        .pointer("/policy/bytes")
+        .and_then(Value::as_str)
+        .and_then(unhex);
     let bytes = bytes.ok_or_else(|| strange("policy"))?;
     let mut reader = Reader::new(&bytes, "policy");
     let policy = Policy::from_reader(&mut reader);
@@ -121,7 +124,10 @@ pub(super) fn policy_changed(state: &Value, change: &PolicyArgs) -> Result<Event
         return Err(Failure::new("the policy is outside of its limits")
             .hint("fees at most 1000000 ppm, a window of at least 1, immature before confirmed"));
     }
-    let expects = place(&state["policy"]["at"]).ok_or_else(|| strange("place of the policy"))?;
+    let expects = state
+        .pointer("/policy/at")
+        .and_then(place)
+        .ok_or_else(|| strange("place of the policy"))?;
     Ok(Event::Policy(Box::new(PolicyChange { expects, policy })))
 }
 
