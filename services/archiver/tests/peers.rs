@@ -188,7 +188,7 @@ fn an_archiver_s_damaged_and_lost_segments_come_back_over_http_and_from_a_copy()
         folder,
         fatal(),
     );
-    let thread = thread.expect("a thread");
+    let (thread, _) = thread.expect("a thread");
     let running = archiver(&dirs[0], 2, &log, of_archiver);
     let mut said = producer(&dirs[2], &log, &mirror);
     said.make_final(200, "a ledger of four segments");
