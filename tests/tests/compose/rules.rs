@@ -200,8 +200,8 @@ fn published(deploy: &Deploy, faults: &mut Vec<String>) {
                 faults.push(format!("{name}: `{text}` is no port"));
                 continue;
             };
-            let loopback = address == "127.0.0.1";
-            if !loopback && !(name == "haproxy" && STRATUM.contains(&inner)) {
+            let is_stratum = name == "haproxy" && STRATUM.contains(&inner);
+            if address != "127.0.0.1" && !is_stratum {
                 faults.push(format!("{name}: `{text}` is open to everybody"));
             }
             if !deploy.ports_of(name).contains(&inner) {
