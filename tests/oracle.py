@@ -15,28 +15,25 @@ SUB_UNITS = 10**9                                   # rules 1.5: of a base unit
 PPM, EFFORT_UNITS = 10**6, 10**12                   # rules 6.1
 NONE = (0, 0)                                       # format 1: "none"; genesis stands there as well, and that is meant
 MONEY = {"genesis", "policy", "approval", "checkpoint", "moved", "worker", "job", "share", "block_found",
-         "block_status", "block_recovered"}
-NOT_MONEY = {"schema_set", "key_change", "heartbeat", "recovery_note", "part", "difficulty"}
+         "block_status", "block_recovered", "adjustment"}
+NOT_MONEY = {"ban", "schema_set", "key_change", "heartbeat", "recovery_note", "part", "difficulty"}
+BOOKS = ["reserve", "donation", "fee", "rounding"]  # format 3: the other side of an adjustment
 SCHEMES = {"pplns": 1, "solo": 2, "prop": 3, "pps": 4, "fpps": 5}
 
 class Wrong(Exception):
     """The lines cannot be of a ledger, or the books do not balance, or a rule is met that is not built."""
-
 def need(condition, text):
     if not condition:
         raise Wrong(text)
 
 # ---- the rules as functions of numbers -------------------------------------------------------------------------------
-
 def credit_of(work, stale, pot_terms, void):
     """Rules 2.3 and 2.5. pot_terms: the pot's entry in the job's policy, or None."""
     paid_ppm = PPM if not stale else pot_terms["stale_ppm"] if pot_terms else 0
     return 0 if void else work * paid_ppm // PPM
-
 def window_size(n_ppm, network_work):
     """Rules 3.1: N."""
     return max(1, n_ppm * network_work // PPM)
-
 def window(backwards, n):
     """Rules 3.2. backwards: (account, credit) of a pot's entries, the finding share first. Gives account -> weight."""
     weights, left = defaultdict(int), n
@@ -47,7 +44,6 @@ def window(backwards, n):
         if left == 0:
             break
     return {account: weight for account, weight in weights.items() if weight}
-
 def split(value, fees, terms, weights, finder):
     """Rules 4. value and fees in base units; terms: the pot's. Gives (book, account) -> sub-units."""
     parts = defaultdict(int)
@@ -74,19 +70,16 @@ ORDER = 2**252 + 27742317777372353535851937790883648493
 CURVE_D = -121665 * pow(121666, -1, Q) % Q
 ROOT_OF_MINUS_ONE = pow(2, (Q - 1) // 4, Q)
 BASE = (4 * pow(5, -1, Q) % Q).to_bytes(32, "little")
-
 def add(a, b):
     """Affine points of the twisted Edwards curve."""
     e = CURVE_D * a[0] * b[0] * a[1] * b[1]
     return ((a[0] * b[1] + b[0] * a[1]) * pow(1 + e, -1, Q) % Q, (a[1] * b[1] + a[0] * b[0]) * pow(1 - e, -1, Q) % Q)
-
 def times(scalar, point):
     result = (0, 1)
     for bit in bin(scalar)[2:]:
         result = add(result, result)
         result = add(result, point) if bit == "1" else result
     return result
-
 def point_of(data):
     """The point, or None if it is no encoding of one, or one of small order."""
     y, sign = int.from_bytes(data, "little") & (1 << 255) - 1, data[31] >> 7
@@ -97,14 +90,12 @@ def point_of(data):
         if x * x % Q == xx and y < Q and point[0] & 1 == sign and times(8, point) != (0, 1):
             return point
     return None
-
 def signature_is_right(key, message, signature):
     public, r, s = point_of(key), point_of(signature[:32]), int.from_bytes(signature[32:], "little")
     if public is None or r is None or s >= ORDER:
         return False
     h = int.from_bytes(hashlib.sha512(signature[:32] + key + message).digest(), "little") % ORDER
     return times(s, point_of(BASE)) == add(r, times(h, public))
-
 def policy_bytes(policy):
     """Format 5."""
     out = bytes([len(policy["pots"])])
@@ -113,18 +104,25 @@ def policy_bytes(policy):
                            pot["bonus_ppm"], pot["stale_ppm"], pot["keep_tx_fees"])
     out += struct.pack("<III", policy["immature_depth"], policy["confirmed_depth"], policy["orphan_depth"])
     return out + int(policy["threshold"]).to_bytes(16, "little") + bytes([policy["network_fees"] == "miner"])
-
+def digest_of(ledger, kind, fields):
+    """Format 6: what approvals name."""
+    return hashlib.sha256(b"orebook/thing/0\n" + ledger + bytes([kind, 0]) + fields).digest()
 def thing_of(ledger, expects, policy):
-    """Format 6: the digest that approvals of a policy name."""
-    fields = struct.pack("<QH", *expects) + policy_bytes(policy)
-    return hashlib.sha256(b"orebook/thing/0\n" + ledger + b"\4\0" + fields).digest()
+    return digest_of(ledger, 4, struct.pack("<QH", *expects) + policy_bytes(policy))
+def adjustment_bytes(event):
+    """Format 3."""
+    kind, text = event["account"].split(":")
+    account = text.encode() if kind == "name" else bytes.fromhex(text)
+    numbers = 1 + BOOKS.index(event["book"]), 1 + ["to_account", "from_account"].index(event["direction"])
+    return (bytes([1 + ["script", "evm", "name"].index(kind), len(account)]) + account
+            + struct.pack("<QHBB", *event["expects"], *numbers) + int(event["amount"]).to_bytes(16, "little")
+            + bytes.fromhex(event["block"] or "00" * 32) + bytes([len(event["reason"])]) + event["reason"].encode())
 
 # ---- the ledger, event by event --------------------------------------------------------------------------------------
 
 Worker = namedtuple("Worker", "account pot name")
 Job = namedtuple("Job", "policy_at terms void network_work")
 Share = namedtuple("Share", "at worker job credit")
-
 def fields_of(event):
     names = "kind worker job work block stale nonce ntime version extranonce2 hash height coinbase_txid header"
     return tuple(event.get(name) for name in names.split())
@@ -141,7 +139,9 @@ class Oracle:
     def __init__(self):
         self.at, self.covered = None, 0             # the event's place; size of the newest obeyed checkpoint
         self.genesis, self.policies, self.schemes = None, {}, {}
-        self.policy_at, self.pending, self.approvals = NONE, [], defaultdict(set)
+        self.pending, self.approvals = [], defaultdict(set)
+        self.last = defaultdict(lambda: NONE)       # "policy", or an account's adjustments -> last obeyed
+        self.adjusted = []                          # what adjustments posted: debit, credit, amount
         self.workers, self.jobs = {}, {}
         self.shares = []                            # every share that counts, in ledger order
         self.last_share, self.admitted = None, set()        # said just before; hashes of what came in its own stream
@@ -150,7 +150,6 @@ class Oracle:
         self.open, self.credits = defaultdict(int), defaultdict(int)    # pot -> effort of its open round, all credit
         self.books = defaultdict(lambda: [0, 0])    # (book, account) -> [debits, credits]
         self.refused, self.every_posting = [], []
-
     def apply(self, event):
         if "closed" in event:
             return
@@ -162,7 +161,6 @@ class Oracle:
             getattr(self, "on_" + kind)(event)
         if kind not in ("share", "moved"):
             self.last_share = None
-
     def check_place(self, event):
         at, stream = (event["position"], event["index"]), event["stream"]
         position, index = self.at or (-1, 0)
@@ -176,34 +174,43 @@ class Oracle:
     def on_genesis(self, event):
         self.genesis, self.ledger = event, bytes.fromhex(event["ledger"].replace("-", ""))
         self.obey_policy(NONE, event["policy"])
-
     def obey_policy(self, at, policy):
         self.policies[at] = (self.at[0], {pot["pot"]: pot for pot in policy["pots"]})
         self.schemes |= {pot["pot"]: pot["scheme"] for pot in policy["pots"]}
-        self.policy_at = at
-
     def on_policy(self, event):
         expects, policy = tuple(event["expects"]), event["policy"]
-        other = any(self.schemes.get(pot["pot"], pot["scheme"]) != pot["scheme"] for pot in policy["pots"])
-        if expects != self.policy_at or other:
+        if any(self.schemes.get(pot["pot"], pot["scheme"]) != pot["scheme"] for pot in policy["pots"]):
             return self.refused.append(self.at)
-        self.pending.append((self.at, expects, policy))
+        thing = thing_of(self.ledger, expects, policy)
+        self.say("policy", expects, thing, self.needed(2, 1), lambda at: self.obey_policy(at, policy))
+    def on_adjustment(self, event):
+        """Rules 7.5 and 8.7."""
+        book, available = (event["book"], ""), ("available", event["account"])
+        sides = (book, available) if event["direction"] == "to_account" else (available, book)
+        def obey(_):
+            self.adjusted.append((*sides, int(event["amount"])))
+            self.enter(event["block"], *self.adjusted[-1])
+        thing = digest_of(self.ledger, 12, adjustment_bytes(event))
+        needed = self.needed(4, min(2, len(self.genesis["approvers"])))
+        self.say(event["account"], tuple(event["expects"]), thing, needed, obey)
+    def needed(self, what, unlisted):
+        return dict(self.genesis["approvals"]).get(what, unlisted)
+    def say(self, subject, expects, thing, needed, obey):
+        if expects != self.last[subject]:
+            return self.refused.append(self.at)
+        self.pending.append((self.at, subject, expects, thing, needed, obey))
         self.take_effect()
-
     def on_approval(self, event):
         thing, key, signature = (bytes.fromhex(event[name]) for name in ("thing", "approver", "signature"))
         message = b"orebook/approval/0\n" + self.ledger + thing
         if event["approver"] in self.genesis["approvers"] and signature_is_right(key, message, signature):
             self.approvals[thing].add(key)
             self.take_effect()
-
     def take_effect(self):
-        needed = dict(self.genesis["approvals"]).get(2, 1)
-        for at, expects, policy in self.pending:
-            approved = len(self.approvals[thing_of(self.ledger, expects, policy)])
-            if expects == self.policy_at and at not in self.policies and approved >= needed:
-                self.obey_policy(at, policy)
-
+        for at, subject, expects, thing, needed, obey in self.pending:
+            if expects == self.last[subject] and len(self.approvals[thing]) >= needed:
+                self.last[subject] = at
+                obey(at)
     def on_checkpoint(self, event):
         need(event["size"] <= self.at[0], f"{self.at}: a checkpoint over positions that are not there")
         self.covered = max(self.covered, event["size"])
@@ -214,18 +221,15 @@ class Oracle:
         name = (event["stream"], event["epoch"], event["number"])
         need(name not in self.workers, f"{self.at}: worker number announced twice")
         self.workers[name] = Worker(event["account"], event["pot"], event["name"])
-
     def on_job(self, event):
         policy_at, name = tuple(event["policy"]), (event["stream"], event["epoch"], event["number"])
         need(name not in self.jobs, f"{self.at}: job number announced twice")
         effect, terms = self.policies.get(policy_at, (self.covered, {}))
         void = effect >= self.covered               # rules 2.5: never obeyed, or not final before the job
         self.jobs[name] = Job(policy_at, {} if void else terms, void, int(event["network_work"]))
-
     def on_share(self, event):
         self.admitted.add(hash(((event["stream"], event["seq"]), fields_of(event), event["time"])))
         self.credit(event, event["stream"], event["epoch"], event["worker"], event["job"], True)
-
     def credit(self, said, stream, epoch, worker, job, counts):
         worker, job = self.workers.get((stream, epoch, worker)), self.jobs.get((stream, epoch, job))
         need(worker and job, f"{self.at}: a share of a worker or job that is not announced")
@@ -237,7 +241,6 @@ class Oracle:
             self.shares.append(self.last_share)
             self.credits[worker.pot] += credit
             self.open[worker.pot] += credit * EFFORT_UNITS // job.network_work
-
     def on_moved(self, event):
         inner, place = event["event"], (event["from"], event["from_seq"])
         fields, offset = fields_of(inner), inner["time"] - event["base_time"]
@@ -269,14 +272,12 @@ class Oracle:
             block.weights = window(backwards, block.n)
         block.effort = self.open.pop(pot, 0)
         self.rounds[pot].append(block)
-
     def on_block_recovered(self, event):
         height, found = event["height"], self.blocks.get(event["hash"])
         if tuple(event["expects"]) != self.recovered_at.get(height, NONE) or found and found.share:
             return self.refused.append(self.at)
         self.recovered_at[height] = self.at
         self.blocks.setdefault(event["hash"], Block(self.at, event, None))
-
     def on_block_status(self, event):
         block = self.blocks.get(event["hash"])
         if block is None or tuple(event["expects"]) != block.last_obeyed or int(event["value"]) > 2 ** 80:
@@ -289,13 +290,11 @@ class Oracle:
             block.parts, block.postings, block.held = {}, [], None
         elif block.state != "seen" or block.held:
             self.settle(block)
-
     def parts_of(self, block):
         if block.terms is None:                     # recovered, of a void job, or of a pot that its policy has not
             return {("reserve", ""): block.value * SUB_UNITS} if block.value else {}
         need(block.terms["scheme"] in ("pplns", "solo"), f"{self.at}: a block of a scheme not in the ledger yet")
         return split(block.value, block.fees, block.terms, block.weights, block.share.worker.account)
-
     def settle(self, block):
         """Posts what the split has and the books have not; at `confirmed` all moves to available."""
         block.held = block.held or "immature"
@@ -311,14 +310,15 @@ class Oracle:
                 if name == "earned":
                     self.post(block, ("immature", account), ("available", account), amount)
             block.held = "available"
-
     def post(self, block, debit, credit, amount):
+        block.postings.append((debit, credit, amount))
+        self.enter(block.hash, debit, credit, amount)
+    def enter(self, block_hash, debit, credit, amount):
         need(amount > 0, "a posting moves something")
         self.books[debit][0] += amount
         self.books[credit][1] += amount
-        block.postings.append((debit, credit, amount))
         names = (":".join(filter(None, book)) for book in (debit, credit))
-        self.every_posting.append([self.at, block.hash, *names, str(amount)])
+        self.every_posting.append([self.at, block_hash, *names, str(amount)])
 
     # ---- conservation, and what is printed
 
@@ -329,10 +329,12 @@ class Oracle:
             right["reward", ""] -= block.value * SUB_UNITS if block.held else 0
             for (name, account), amount in block.parts.items():
                 right[block.held if name == "earned" else name, account] += amount
+        for debit, credit, amount in self.adjusted:
+            right[debit] -= amount
+            right[credit] += amount
         for key in self.books.keys() | right.keys():
             debits, credits = self.books.get(key, (0, 0))
             need(credits - debits == right[key], f"{key} has {credits - debits}, the blocks say {right[key]}")
-
     def answer(self, postings):
         self.check_books()
         out = {"position": self.at[0] if self.at else None, "final": self.covered, "refused": self.refused,
@@ -358,7 +360,6 @@ class Oracle:
             said |= {"pot": worker.pot, "finder": worker.account, "worker": worker.name, "policy": job.policy_at,
                      "void": job.void, "N": str(block.n) if block.n else None, "effort": str(block.effort)}
         return said | {"recovered": block.share is None}
-
 def final_events(lines, everything=False):
     """The events of final positions, each as soon as a checkpoint covers it; or everything."""
     final, waiting = 0, []

@@ -80,6 +80,18 @@ def said_policy(expects, policy):
     return {"kind": "policy", "expects": list(expects), "policy": policy}
 
 
+def adjustment(account, amount, expects=(0, 0), book="reserve", back=False, block=None, reason="paid twice"):
+    """amount in sub-units; back: from the account to the book; block: a letter."""
+    return {"kind": "adjustment", "account": f"name:{account}", "expects": list(expects), "book": book,
+            "direction": "from_account" if back else "to_account", "amount": str(amount),
+            "block": block and hash_of(block), "reason": reason}
+
+
+def ban(account, expects=(0, 0), reason="botnet"):
+    return {"kind": "ban", "target": f"name:{account}", "action": "ban", "until_ms": 0, "expects": list(expects),
+            "reason": reason}
+
+
 def approval(thing, number=0, forged=False):
     signature = sign(APPROVERS[number], b"orebook/approval/0\n" + bytes.fromhex(LEDGER.replace("-", "")) + thing)
     return {"kind": "approval", "thing": thing.hex(), "approver": public(APPROVERS[number]).hex(),

@@ -15,7 +15,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE / "oracle")]
 import make  # noqa: E402
 import oracle  # noqa: E402
-from ledger_pen import secret_of  # noqa: E402
+from ledger_pen import event, reader, secret_of  # noqa: E402
 from oracle_pen import *  # noqa: E402,F403
 
 PAGE = (HERE.parent / "docs/rules.md").read_text()
@@ -36,13 +36,13 @@ def tables(page):
             found[name], name = rows[2:], None      # without head and rule
     return found
 
-
 TABLES = tables(PAGE)
 
+def thing_of_adjustment(said):
+    return oracle.digest_of(ID, 12, oracle.adjustment_bytes(said))
 
 def run(story, **options):
     return oracle.balances(story.lines(), postings=True, **options)
-
 
 def sums(answer):
     """book -> balance in sub-units, without those that are zero."""
@@ -52,14 +52,11 @@ def sums(answer):
             books[f"{book}:{account.removeprefix('name:')}"] = int(sides["credits"]) - int(sides["debits"])
     return {name: balance for name, balance in books.items() if balance}
 
-
 def block_of(answer, letter="a"):
     return next(block for block in answer["blocks"] if block["hash"] == hash_of(letter))
 
-
 def weights(answer, letter="a"):
     return {name.removeprefix("name:"): int(weight) for name, weight in block_of(answer, letter)["weights"].items()}
-
 
 def rows_of(answer, states):
     """The postings as rows of the page: state, debit, credit, sub-units. states: position -> state."""
@@ -96,12 +93,45 @@ class Page(unittest.TestCase):
     def test_the_recomputation_can_fail(self):
         with self.assertRaises(AssertionError):
             self.example_3_1([["2000000", "10", "21"]])
-        for name, cell in (("3.2c", 2), ("4a", 1), ("5.1", 3), ("6.1", 2)):
+        for name, cell in (("3.2c", 2), ("4a", 1), ("5.1", 3), ("6.1", 2), ("7.5a", 3), ("7.5b", 2)):
             rows = [list(row) for row in TABLES[name]]
             rows[-1][cell] = str(int(rows[-1][cell]) + 1)
             with self.subTest(example=name), self.assertRaises(AssertionError):
                 getattr(self, "example_" + name.replace(".", "_"))(rows)
-
+    def example_7_5a(self, rows):
+        story, said_at, last = Story(), {}, {}
+        story.settle(recovered("r"))
+        story.settle(status("r", "confirmed"))
+        for what, *_ in rows:
+            amount, _, giver, _, taker = what.split()
+            account, book = (taker, giver) if giver in oracle.BOOKS else (giver, taker)
+            sub_units = int(Fraction(amount) * GIGA)
+            said = adjustment(account, sub_units, last.get(account, (0, 0)), book, giver == account)
+            thing = thing_of_adjustment(said)
+            at = story.frame("desk", said, approval(thing, 0), approval(thing, 1))
+            last[account], said_at[at] = (at, 0), what
+        answer = run(story)
+        self.assertEqual(rows_of(answer, said_at), rows)
+        after = {"reward": -50 * GIGA, "reserve": 500_000_000, "available:ann": 52_500_000_000,
+                 "available:bob": -1_999_999_999, "fee": 2 * GIGA, "rounding": -1, "donation": -3 * GIGA}
+        self.assertEqual(sums(answer), after)
+        for name in after.keys() - {"reward"}:
+            self.assertIn(f"{after[name]:,}".replace("-", "\u2212"), PAGE)
+    def example_7_5b(self, rows):
+        first, second = (adjustment("ann", GIGA, reason=reason) for reason in ("one", "two"))
+        third = adjustment("ann", GIGA, (5, 0))
+        yes = {name: [approval(thing_of_adjustment(said), number) for number in (0, 1)]
+               for name, said in (("first", first), ("second", second), ("third", third))}
+        story = Story()
+        for events in ([first], yes["first"][:1], yes["first"][:1], [second], yes["second"], yes["first"][1:],
+                       yes["third"][:1], yes["third"][1:], [third], [third]):
+            story.frame("desk", *map(dict, events))
+        lines = story.lines()
+        for position, _, balance in rows:
+            answer = oracle.balances(lines, stop_at=int(position))
+            self.assertEqual(sums(answer).get("available:ann", 0), int(balance), position)
+        self.assertEqual([int(row[0]) for row in rows], list(range(2, 12)))
+        self.assertEqual(run(story)["refused"], [(11, 0)])
     def example_1_2(self, rows):
         for algorithm, difficulty, w, target in rows:
             factor = {"sha256d": 1, "scrypt": 65_536}[algorithm]
@@ -115,30 +145,25 @@ class Page(unittest.TestCase):
         for algorithm, difficulty, _, target in rows:
             if difficulty in known and float(difficulty) >= 1:      # a power of two: w is exact
                 self.assertEqual(known[difficulty][f"{algorithm}_target"], target)
-
     def example_1_3(self, rows):
         for algorithm, nbits, network_work in rows:
             factor, bits = {"sha256d": 1, "scrypt": 65_536}[algorithm], int(nbits, 16)
             target = (bits & 0xFFFFFF) << 8 * ((bits >> 24) - 3)
             self.assertEqual(int(network_work), max(1, (0xFFFF << 208) * factor * U // target))
-
     def example_1_4(self, rows):
         for w, target in rows:
             self.assertEqual(int(target, 16), min(2**256 - 1, 2**256 // int(w)))
-
     def example_1_8(self, rows):
         for w, _, shown in rows:
             millionths = round(Fraction(int(w), U) * 10**6) or min(1, int(w))
             self.assertEqual(Fraction(shown), Fraction(millionths, 10**6))
             self.assertFalse("." in shown and shown.endswith("0"))
         self.assertEqual(int(rows[0][0]), 1_000 * round(Fraction("0.003") * U))
-
     def example_2_3(self, rows):
         for w, stale, stale_ppm, credit in rows:
             story = Story(pot(1, stale_ppm=int(stale_ppm)))
             story.gate(worker(0, "ann"), job(), share(0, int(w), stale=stale == "yes"))
             self.assertEqual(run(story)["pots"][1]["credit"], credit)
-
     def example_2_5(self, rows):
         # 0 genesis, 1 checkpoint, 2 and 3 beats, 4 policy and approval, 5 the other, 6 gate, 7 checkpoint, 8 gate
         story = Story(pot(1), needed=2)
@@ -165,7 +190,6 @@ class Page(unittest.TestCase):
             self.assertEqual(str(entry.credit), credit)
             self.assertEqual((int(cites), 0) in made.policies, obeyed == "yes")
             self.assertEqual(entry.job.void, final == "no")
-
     def example_3_1(self, rows):
         for n_ppm, network_work, n in rows:
             self.assertEqual(oracle.window_size(int(n_ppm), int(network_work)), int(n))
@@ -199,16 +223,12 @@ class Page(unittest.TestCase):
             self.assertEqual(steps["bonus to cat"], steps["G'"] * 2 // 100)
 
     THREE = [("ann", 1), ("bob", 4), ("cat", 6)]
-
     def example_4a(self, rows):
         self.check_split(rows, self.THREE, keep_tx_fees=True)
-
     def example_4b(self, rows):
         self.check_split(rows, self.THREE)
-
     def example_4c(self, rows):
         self.check_split(rows, self.THREE, scheme="solo")
-
     def example_4d(self, rows):
         story = Story(pot(1, fee_ppm=15_000, bonus_ppm=20_000))
         story.gate(worker(0, "cat"), job(), *finds(0, 6, "a", stale=True))
@@ -227,26 +247,21 @@ class Page(unittest.TestCase):
         made = [row for row in rows_of(answer, states) if shown is None or row[0] == shown]
         self.assertEqual(sorted(made), sorted(rows))
         return answer
-
     def example_5_1(self, rows):
         answer = self.check_postings(rows, ("seen", 50), ("immature", 50), ("confirmed", 50))
         ann = answer["accounts"]["name:ann"]
         self.assertEqual(ann["immature"], {"debits": "29700000000", "credits": "29700000000"})
-
     def example_5_2(self, rows):
         answer = self.check_postings(rows, ("immature", 50), ("orphaned", 0))
         self.assertEqual(sums(answer), {})
         self.assertEqual(answer["books"]["reward"], {"debits": "50000000000", "credits": "50000000000"})
-
     def example_5_3(self, rows):
         answer = self.check_postings(rows, ("immature", 50), ("immature", 45), ("confirmed", 45))
         self.assertEqual(sums(answer), {"reward": -45 * GIGA, "fee": 450_000_000, "available:ann": 26_730_000_000,
                                         "available:cat": 17_820_000_000})
-
     def example_5_4a(self, rows):
         answer = self.check_postings(rows, ("immature", 50), ("confirmed", 50), ("orphaned", 50), shown="orphaned")
         self.assertEqual(sums(answer), {})
-
     def example_5_4b(self, rows):
         balance = 0
         for _, change, after in rows:
@@ -255,7 +270,6 @@ class Page(unittest.TestCase):
         ann = oracle.split(50, 0, pot(1), {"ann": 3, "cat": 2}, "cat")["earned", "ann"]
         self.assertEqual([int(row[1]) for row in rows], [ann, -29 * GIGA, -ann, ann])
         self.assertLess(int(rows[2][2]), 0)
-
     def example_5_5(self, rows):
         story = two_accounts(n_ppm=500_000)
         story.gate(*finds(1, 2, "b"))
@@ -268,12 +282,10 @@ class Page(unittest.TestCase):
             self.assertEqual({f"immature:{row[0]}": int(row[cell]) for row in rows},
                              {name: balance for name, balance in books.items() if name.startswith("immature")})
         self.assertEqual(weights(oracle.balances(lines), "b"), {"ann": 1, "cat": 4})
-
     def example_5_6(self, rows):
         for height, era, reward in rows:
             self.assertEqual((int(height) - 1) // 5_000_000, int(era))
             self.assertEqual(5 * 10**18 * 4**int(era) // 5**int(era), int(reward))
-
     def example_6_1(self, rows):
         # credits 6 and 3 on a job of 10, then 2 (finds) and 1 on a job of 3
         story = Story()
@@ -288,7 +300,6 @@ class Page(unittest.TestCase):
         self.assertIn(f"Round 1 has the effort {ended:,} ({ended / 10**10:.2f} %)", PAGE)
         self.assertIn(f"the open one {int(fourth[2]):,}.", PAGE)
         self.assertIn(f"above, {100 * 10**12 / ended:.2f} %", PAGE)
-
     def example_6_3(self, rows):
         for n, mean, percent in rows:
             x, n = float(mean) * int(n), int(n)
@@ -301,7 +312,7 @@ class Page(unittest.TestCase):
             return re.search(rf"\n\*\*{re.escape(number)}\b.*?(?=\n\n|\n\*\*\d)", PAGE, re.DOTALL)[0].replace("\n", " ")
 
         for number, figure in (
-                ("3.6", 2 * 50 * GIGA * 990_000 // (7 * 10**6)), ("3.6", 2 * 3 * GIGA // 7), ("3.7", 50 * GIGA),
+                ("3.6", 2 * 50 * GIGA * 990_000 // (7 * 10**6)), ("3.6", 2 * 3 * GIGA // 7), ("3.7", 50 * GIGA), ("3.7", 49_500_000_000),
                 ("4.7", 8_161_172_727 * 15_000 // 10**6), ("1.5", 3 * GIGA)):
             self.assertIn(f"{figure:,}", section(number))
         self.assertIn(f"fee {45 * GIGA // 100:,}, ann 26,730,000,000, cat 17,820,000,000", PAGE.replace("\n", " "))
@@ -623,6 +634,28 @@ class Ledgers(unittest.TestCase):
         story.settle(status("r", "orphaned", (4, 2)))
         self.assertEqual(sums(run(story)), {})
 
+    def test_the_digest_of_an_adjustment_is_that_of_its_bytes(self):
+        for account, block in (("name:ann", None), ("script:0014" + "10" * 20, "58" * 32), ("evm:" + "ee" * 20, None)):
+            for direction in ("to_account", "from_account"):
+                said = adjustment("x", 2**80 * GIGA, (7, 3), "rounding") | {
+                    "account": account, "block": block, "direction": direction}
+                read = reader.Event(event(12, oracle.adjustment_bytes(said)), 0).fields
+                shown = json.loads("{" + reader.json_members(read) + "}")
+                self.assertEqual(shown, {name: value for name, value in said.items() if name != "kind"})
+
+    def test_who_is_the_only_approver_approves_an_adjustment_alone(self):
+        for approvers, listed, needed in ((1, None, 1), (2, None, 2), (2, 1, 1), (1, 1, 1)):
+            story = Story()
+            genesis = story.events[0]
+            genesis["approvers"] = genesis["approvers"][:approvers]
+            genesis["approvals"] += [[4, listed]] if listed else []
+            said = adjustment("ann", GIGA)
+            thing = thing_of_adjustment(said)
+            story.frame("desk", said)
+            positions = [story.frame("desk", approval(thing, number)) for number in range(2)]
+            paid_at = [posting[0][0] for posting in run(story)["postings"]]
+            self.assertEqual(paid_at, positions[needed - 1:needed])
+
     def test_only_final_positions_are_applied(self):
         story = two_accounts()
         story.settle(status("a", "immature"))
@@ -710,6 +743,8 @@ class Fixtures(unittest.TestCase):
         "two_settlers": "fee 500 reward -50000 a:ann 29700 a:cat 19800",
         # r 50 to the reserve, s came and went, a as ever
         "recovered_blocks": "fee 500 reserve 50000 reward -100000 i:ann 29700 i:cat 19800",
+        # r is recovered, 49.5 of it go to ann; 2 of cat's to fee; what one approver approved, and a ban, move nothing
+        "adjustments": "fee 2500 reserve 500 reward -100000 a:ann 79200 a:cat 17800",
         "one_hash_twice": "fee 500 reward -50000 i:ann 29700 i:cat 19800",
         "not_all_final": "fee 500 reward -50000 i:ann 29700 i:cat 19800",
     }

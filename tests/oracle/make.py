@@ -47,6 +47,11 @@ def fields_bytes(kind, e):
         return 4, expects + oracle.policy_bytes(e["policy"])
     if kind == "approval":
         return 5, hexes["thing"] + hexes["approver"] + hexes["signature"]
+    if kind == "ban":
+        return 11, (b"\1\3" + pen.short(e["target"].removeprefix("name:").encode()) + b"\1" + pen.le(8, e["until_ms"])
+                    + expects + pen.short(e["reason"].encode()))
+    if kind == "adjustment":
+        return 12, oracle.adjustment_bytes(e)
     if kind == "heartbeat":
         return 7, b""
     if kind == "worker":
@@ -264,6 +269,19 @@ def recovered_blocks():
     return story
 
 
+def adjustments():
+    story = settle(with_shares([("ann", 3), ("cat", 2)]), "a", ("confirmed", 50))
+    story.settle(recovered("r"))
+    story.settle(status("r", "confirmed"))
+    finder = adjustment("ann", 49_500_000_000, book="reserve", block="r", reason="found block 701")
+    back, alone = adjustment("cat", 2 * 10**9, book="fee", back=True), adjustment("dan", 7)
+    things = [oracle.digest_of(ID, 12, oracle.adjustment_bytes(said)) for said in (finder, back, alone)]
+    story.frame("desk", finder, approval(things[0], 0), approval(things[1], 1))
+    story.frame("desk", back, approval(things[0], 1), alone, approval(things[2], 0), ban("ann"))
+    story.frame("desk", approval(things[1], 0))
+    return story
+
+
 def one_hash_twice():
     story = with_shares([("ann", 3), ("cat", 2)])
     story.gate(*finds(0, 4, "a"))
@@ -280,7 +298,7 @@ def not_all_final():
 STORIES = (window_unfilled, window_exactly_filled, window_cut_inside_a_share, window_cut_inside_the_finding_share,
            split_with_everything, orphan_and_return, change_of_value, late_reorganisation, two_blocks_at_one_height,
            two_pots_and_two_streams, void_job_and_unknown_pot, nothing_in_the_window, policies, moved_once,
-           epochs_number_anew, two_settlers, recovered_blocks, one_hash_twice, not_all_final)
+           epochs_number_anew, two_settlers, recovered_blocks, adjustments, one_hash_twice, not_all_final)
 
 
 def files_of(tell):
