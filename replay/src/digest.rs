@@ -65,15 +65,21 @@ pub fn newest(view: &dyn View) -> Result<Option<Digest>, StoreFault> {
     rows::first(view, &Span::all(), Order::Backward)
 }
 
-/// Whether folds have a digest after this frame: at round sizes, and after whatever decides over blocks and payouts.
+/// Whether folds have a digest after this frame: at round sizes, and after whatever moves money.
 #[must_use]
 pub fn is_point(frame: &FinalFrame<'_>) -> bool {
     use orebook_schema::Kind;
     frame.size().is_multiple_of(DIGEST_POSITIONS)
         || frame.has(Kind::BlockStatus)
         || frame.has(Kind::BlockRecovered)
+        || (frame.has(Kind::Adjustment) || frame.has(Kind::Approval)) && adjusts(frame)
         || (frame.has(Kind::BlockFound) || frame.has(Kind::Moved))
             && frame.blocks().next().is_some()
+}
+
+fn adjusts(frame: &FinalFrame<'_>) -> bool {
+    let authority = frame.authority();
+    authority.is_some_and(|it| it.adjustments_taken_at(frame.position).next().is_some())
 }
 
 /// Keeps a fold's digest up to date with its rows.

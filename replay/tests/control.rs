@@ -16,8 +16,9 @@ use orebook_replay::digest;
 use orebook_replay::engine::cursor;
 use orebook_replay::folds::control::{self, Control, Snapshot, SnapshotError, State};
 use orebook_replay::store::{MemoryStore, Store};
+use orebook_schema::desk::{Ban, BanAction, BanTarget, Reason};
 use orebook_schema::event::{Approval, KeyAction, KeyChange, SchemaEntry, SchemaSet};
-use orebook_schema::{At, Event, Hash, Key, LedgerId, Role};
+use orebook_schema::{Account, At, Event, Hash, Key, LedgerId, Role};
 use pool::{DESK, GATEWAY, LEDGER, Pool, SETTLER, policy, replayed, signer};
 
 fn approval(thing: &Event) -> Event {
@@ -72,7 +73,54 @@ fn changed_pool() -> (Pool, At) {
         }],
     };
     pool.desk_says(&[Event::SchemaSet(set)]);
+    pool.desk_says(&[
+        ban("name:anna", BanAction::Ban, 0, At::default()),
+        ban("name:ben", BanAction::Ban, 7, At::default()),
+    ]);
     (pool, at)
+}
+
+fn ban(account: &str, action: BanAction, until_ms: u64, expects: At) -> Event {
+    Event::Ban(Box::new(Ban {
+        target: BanTarget::Account(Account::parse(account).expect("an account")),
+        action,
+        until_ms,
+        expects,
+        reason: Reason::parse("botnet").expect("a reason"),
+    }))
+}
+
+#[test]
+fn bans_stand_until_they_are_lifted_and_lifted_ones_are_remembered_for_the_next() {
+    let mut pool = Pool::new(policy(|_| {}));
+    let first = pool.desk_says(&[ban("name:anna", BanAction::Ban, 9, At::default())]);
+    let at = |position| At { position, index: 0 };
+    let shown = |state: &State| -> Vec<(String, bool, u64, At, bool)> {
+        let bans = state.bans.iter();
+        bans.map(|ban| {
+            (
+                ban.target.to_string(),
+                ban.is_ban,
+                ban.until_ms,
+                ban.at,
+                ban.holds_at(8),
+            )
+        })
+        .collect()
+    };
+    let anna = || "name:anna".to_owned();
+    let (_, state) = fold(&mut pool);
+    assert_eq!(shown(&state), [(anna(), true, 9, at(first), true)]);
+    assert!(!state.bans[0].holds_at(9), "its time has run out");
+    // Refused: another expects.
+    pool.desk_says(&[ban("name:anna", BanAction::Lift, 0, At::default())]);
+    let (_, state) = fold(&mut pool);
+    assert_eq!(shown(&state), [(anna(), true, 9, at(first), true)]);
+    let lifted = pool.desk_says(&[ban("name:anna", BanAction::Lift, 0, at(first))]);
+    let (store, state) = fold(&mut pool);
+    assert_eq!(shown(&state), [(anna(), false, 0, at(lifted), false)]);
+    let taken = snapshot(&store);
+    assert_eq!(Snapshot::read(&taken.to_bytes(), LEDGER), Ok(taken));
 }
 
 #[test]
@@ -214,9 +262,20 @@ fn what_is_whole_and_says_something_else_than_its_digest_is_refused() {
     revoked.expect("one was revoked").is_in_force = true;
     let mut fewer = right.clone();
     fewer.state.schema_sets.pop();
+    let mut lifted = right.clone();
+    lifted.state.bans[0].is_ban = false;
+    let mut longer_ban = right.clone();
+    longer_ban.state.bans[1].until_ms = 8;
     let mut older = right.clone();
     older.state.newest_policy = At::default();
-    for wrong in [another_policy, another_key, fewer, older] {
+    for wrong in [
+        another_policy,
+        another_key,
+        fewer,
+        lifted,
+        longer_ban,
+        older,
+    ] {
         let read = Snapshot::read(&wrong.to_bytes(), LEDGER);
         assert_eq!(read, Err(SnapshotError::Digest));
     }

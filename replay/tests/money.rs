@@ -25,3 +25,6 @@ mod splits;
 
 #[path = "money/states.rs"]
 mod states;
+
+#[path = "money/adjustments.rs"]
+mod adjustments;

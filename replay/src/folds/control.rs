@@ -1,13 +1,16 @@
-//! What gateways need to know of the ledger: keys in force, policies that were obeyed, schema sets. They reach a gateway as
+//! What gateways need to know of the ledger: keys in force, policies that were obeyed, schema sets, bans. They reach a gateway as
 //! a [`Snapshot`] with position, root and digest, and the events after it; a copy lies beside the spool, so that a gateway
 //! starts with everything else down.
 //!
 //! Whether a thing was obeyed is admission's to say ([`Authority`]); this fold writes down what it says, at the position
-//! where it took effect. Folds see final positions only, so a policy that stands here may be cited by jobs.
+//! where it took effect. Folds see final positions only, so a policy that stands here may be cited by jobs. A ban stands here
+//! until it is lifted, also when its time has run out: no clock changes a row. Who asks brings the time, a page the ledger's, a
+//! gateway its own ([`BanInForce::holds_at`]).
 
 mod snapshot;
 
-use orebook_ledger::authority::Authority;
+use orebook_ledger::authority::{Authority, ObeyedBan};
+use orebook_schema::desk::{BanAction, BanTarget};
 use orebook_schema::{At, Event, Genesis, Key, Kind, Policy, Role};
 
 use crate::fold::{Backwards, FinalFrame, Fold, FoldStop};
@@ -17,12 +20,13 @@ use crate::{canonical_of, row};
 pub use self::snapshot::{SNAPSHOT_BYTES_MAX, Snapshot, SnapshotError};
 
 /// Kinds that may change what stands here.
-const KINDS: [Kind; 5] = [
+const KINDS: [Kind; 6] = [
     Kind::Genesis,
     Kind::SchemaSet,
     Kind::KeyChange,
     Kind::Policy,
     Kind::Approval,
+    Kind::Ban,
 ];
 
 row! {
@@ -86,6 +90,47 @@ row! {
     }
 }
 
+row! {
+    /// The last ban or lift of a target that was obeyed.
+    pub struct BanInForce in table 5 {
+        key {
+            /// Of whom.
+            target: BanTarget,
+        }
+        value {
+            /// Whether it is a ban; else the target was banned once.
+            is_ban: bool,
+            /// When it ends, milliseconds since 1970; 0: not by itself.
+            until_ms: u64,
+            /// Why, in printable ASCII.
+            reason: String,
+            /// Place of its event: what the next must expect.
+            at: At,
+            /// Position at which it took effect: its own, or that of the last approval it needed.
+            effective: u64,
+        }
+    }
+}
+
+impl BanInForce {
+    fn of(obeyed: &ObeyedBan) -> Self {
+        Self {
+            target: obeyed.ban.target.clone(),
+            is_ban: obeyed.ban.action == BanAction::Ban,
+            until_ms: obeyed.ban.until_ms,
+            reason: obeyed.ban.reason.as_str().to_owned(),
+            at: obeyed.at,
+            effective: obeyed.effective,
+        }
+    }
+
+    /// Whether it keeps its target out at a time, milliseconds since 1970.
+    #[must_use]
+    pub const fn holds_at(&self, now_ms: u64) -> bool {
+        self.is_ban && (self.until_ms == 0 || now_ms < self.until_ms)
+    }
+}
+
 impl ProducerKey {
     /// Its role; none if this software does not know it, which admission does not let happen.
     #[must_use]
@@ -109,7 +154,7 @@ impl Fold for Control {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn apply(
@@ -126,7 +171,7 @@ impl Fold for Control {
     }
 
     fn canonical(&self, table: u8, key: &[u8], value: &[u8]) -> Result<Vec<u8>, StoreFault> {
-        canonical_of!(table, key, value; Ledger, ProducerKey, PolicyInForce, SchemaSet)
+        canonical_of!(table, key, value; Ledger, ProducerKey, PolicyInForce, SchemaSet, BanInForce)
     }
 }
 
@@ -143,6 +188,8 @@ pub struct State {
     pub policies: Vec<PolicyInForce>,
     /// Schema sets by number.
     pub schema_sets: Vec<SchemaSet>,
+    /// The last ban or lift of every target that ever had one, ascending by the target's bytes.
+    pub bans: Vec<BanInForce>,
 }
 
 impl State {
@@ -152,6 +199,9 @@ impl State {
         let keys = authority.keys();
         let policies = authority.policies();
         let sets = authority.schema_sets();
+        let mut bans: Vec<BanInForce> = authority.bans().map(BanInForce::of).collect();
+        // As rows lie: by the bytes of their keys.
+        bans.sort_by_cached_key(|ban| ban.target.to_bytes());
         Self {
             genesis: authority.genesis().clone(),
             newest_policy: authority.newest_policy().0,
@@ -176,6 +226,7 @@ impl State {
                     entries: entries.iter().map(|e| (e.kind, e.version)).collect(),
                 })
                 .collect(),
+            bans,
         }
     }
 
@@ -197,6 +248,7 @@ impl State {
             keys: all(view)?,
             policies: all(view)?,
             schema_sets: all(view)?,
+            bans: all(view)?,
         }))
     }
 
@@ -214,7 +266,9 @@ impl State {
         let policies = &mut self.policies.iter();
         policies.try_for_each(|row| put_changed(rows, row))?;
         let sets = &mut self.schema_sets.iter();
-        sets.try_for_each(|row| put_changed(rows, row))
+        sets.try_for_each(|row| put_changed(rows, row))?;
+        let bans = &mut self.bans.iter();
+        bans.try_for_each(|row| put_changed(rows, row))
     }
 
     /// The newest obeyed policy.

@@ -5,7 +5,9 @@
 //! is confirmed, and are opposed posting by posting when it is orphaned; nothing is ever changed or removed.
 //!
 //! Not here yet: PROP, PPS and FPPS pots (a ledger whose jobs cite a policy with one stops this fold, with a message),
-//! donations, payouts, adjustments.
+//! donations, payouts.
+
+mod adjust;
 
 mod blocks;
 
@@ -29,15 +31,16 @@ use crate::rows::{Order, Rows, Span, StoreFault, View, first, get, put};
 
 pub use self::books::{Balance, Book, PostingId};
 pub use self::read::{
-    Balances, Credit, account, accounts, block, blocks, book, credits, credits_of_block, is_known,
-    pool_books, postings_of, postings_of_block,
+    Balances, Credit, account, accounts, adjustments, block, blocks, book, credits,
+    credits_of_block, is_known, pool_books, postings_of, postings_of_block,
 };
 pub use self::split::{SUB_UNITS, Split, all_to_reserve, split, window_work};
 pub(in crate::folds) use self::window::{Walk, Weights, weights};
 
 pub use self::tables::{
-    AccountRow, BlockAtRow, BlockRow, BookRow, CreditOfRow, CreditRow, Finding, HeightRow, Held,
-    JobRunRow, MovedRow, PolicyRow, PostingRow, RefusedRow, Status, TotalsRow, WorkerRow,
+    AccountRow, AdjustmentRow, BlockAtRow, BlockRow, BookRow, CreditOfRow, CreditRow, Finding,
+    HeightRow, Held, JobRunRow, MovedRow, PolicyRow, PostingRow, RefusedRow, Status, TotalsRow,
+    WorkerRow,
 };
 
 /// Kinds that this fold applies where they stand. A frame of shares alone is looked at when a block is settled.
@@ -46,7 +49,10 @@ const KINDS: u64 = Kind::Worker.bit()
     | Kind::Moved.bit()
     | Kind::BlockFound.bit()
     | Kind::BlockStatus.bit()
-    | Kind::BlockRecovered.bit();
+    | Kind::BlockRecovered.bit()
+    // An adjustment takes effect where it stands, or where its last approval does.
+    | Kind::Adjustment.bit()
+    | Kind::Approval.bit();
 
 /// The fold. It keeps nothing but rows.
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,7 +64,7 @@ impl Fold for Money {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn apply(
@@ -79,6 +85,7 @@ impl Fold for Money {
                 Event::BlockRecovered(block) => {
                     blocks::recovered(at, frame.ledger_time, block, rows)?;
                 }
+                Event::Adjustment(said) => adjust::said(at, said, rows)?,
                 // Shares are found again through summaries when a block is settled; blocks and moved events come below.
                 Event::Share(_) | Event::BlockFound(_) | Event::Moved(_) => {}
                 // Admission's own: keys, policies and finality reach this fold through the terms of jobs.
@@ -92,10 +99,10 @@ impl Fold for Money {
                 | Event::RecoveryNote(_)
                 | Event::Part(_)
                 | Event::Ban(_)
-                | Event::Adjustment(_)
                 | Event::Difficulty(_) => {}
             }
         }
+        adjust::taken(frame, rows)?;
         if frame.has(Kind::BlockFound) || frame.has(Kind::Moved) {
             for block in frame.blocks() {
                 found(frame, &block, rows)?;
@@ -108,7 +115,7 @@ impl Fold for Money {
         crate::canonical_of!(
             table, key, value;
             AccountRow, WorkerRow, PolicyRow, JobRunRow, MovedRow, BlockRow, BlockAtRow, HeightRow,
-            CreditRow, CreditOfRow, PostingRow, BookRow, TotalsRow, RefusedRow,
+            CreditRow, CreditOfRow, PostingRow, BookRow, TotalsRow, RefusedRow, AdjustmentRow,
         )
     }
 

@@ -5,6 +5,7 @@ use bincode::enc::Encoder;
 use bincode::error::{DecodeError as RestError, EncodeError};
 use bincode::{Decode, Encode};
 use orebook_schema::bytes::{DecodeError, Decoded, Reader};
+use orebook_schema::desk::BanTarget;
 use orebook_schema::names::Pot;
 use orebook_schema::work::BlockState;
 use orebook_schema::{Account, At, Hash, Key, LedgerId, Policy, StreamId, WorkerName};
@@ -190,6 +191,16 @@ macro_rules! own_bytes {
 }
 
 own_bytes!(Account "account", Policy "policy");
+
+/// Targets order by kind; accounts as accounts do, networks by length, address and prefix.
+impl KeyField for BanTarget {
+    fn put_key(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.to_bytes());
+    }
+    fn take_key(reader: &mut Reader<'_>) -> Decoded<Self> {
+        Self::from_reader(reader)
+    }
+}
 
 /// Accounts order by kind, then length, then bytes.
 impl KeyField for Account {

@@ -10,6 +10,8 @@
 //!   again in a new one; each further `g1 moves` says them once more. `g1 moves twice`: each two times in one frame.
 //! - `A immature 50 fees=2`: the settler says so, in base units. `A confirmed 50 late`: with another `expects` than the last.
 //! - `recovered A`: the settler found a coinbase of ours; `recovered again A`: it says so again, expecting its last word.
+//! - `adjust anna +24.5 reserve`: from the book to anna's available, approved; `-2 fee`: from her to the book; `explains A`
+//!   names a block, `late` expects something else than her last one, `waits` leaves the approval to the next `approved`.
 //! - `= anna immature 24.5`, `= fee 0.5`: after the statements above, these are all the books that are not zero, in base
 //!   units with nine decimals at most. `= nothing` if all are zero. `reward` is always minus their sum.
 
@@ -24,14 +26,15 @@ use orebook_replay::folds::money::{
 use orebook_replay::rows::{Order, Row as _, Span, collect, get, scan};
 use orebook_replay::store::{Batch, MemoryStore, Store};
 use orebook_replay::{digest, engine};
+use orebook_schema::desk::{AdjustedBook, Adjustment, Direction, Reason};
 use orebook_schema::names::Pot;
 use orebook_schema::policy::PotRules;
 use orebook_schema::work::{BlockState, Share};
 use orebook_schema::{At, Event, Hash};
 
 use crate::pool::{
-    GATEWAY, PPLNS, Pen, Pool, SOLO, block_found, block_recovered, block_status, job, moved, named,
-    opened, policy, replayed, share, worker,
+    GATEWAY, PPLNS, Pen, Pool, SOLO, block_found, block_recovered, block_status, desk_approves,
+    job, moved, named, opened, policy, replayed, share, worker,
 };
 
 /// Runs a table. Panics at the first line that does not come true.
@@ -87,6 +90,8 @@ pub(crate) struct Table {
     last_recovered: At,
     streams: u8,
     live: (Engine, Arc<MemoryStore>),
+    /// An adjustment that nobody approved.
+    waiting: Option<Event>,
 }
 
 fn rules_of(words: &str) -> impl Fn(&mut PotRules) + use<> {
@@ -139,15 +144,22 @@ impl Table {
             last_recovered: At::default(),
             streams: 0,
             live,
+            waiting: None,
         }
     }
 
     #[track_caller]
     fn say(&mut self, line: &str) {
+        if line == "approved" {
+            let thing = self.waiting.take().expect("one that waits");
+            self.pool.desk_says(&[desk_approves(&thing)]);
+            return;
+        }
         let (subject, rest) = line.split_once(' ').expect("a subject and what it does");
         match subject {
             "policy" => self.policy = self.pool.new_policy(policy(rules_of(rest))),
             "recovered" => self.recovered(rest),
+            "adjust" => self.adjust(rest),
             _ if subject.starts_with('g') => self.gateway_says(subject, rest),
             _ => self.status(subject, rest),
         }
@@ -297,6 +309,42 @@ impl Table {
         self.last_recovered = said;
         if again.is_none() {
             self.blocks.insert(name.to_owned(), (hash, At::default()));
+        }
+    }
+
+    fn adjust(&mut self, text: &str) {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let account = named(words[0]);
+        let (is_back, amount) = amount(words[1].trim_start_matches('+'));
+        let authority = self.pool.state.authority().expect("genesis");
+        let expects = authority.last_adjustment(&account);
+        let wrong = At {
+            position: 1,
+            index: 7,
+        };
+        let explains = words.iter().position(|word| *word == "explains");
+        let thing = Event::Adjustment(Box::new(Adjustment {
+            account,
+            expects: if words.contains(&"late") {
+                wrong
+            } else {
+                expects
+            },
+            book: AdjustedBook::parse(words[2]).expect("a book"),
+            direction: if is_back {
+                Direction::FromAccount
+            } else {
+                Direction::ToAccount
+            },
+            amount,
+            block: explains.map(|at| Hash::of(&[words[at + 1].as_bytes()])),
+            reason: Reason::parse(text).expect("a reason"),
+        }));
+        if words.contains(&"waits") {
+            self.pool.desk_says(std::slice::from_ref(&thing));
+            self.waiting = Some(thing);
+        } else {
+            self.pool.desk_says(&[thing.clone(), desk_approves(&thing)]);
         }
     }
 

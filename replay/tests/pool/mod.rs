@@ -300,12 +300,7 @@ impl Pool {
         let authority = self.state.authority().expect("genesis was admitted");
         let expects = authority.newest_policy().0;
         let thing = Event::Policy(Box::new(PolicyChange { expects, policy }));
-        let digest = orebook_ledger::authority::thing_digest(LEDGER, &thing);
-        let approval = Event::Approval(orebook_schema::event::Approval {
-            thing: digest,
-            approver: signer(DESK).key(),
-            signature: signer(DESK).sign_approval(LEDGER, &digest),
-        });
+        let approval = desk_approves(&thing);
         let mut pen = self.desk.clone();
         let position = self.say(&mut pen, &[thing, approval]);
         self.desk = pen;
@@ -420,6 +415,16 @@ pub fn parsed(frame: &Frame) -> Parsed {
 }
 
 // --- events ---------------------------------------------------------------------------------------------------------
+
+/// The only approver's word on a thing: the desk's own key.
+pub fn desk_approves(thing: &Event) -> Event {
+    let thing = orebook_ledger::authority::thing_digest(LEDGER, thing);
+    Event::Approval(orebook_schema::event::Approval {
+        thing,
+        approver: signer(DESK).key(),
+        signature: signer(DESK).sign_approval(LEDGER, &thing),
+    })
+}
 
 /// The next worker of a pen.
 pub fn worker(pen: &mut Pen, account: &str, rig: &str, pot: Pot) -> Event {

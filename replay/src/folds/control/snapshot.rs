@@ -4,21 +4,24 @@
 //! ledger's tree of that size), digest 32 (of the fold's rows there), genesis event (length `u16`, bytes), place of the
 //! newest policy `at`; keys: count `u32`, each key 32, role `u8`, in force `u8`, last `at`; policies: count `u32`, each
 //! `at`, effective `u64`, length `u16`, policy; schema sets: count `u32`, each number `u32`, count `u32`, each kind `u8`,
-//! version `u8`; at the end SHA-256 of all bytes before. Lists are strictly ascending.
+//! version `u8`; bans: count `u32`, each target (LEDGER-FORMAT.md section 3), is a ban `u8`, until `u64`, reason `bytes8`, `at`,
+//! effective `u64`; at the end SHA-256 of all bytes before. Lists are strictly ascending.
 
 use orebook_schema::bytes::{DecodeError, Decoded, Reader, Write};
+use orebook_schema::desk::{BanTarget, Reason};
 use orebook_schema::event::Event;
 use orebook_schema::{EVENT_BYTES_MAX, Hash, Key, LedgerId, Policy, Role};
 
-use super::{Control, PolicyInForce, ProducerKey, SchemaSet, State, genesis_of};
+use super::{BanInForce, Control, PolicyInForce, ProducerKey, SchemaSet, State, genesis_of};
 use crate::digest;
 use crate::engine::Cursor;
 use crate::fold::Fold;
 use crate::rows::{MemoryRows, StoreFault, View};
 
 const MAGIC: [u8; 8] = *b"ORECTL0\n";
-/// Most bytes of a snapshot: some ten thousand policies. A longer file is refused unread.
-pub const SNAPSHOT_BYTES_MAX: usize = 4 << 20;
+/// Most bytes of a snapshot: 16,384 bans with the longest reasons, and some ten thousand policies. A longer file is refused
+/// unread.
+pub const SNAPSHOT_BYTES_MAX: usize = 8 << 20;
 
 /// Why a snapshot is not taken. The gateway then reads the ledger instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -121,6 +124,15 @@ impl Snapshot {
             let entries = set.entries.iter();
             entries.for_each(|(kind, version)| out.put(&[*kind, *version]));
         }
+        put_count(state.bans.len(), &mut out);
+        for ban in &state.bans {
+            out.put(&ban.target.to_bytes());
+            out.push(u8::from(ban.is_ban));
+            out.put(&ban.until_ms.to_le_bytes());
+            out.put_bytes8(ban.reason.as_bytes());
+            out.put_at(ban.at);
+            out.put(&ban.effective.to_le_bytes());
+        }
         let sum = Hash::of(&[&out]);
         out.put(&sum.0);
         out
@@ -177,12 +189,14 @@ fn read_state(reader: &mut Reader<'_>) -> Decoded<State> {
     let keys = list(reader, |key: &ProducerKey| key.key, read_key)?;
     let policies = list(reader, |policy: &PolicyInForce| policy.at, read_policy)?;
     let schema_sets = list(reader, |set: &SchemaSet| set.number, read_set)?;
+    let bans = list(reader, |ban: &BanInForce| ban.target.to_bytes(), read_ban)?;
     let state = State {
         genesis,
         newest_policy,
         keys,
         policies,
         schema_sets,
+        bans,
     };
     if state.policy().is_some() {
         Ok(state)
@@ -205,6 +219,23 @@ fn read_key(reader: &mut Reader<'_>) -> Decoded<ProducerKey> {
         role_number,
         is_in_force,
         last: reader.at()?,
+    })
+}
+
+fn read_ban(reader: &mut Reader<'_>) -> Decoded<BanInForce> {
+    let target = BanTarget::from_reader(reader)?;
+    let is_ban = reader.count8(0, 1)? == 1;
+    let until_ms = reader.u64()?;
+    let reason = str::from_utf8(reader.bytes8(Reason::BYTES_MAX)?).ok();
+    let reason = reason.and_then(Reason::parse);
+    let reason = reason.ok_or(DecodeError::Value("reason"))?;
+    Ok(BanInForce {
+        target,
+        is_ban,
+        until_ms,
+        reason: reason.as_str().to_owned(),
+        at: reader.at()?,
+        effective: reader.u64()?,
     })
 }
 

@@ -11,7 +11,7 @@ use crate::rows::{KeyField, Order, Span, StoreFault, View, collect, get, scan};
 
 use super::books::{Balance, Book, balance_of, totals};
 use super::tables::{
-    AccountRow, BlockAtRow, BlockRow, BookRow, CreditOfRow, CreditRow, PostingRow,
+    AccountRow, AdjustmentRow, BlockAtRow, BlockRow, BookRow, CreditOfRow, CreditRow, PostingRow,
 };
 
 /// An account's balances, sub-units.
@@ -44,7 +44,7 @@ impl Credit {
     }
 }
 
-/// Whether an account ever had a worker.
+/// Whether an account ever had a worker or was adjusted.
 ///
 /// # Errors
 /// [`StoreFault`].
@@ -176,6 +176,25 @@ pub fn credits(
         }
     }
     Ok(all)
+}
+
+/// An account's adjustments, newest first, those that wait or were refused included: said before `before`, at most `rows_max`.
+///
+/// # Errors
+/// [`StoreFault`].
+pub fn adjustments(
+    view: &(impl View + ?Sized),
+    account: &Account,
+    before: Option<At>,
+    rows_max: usize,
+) -> Result<Vec<AdjustmentRow>, StoreFault> {
+    let mut prefix = Vec::new();
+    account.put_key(&mut prefix);
+    let span = match before {
+        Some(at) => Span::prefix_to(&prefix, AdjustmentRow::key_of(account, &at)),
+        None => Span::prefix(&prefix),
+    };
+    collect(view, &span, Order::Backward, rows_max)
 }
 
 /// What each account has of a block, by the place of the event that named it first.

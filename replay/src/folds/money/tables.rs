@@ -10,14 +10,14 @@ use crate::row;
 use super::books::{Balance, Book, PostingId};
 
 row! {
-    /// An account: it had a worker once.
+    /// An account: it had a worker once, or was adjusted.
     pub struct AccountRow in table 1 {
         key {
             /// Who.
             account: Account,
         }
         value {
-            /// Its first worker's announcement.
+            /// Its first worker's announcement, or the first adjustment that took effect, whichever came first.
             first: At,
         }
     }
@@ -197,7 +197,7 @@ row! {
             number: u32,
         }
         value {
-            /// The block it comes from.
+            /// The block it comes from; of an adjustment the one it explains, zero if none.
             block: Hash,
             /// Book that it is taken from.
             debit: Book,
@@ -248,10 +248,37 @@ row! {
             at: At,
         }
         value {
-            /// The block it names.
+            /// The block it names; of an adjustment the one it explains, zero if none.
             hash: Hash,
             /// Why.
             why: Refusal,
+        }
+    }
+}
+
+row! {
+    /// An adjustment, from where it was said.
+    pub struct AdjustmentRow in table 15 {
+        key {
+            /// Whose `available`.
+            account: Account,
+            /// Place of its event.
+            at: At,
+        }
+        value {
+            /// The book on the other side.
+            book: Book,
+            /// Whether it goes from the book to the account, or back.
+            to_account: bool,
+            /// Sub-units, above zero.
+            amount: u128,
+            /// The block that it explains.
+            block: Option<Hash>,
+            /// Why.
+            reason: String,
+            /// The event where it took effect: its postings are that one's. None as long as approvals are missing, and for
+            /// ever if it was refused.
+            taken: Option<At>,
         }
     }
 }
