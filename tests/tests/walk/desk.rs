@@ -81,10 +81,10 @@ fn confirmed_under(events: &[Value], place: &Value) -> Vec<String> {
                 let job = job_of_last_share.expect("a block stands after its share");
                 found.insert(hash(), policies.get(&(stream, job)) == Some(place));
             }
-            Some("block_status") if event["state"] == "confirmed" => {
-                if found.get(&hash()) == Some(&true) {
-                    confirmed.push(hash());
-                }
+            Some("block_status")
+                if event["state"] == "confirmed" && found.get(&hash()) == Some(&true) =>
+            {
+                confirmed.push(hash());
             }
             _ => {}
         }
@@ -188,10 +188,13 @@ fn an_operator_revokes_a_key_and_sets_a_policy_and_what_is_mined_then_is_paid_by
     assert_eq!(found.status.code(), Some(3), "a changed line is found");
 }
 
+/// A command line of a key's owner: the words, his key's file, and what comes behind.
+type With<'a> = dyn Fn(&[&str], &str, &[&str]) -> Vec<String> + 'a;
+
 /// Both approvers approve what an answer says waits.
 fn approve(
     run: &dyn Fn(Vec<String>) -> Value,
-    with: &dyn Fn(&[&str], &str, &[&str]) -> Vec<String>,
+    with: &With<'_>,
     answer: &Value,
     anna: &str,
     otto: &str,
