@@ -11,7 +11,7 @@ use orebook_tests::pool::Pool;
 use crate::books;
 use crate::flood::{FLOOD, Flood, config, drained};
 use crate::schedule::number;
-use crate::site::{Site, agrees};
+use crate::site::{Site, agrees, has_archived};
 
 /// Half of a round trip of 300 ms.
 const DELAY: Duration = Duration::from_millis(150);
@@ -55,6 +55,7 @@ fn a_line_of_300_ms_that_loses_one_packet_of_a_hundred_is_noticed_by_no_miner() 
     println!("{counts:?}");
     assert!(0 < counts.stalls.load(Ordering::Relaxed), "a bad line");
     agrees(&first, &third, &digests, "the far projector");
+    has_archived(&second, &third);
     for role in [third, second] {
         role.stop();
     }

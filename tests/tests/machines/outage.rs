@@ -6,7 +6,7 @@ use orebook_tests::kafka::Cluster;
 
 use crate::books;
 use crate::flood::{FLOOD, Flood, config, drained};
-use crate::site::{Site, agrees};
+use crate::site::{Site, agrees, has_archived};
 
 /// Brokers.
 const BROKERS: usize = 3;
@@ -52,6 +52,7 @@ fn every_broker_gone_for_a_minute_and_gateways_killed_meanwhile_lose_and_repeat_
     let digests = books::settle(&first);
     let late = site.role("three", &["projector"]);
     agrees(&late, &first, &digests, "a projector from nothing");
+    has_archived(&second, &first);
     for role in [late, second, first] {
         role.stop();
     }

@@ -9,7 +9,7 @@ use orebook_tests::pool::Pool;
 
 use crate::books;
 use crate::flood::{FLOOD, Flood, config, drained};
-use crate::site::{Site, agrees};
+use crate::site::{Site, agrees, has_archived};
 
 /// Shares that are answered `true`, at least.
 const SHARES: u64 = 1_000_000;
@@ -178,6 +178,7 @@ fn a_million_shares_under_a_seeded_schedule_of_faults_are_the_oracle_s() {
         &digests,
         "the projector that was killed",
     );
+    has_archived(&now.second, &now.first);
     for role in [now.third, now.second] {
         role.stop();
     }

@@ -155,3 +155,14 @@ pub(crate) fn agrees(projector: &Pool, with: &Pool, digests: &Digests, what: &st
         assert_eq!(said, Some(digest.as_str()), "{what}: {fold} at {position}");
     }
 }
+
+/// An archiver holds as final what a projector shows: before it is stopped and its files are read.
+pub(crate) fn has_archived(archiver: &Pool, with: &Pool) {
+    let size = with.json("/api/v1/ledger")["as_of"].as_u64();
+    let size = u32::try_from(size.expect("a size")).expect("a short ledger");
+    let started = Instant::now();
+    while archiver.metric("orebook_ledger_final") < f64::from(size) {
+        assert!(started.elapsed() < DEADLINE, "the archiver lags behind");
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+}

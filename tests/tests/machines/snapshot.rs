@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::books;
 use crate::flood::{FLOOD, Flood, config, drained};
-use crate::site::{Site, copy};
+use crate::site::{Site, copy, has_archived};
 
 /// Shares a second.
 const PACE: u64 = 5_000;
@@ -50,6 +50,7 @@ fn a_gateway_restored_from_a_snapshot_loses_its_stream_and_nothing_counts_twice(
     assert!((1.0..1.5).contains(&moves), "{moves} moves");
     let answers = flood.end();
     let digests = books::settle(&restored);
+    has_archived(&second, &restored);
     second.stop();
     restored.stop();
 
