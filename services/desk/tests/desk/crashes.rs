@@ -83,7 +83,7 @@ fn story(at: u64, end: End, faults: SendFaults) -> bool {
 fn at_every_operation(end: End, faults: SendFaults) {
     for (deaths, at) in (1..10_000).enumerate() {
         if !story(at, end, faults) {
-            assert!(20 < deaths, "{end:?}: the disk died {deaths} times only");
+            assert!(10 < deaths, "{end:?}: the disk died {deaths} times only");
             return;
         }
     }
