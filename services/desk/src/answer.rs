@@ -62,6 +62,9 @@ pub enum Refusal {
     /// A pot's number has one scheme for ever.
     #[error("a pot's number has one scheme for ever: give the new scheme a new number")]
     Scheme,
+    /// What gateways hold of bans has a limit.
+    #[error("too many targets are banned: lift some first")]
+    TooManyBans,
     /// The money fold cannot settle it.
     #[error("{what} of pot {pot} cannot be settled yet")]
     Unsettled {
@@ -114,6 +117,7 @@ impl Refusal {
             Self::NoKey => "no_key",
             Self::LastKey(_) => "last_key",
             Self::Scheme => "scheme",
+            Self::TooManyBans => "too_many_bans",
             Self::Unsettled { .. } => "unsettled",
             Self::UnknownKind { .. } => "unknown_kind",
             Self::NotApprover => "not_approver",
@@ -139,6 +143,7 @@ impl Refusal {
             Self::NoKey
             | Self::LastKey(_)
             | Self::Scheme
+            | Self::TooManyBans
             | Self::Unsettled { .. }
             | Self::UnknownKind { .. }
             | Self::NotObeyed => 422,

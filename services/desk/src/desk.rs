@@ -13,7 +13,7 @@ use orebook_ledger::log::Log;
 use orebook_ledger::reader::Reader;
 use orebook_ledger::sign::Signer;
 use orebook_replay::engine::SharedReader;
-use orebook_schema::{Hash, StreamId};
+use orebook_schema::{Account, Hash, StreamId};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
@@ -89,6 +89,7 @@ enum Question {
         reply: oneshot::Sender<Answer>,
     },
     State {
+        account: Option<Account>,
         reply: oneshot::Sender<Option<Value>>,
     },
 }
@@ -148,9 +149,9 @@ impl DeskHandle {
         answer.await.map_err(|_| NoAnswer::Ended)
     }
 
-    pub(crate) async fn state(&self) -> Result<Option<Value>, NoAnswer> {
+    pub(crate) async fn state(&self, account: Option<Account>) -> Result<Option<Value>, NoAnswer> {
         let (reply, state) = oneshot::channel();
-        self.send(Question::State { reply })?;
+        self.send(Question::State { account, reply })?;
         state.await.map_err(|_| NoAnswer::Ended)
     }
 }
@@ -301,7 +302,9 @@ fn hear<D: Disk + Clone>(
             }
         }
         Question::Ask { id, reply } => drop(reply.send(machine.ask(mirror, id))),
-        Question::State { reply } => drop(reply.send(machine.state(mirror))),
+        Question::State { account, reply } => {
+            drop(reply.send(machine.state(mirror, account.as_ref())));
+        }
     }
     Ok(())
 }

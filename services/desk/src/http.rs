@@ -1,4 +1,4 @@
-//! The desk's listener: `POST /commands` (a command's bytes), `GET /commands/ID`, `GET /state`. Answers are JSON.
+//! The desk's listener: `POST /commands` (a command's bytes), `GET /commands/ID`, `GET /state?account=`. Answers are JSON.
 //!
 //! Whoever serves it puts the peer's address into each request ([`ConnectInfo`]): the audit trail says where commands came
 //! from, and wrong signatures are counted by it.
@@ -7,11 +7,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use axum::body::to_bytes;
-use axum::extract::{ConnectInfo, Path, Request, State};
+use axum::extract::{ConnectInfo, Path, Query, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use orebook_schema::Account;
+use serde::Deserialize;
 
 use crate::answer::{Answer, Refusal};
 use crate::command::{COMMAND_BYTES_MAX, Signed};
@@ -57,8 +59,22 @@ async fn ask(State(desk): State<DeskHandle>, Path(id): Path<String>) -> Response
     shown(answered.unwrap_or_else(|none| none.answer()))
 }
 
-async fn state(State(desk): State<DeskHandle>) -> Response {
-    match desk.state().await {
+/// What is asked of the state besides.
+#[derive(Debug, Deserialize)]
+struct About {
+    /// An account in its canonical text.
+    account: Option<String>,
+}
+
+async fn state(State(desk): State<DeskHandle>, Query(about): Query<About>) -> Response {
+    let account = match about.account.as_deref().map(Account::parse) {
+        Some(None) => {
+            let what = "an account is `script:HEX`, `evm:HEX` or `name:NAME`".to_owned();
+            return shown(Refusal::Malformed(what).answer(None));
+        }
+        known => known.flatten(),
+    };
+    match desk.state(account).await {
         Ok(Some(body)) => shown(Answer { status: 200, body }),
         Ok(None) => shown(Refusal::NotReady.answer(None)),
         Err(none) => shown(none.answer()),

@@ -4,8 +4,9 @@
 use orebook_ledger::authority::{Authority, Waiting, thing_digest};
 use orebook_ledger::sign::{Verifier, verify_approval};
 use orebook_replay::folds::money::unsettled;
+use orebook_schema::desk::{Ban, BanAction, BanTarget};
 use orebook_schema::event::{Approval, KeyAction, KeyChange, PolicyChange, SchemaSet};
-use orebook_schema::{At, Event, Hash, Key, Kind, Role};
+use orebook_schema::{Account, At, Event, Hash, Key, Kind, Role};
 
 use crate::answer::{Outcome, Refusal, ThingState};
 
@@ -16,6 +17,10 @@ pub enum Subject {
     Key(Key),
     /// The policy.
     Policy,
+    /// Whom a ban is about.
+    Ban(BanTarget),
+    /// Whose balance is adjusted.
+    Adjustment(Account),
     /// A schema set's number.
     SchemaSet(u32),
     /// An approver's word on a thing.
@@ -31,6 +36,8 @@ impl Subject {
         match event {
             Event::KeyChange(change) => Ok(Self::Key(change.key)),
             Event::Policy(_) => Ok(Self::Policy),
+            Event::Ban(ban) => Ok(Self::Ban(ban.target.clone())),
+            Event::Adjustment(adjustment) => Ok(Self::Adjustment(adjustment.account.clone())),
             Event::SchemaSet(set) => Ok(Self::SchemaSet(set.number)),
             Event::Approval(approval) => Ok(Self::Approval(approval.thing, approval.approver)),
             other => Err(Refusal::Kind(other.kind().name())),
@@ -49,6 +56,9 @@ pub fn judge(authority: &Authority, size: u64, event: &Event) -> Result<(), Refu
     match event {
         Event::KeyChange(change) => judge_key(authority, change)?,
         Event::Policy(change) => judge_policy(authority, change)?,
+        Event::Ban(ban) => judge_ban(authority, ban)?,
+        // Whether an adjustment is wise is for its approvers to say.
+        Event::Adjustment(_) => {}
         Event::SchemaSet(set) => return judge_schema_set(authority, set),
         Event::Approval(approval) => return judge_approval(authority, approval),
         other => return Err(Refusal::Kind(other.kind().name())),
@@ -120,6 +130,24 @@ fn judge_policy(authority: &Authority, change: &PolicyChange) -> Result<(), Refu
     Ok(())
 }
 
+fn judge_ban(authority: &Authority, ban: &Ban) -> Result<(), Refusal> {
+    let last = authority.ban(&ban.target).map(|obeyed| &obeyed.ban);
+    let is_so = match ban.action {
+        BanAction::Ban => {
+            last.is_some_and(|last| (last.action, last.until_ms) == (BanAction::Ban, ban.until_ms))
+        }
+        BanAction::Lift => last.is_none_or(|last| last.action == BanAction::Lift),
+    };
+    if is_so {
+        let what = match ban.action {
+            BanAction::Ban => "is banned so",
+            BanAction::Lift => "is not banned",
+        };
+        return Err(Refusal::Already(format!("{} {what} already", ban.target)));
+    }
+    Ok(())
+}
+
 fn judge_schema_set(authority: &Authority, set: &SchemaSet) -> Result<(), Refusal> {
     if authority.schema_set(set.number).is_some() {
         return Err(Refusal::Already(format!(
@@ -163,6 +191,11 @@ fn why_not(authority: &Authority, event: &Event) -> Refusal {
     let (expects, current) = match event {
         Event::KeyChange(change) => (change.expects, current_key(authority, &change.key)),
         Event::Policy(change) => (change.expects, authority.newest_policy().0),
+        Event::Ban(ban) => (ban.expects, current_ban(authority, &ban.target)),
+        Event::Adjustment(adjustment) => (
+            adjustment.expects,
+            authority.last_adjustment(&adjustment.account),
+        ),
         _ => return Refusal::NotObeyed,
     };
     if expects != current {
@@ -170,6 +203,7 @@ fn why_not(authority: &Authority, event: &Event) -> Refusal {
     }
     match event {
         Event::Policy(_) => Refusal::Scheme,
+        Event::Ban(_) => Refusal::TooManyBans,
         _ => Refusal::NotObeyed,
     }
 }
@@ -179,6 +213,13 @@ fn current_key(authority: &Authority, key: &Key) -> At {
     let mut keys = authority.keys();
     keys.find(|(known, ..)| known == key)
         .map_or_else(At::default, |(.., last)| last)
+}
+
+/// What a ban or its lift has to expect.
+fn current_ban(authority: &Authority, target: &BanTarget) -> At {
+    authority
+        .ban(target)
+        .map_or_else(At::default, |obeyed| obeyed.at)
 }
 
 /// The thing that an approval is about, if it waits.
@@ -211,6 +252,8 @@ fn takes_effect(authority: &Authority, at: At, event: &Event) -> bool {
     match event {
         Event::KeyChange(change) => current_key(authority, &change.key) == at,
         Event::Policy(_) => authority.policy(at).is_some(),
+        Event::Ban(ban) => current_ban(authority, &ban.target) == at,
+        Event::Adjustment(adjustment) => authority.last_adjustment(&adjustment.account) == at,
         Event::SchemaSet(set) => authority.schema_set(set.number) == Some(set.entries.as_slice()),
         _ => false,
     }

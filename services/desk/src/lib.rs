@@ -1,4 +1,4 @@
-//! The only door for people's commands: producers' keys, policies, schema sets, approvals.
+//! The only door for people's commands: producers' keys, policies, schema sets, bans, adjustments, approvals.
 //!
 //! Operators sign commands and send them over HTTP to the desk's own listener. The desk looks whether the operator may say
 //! it and whether the ledger would obey it, notes it in the audit trail, writes it as a producer of its own, and answers

@@ -16,7 +16,7 @@ use orebook_ledger::segment::{Record, StoreError};
 use orebook_ledger::sign::Signer;
 use orebook_ledger::spool::{Spool, SpoolConfig, SpoolError};
 use orebook_replay::engine::SharedReader;
-use orebook_schema::{At, DecodeError, Event, Frame, Hash, Key, Role, StreamId};
+use orebook_schema::{Account, At, DecodeError, Event, Frame, Hash, Key, Role, StreamId};
 use serde_json::Value;
 
 use crate::answer::{Answer, Outcome, Refusal, lost, pending, unknown};
@@ -159,10 +159,10 @@ impl<D: Disk + Clone> Machine<D> {
         std::mem::take(&mut self.answers)
     }
 
-    /// What is in force, as JSON; none before genesis is final here.
+    /// What is in force, as JSON, and what an adjustment of `account` must expect; none before genesis is final here.
     #[must_use]
-    pub fn state(&self, mirror: &SharedReader<D>) -> Option<Value> {
-        view::state(locked(mirror).settled())
+    pub fn state(&self, mirror: &SharedReader<D>, account: Option<&Account>) -> Option<Value> {
+        view::state(locked(mirror).settled(), account)
     }
 
     /// What became of a command.

@@ -13,11 +13,21 @@ pub enum Right {
     Policy,
     /// Schema sets.
     Schema,
+    /// Bans of accounts and networks.
+    Ban,
+    /// Adjustments of balances.
+    Adjust,
 }
 
 impl Right {
     /// Every right, by name.
-    pub const ALL: [Self; 3] = [Self::Key, Self::Policy, Self::Schema];
+    pub const ALL: [Self; 5] = [
+        Self::Key,
+        Self::Policy,
+        Self::Schema,
+        Self::Ban,
+        Self::Adjust,
+    ];
 
     /// Its name in the configuration.
     #[must_use]
@@ -26,6 +36,8 @@ impl Right {
             Self::Key => "key",
             Self::Policy => "policy",
             Self::Schema => "schema",
+            Self::Ban => "ban",
+            Self::Adjust => "adjust",
         }
     }
 
@@ -35,6 +47,8 @@ impl Right {
             Event::KeyChange(_) => Some(Self::Key),
             Event::Policy(_) => Some(Self::Policy),
             Event::SchemaSet(_) => Some(Self::Schema),
+            Event::Ban(_) => Some(Self::Ban),
+            Event::Adjustment(_) => Some(Self::Adjust),
             _ => None,
         }
     }

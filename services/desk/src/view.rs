@@ -5,15 +5,16 @@ use orebook_ledger::authority::Authority;
 use orebook_schema::genesis::Approved;
 use orebook_schema::policy::NetworkFees;
 use orebook_schema::units::hex;
-use orebook_schema::{Event, Policy};
+use orebook_schema::{Account, Event, Policy};
 use serde_json::{Value, json};
 
 use crate::answer::place;
 use crate::words::words;
 
-/// Keys, policy, schema sets and what waits for approvals, as of the final head; none before genesis is final.
+/// Keys, policy, schema sets, bans and what waits for approvals, as of the final head, and the last adjustment of an account
+/// that is asked for; none before genesis is final.
 #[must_use]
-pub(crate) fn state(settled: &State) -> Option<Value> {
+pub(crate) fn state(settled: &State, account: Option<&Account>) -> Option<Value> {
     let authority = settled.authority()?;
     let genesis = authority.genesis();
     let (at, newest) = authority.newest_policy();
@@ -23,7 +24,12 @@ pub(crate) fn state(settled: &State) -> Option<Value> {
         "coin": genesis.coin_name.as_str(),
         "as_of": settled.size(),
         "approvers": genesis.approvers.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "needed": { "key": needed(Approved::Key), "policy": needed(Approved::Policy) },
+        "needed": {
+            "key": needed(Approved::Key),
+            "policy": needed(Approved::Policy),
+            "ban": needed(Approved::Ban),
+            "adjustment": needed(Approved::Adjustment),
+        },
         "keys": keys(authority),
         "policy": newest.map(|newest| json!({
             "at": place(at),
@@ -32,6 +38,11 @@ pub(crate) fn state(settled: &State) -> Option<Value> {
             "bytes": hex(&newest.policy.to_bytes()),
         })),
         "schema_sets": schema_sets(authority),
+        "bans": bans(authority),
+        "account": account.map(|account| json!({
+            "account": account.to_string(),
+            "adjusted": place(authority.last_adjustment(account)),
+        })),
         "waiting": waiting(authority),
     }))
 }
@@ -56,6 +67,20 @@ fn schema_sets(authority: &Authority) -> Vec<Value> {
         json!({ "number": number, "entries": entries.collect::<Vec<_>>() })
     });
     sets.collect()
+}
+
+/// Last bans and lifts that were obeyed, by target: what the next must expect.
+fn bans(authority: &Authority) -> Vec<Value> {
+    let bans = authority.bans().map(|obeyed| {
+        json!({
+            "target": obeyed.ban.target.to_string(),
+            "action": obeyed.ban.action.name(),
+            "until_ms": obeyed.ban.until_ms,
+            "reason": obeyed.ban.reason.as_str(),
+            "at": place(obeyed.at),
+        })
+    });
+    bans.collect()
 }
 
 fn waiting(authority: &Authority) -> Vec<Value> {

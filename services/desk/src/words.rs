@@ -1,5 +1,6 @@
 //! Events in words, for who signs them and for the audit trail.
 
+use orebook_schema::desk::{Adjustment, Ban, BanAction, Direction};
 use orebook_schema::event::KeyAction;
 use orebook_schema::policy::{NetworkFees, PotRules};
 use orebook_schema::{Event, Kind, Policy};
@@ -21,6 +22,8 @@ pub fn words(event: &Event) -> String {
             }
         }
         Event::Policy(change) => format!("jobs get this policy: {}", policy(&change.policy)),
+        Event::Ban(ban) => ban_words(ban),
+        Event::Adjustment(adjustment) => adjustment_words(adjustment),
         Event::SchemaSet(set) => {
             let entries = set.entries.iter().map(|entry| {
                 let name = Kind::from_byte(entry.kind).map_or("unknown", Kind::name);
@@ -38,6 +41,34 @@ pub fn words(event: &Event) -> String {
         }
         other => format!("a {}", other.kind().name()),
     }
+}
+
+fn ban_words(ban: &Ban) -> String {
+    let (target, reason) = (&ban.target, ban.reason.as_str());
+    match (ban.action, ban.until_ms) {
+        (BanAction::Lift, _) => format!("{target} is banned no more: {reason}"),
+        (BanAction::Ban, 0) => format!("{target} is banned until that is lifted: {reason}"),
+        (BanAction::Ban, until) => {
+            format!("{target} is banned until {until} ms since 1970: {reason}")
+        }
+    }
+}
+
+fn adjustment_words(adjustment: &Adjustment) -> String {
+    let Adjustment {
+        account,
+        book,
+        amount,
+        ..
+    } = adjustment;
+    let (from, to) = match adjustment.direction {
+        Direction::ToAccount => (book.name().to_owned(), account.to_string()),
+        Direction::FromAccount => (account.to_string(), book.name().to_owned()),
+    };
+    let block = adjustment.block;
+    let block = block.map_or_else(String::new, |block| format!(", for block {block}"));
+    let reason = adjustment.reason.as_str();
+    format!("{amount} sub-units (10^-9 base units) go from {from} to {to}{block}: {reason}")
 }
 
 /// A policy in one sentence.

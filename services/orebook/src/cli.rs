@@ -7,7 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use orebook::config::Preset;
 
 use crate::desk::args::{
-    ApproveArgs, DeskArgs, KeyCommand, PolicyCommand, SchemaCommand, SendArgs,
+    AdjustArgs, ApproveArgs, BanCommand, DeskArgs, KeyCommand, PolicyCommand, SchemaCommand,
+    SendArgs,
 };
 
 /// A mining pool that keeps its books.
@@ -51,6 +52,11 @@ pub(crate) enum Command {
     /// Kinds of events that may be used.
     #[command(subcommand)]
     Schema(SchemaCommand),
+    /// Operators' bans of accounts and networks.
+    #[command(subcommand)]
+    Ban(BanCommand),
+    /// Moves money by hand between a book of the pool and an account, with approvals.
+    Adjust(AdjustArgs),
     /// Approves a thing that waits for approvals.
     Approve(ApproveArgs),
     /// Sends a command that was signed elsewhere.

@@ -294,10 +294,15 @@ pub enum DeskRight {
     Policy,
     /// Schema sets.
     Schema,
+    /// Bans.
+    Ban,
+    /// Adjustments.
+    Adjust,
 }
 
 fn every_right() -> Vec<DeskRight> {
-    vec![DeskRight::Key, DeskRight::Policy, DeskRight::Schema]
+    use DeskRight::{Adjust, Ban, Key, Policy, Schema};
+    vec![Key, Policy, Schema, Ban, Adjust]
 }
 
 /// The activity log: sessions, failed logins, rejects.

@@ -4,6 +4,7 @@
 //! is printed instead, so that it can be signed on one machine and sent from another.
 
 pub(crate) mod args;
+mod ban;
 mod client;
 mod make;
 
@@ -17,7 +18,8 @@ use orebook_schema::{Event, Hash, LedgerId};
 use serde_json::Value;
 
 use self::args::{
-    ApproveArgs, AuditArgs, KeyCommand, PolicyCommand, SayArgs, SchemaCommand, SendArgs,
+    AdjustArgs, ApproveArgs, AuditArgs, BanCommand, KeyCommand, PolicyCommand, SayArgs,
+    SchemaCommand, SendArgs,
 };
 use self::client::{get, post};
 use crate::cat::Object;
@@ -28,9 +30,11 @@ use crate::{Failure, keys, print, say};
 pub(crate) const DESK: &str = "desk";
 /// Most bytes of a file with a command: its hex and a line's end.
 const FILE_BYTES_MAX: u64 = 2 * COMMAND_BYTES_MAX as u64 + 2;
+/// Milliseconds of an hour.
+const HOUR_MS: u64 = 3_600 * 1_000;
 /// Milliseconds of a day.
-const DAY_MS: u64 = 24 * 3_600 * 1_000;
-const _: () = assert!(args::DAYS_MAX * DAY_MS <= COMMAND_LIFE_MS_MAX);
+const DAY_MS: u64 = 24 * HOUR_MS;
+const _: () = assert!(args::DAYS_MAX as u64 * DAY_MS <= COMMAND_LIFE_MS_MAX);
 
 /// `orebook key`.
 pub(crate) fn key(command: &KeyCommand) -> Result<(), Failure> {
@@ -75,6 +79,44 @@ pub(crate) fn policy(command: &PolicyCommand) -> Result<(), Failure> {
             utter(&state, &event, how)
         }
     }
+}
+
+/// `orebook ban`.
+pub(crate) fn ban(command: &BanCommand) -> Result<(), Failure> {
+    match command {
+        BanCommand::List(args) => {
+            let state = state(&args.desk)?;
+            shown(&state, "bans", args.format, ban::words)
+        }
+        BanCommand::Add {
+            target,
+            hours,
+            reason,
+            say,
+        } => {
+            let state = state(&say.desk)?;
+            let until = hours.map(|hours| now_ms().saturating_add(u64::from(hours) * HOUR_MS));
+            let event = ban::added(&state, target, until, reason)?;
+            utter(&state, &event, say)
+        }
+        BanCommand::Lift {
+            target,
+            reason,
+            say,
+        } => {
+            let state = state(&say.desk)?;
+            let event = ban::lifted(&state, target, reason)?;
+            utter(&state, &event, say)
+        }
+    }
+}
+
+/// `orebook adjust`.
+pub(crate) fn adjust(args: &AdjustArgs) -> Result<(), Failure> {
+    let account = ban::account(&state(&args.say.desk)?, &args.account)?;
+    let (_, state) = get(&args.say.desk, &format!("/state?account={account}"))?;
+    let event = ban::adjusted(&state, account, args)?;
+    utter(&state, &event, &args.say)
 }
 
 /// `orebook schema`.

@@ -123,6 +123,8 @@ fn main() -> ExitCode {
         cli::Command::Key(command) => desk::key(&command),
         cli::Command::Policy(command) => desk::policy(&command),
         cli::Command::Schema(command) => desk::schema(&command),
+        cli::Command::Ban(command) => desk::ban(&command),
+        cli::Command::Adjust(args) => desk::adjust(&args),
         cli::Command::Approve(args) => desk::approve(&args),
         cli::Command::Send(args) => desk::send(&args),
         cli::Command::Mine(args) => mine::run(&args),

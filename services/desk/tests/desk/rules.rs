@@ -3,10 +3,13 @@
 use orebook_desk::command::COMMAND_LIFE_MS_MAX;
 use orebook_desk::judge::judge;
 use orebook_ledger::authority::{Authority, thing_digest};
+use orebook_schema::desk::{
+    AdjustedBook, Adjustment, Ban, BanAction, BanTarget, Direction, Network, Reason,
+};
 use orebook_schema::event::{KeyAction, KeyChange, PolicyChange, SchemaEntry, SchemaSet};
 use orebook_schema::names::Pot;
 use orebook_schema::policy::Scheme;
-use orebook_schema::{At, Event, Hash, Key, Kind, LedgerId, Policy, Role};
+use orebook_schema::{Account, At, Event, Hash, Key, Kind, LedgerId, Policy, Role};
 
 use crate::world::{
     APPROVERS, ARCHIVER, CLERK, DESK, GATEWAY, LEDGER, LIFE_MS, OPERATOR, OTHER_DESK, STRANGER,
@@ -33,6 +36,29 @@ fn policy_with(change: impl Fn(&mut Policy)) -> Event {
 fn schema_set(number: u32, kind: u8, version: u8) -> Event {
     let entries = vec![SchemaEntry { kind, version }];
     Event::SchemaSet(SchemaSet { number, entries })
+}
+
+fn ban(action: BanAction, until_ms: u64, expects: At) -> Event {
+    let network = Network::new(&[10, 0, 0, 0], 8).unwrap();
+    Event::Ban(Box::new(Ban {
+        target: BanTarget::Network(network),
+        action,
+        until_ms,
+        expects,
+        reason: Reason::parse("floods").unwrap(),
+    }))
+}
+
+fn adjustment(amount: u128, expects: At) -> Event {
+    Event::Adjustment(Box::new(Adjustment {
+        account: Account::parse("name:anna").unwrap(),
+        expects,
+        book: AdjustedBook::Reserve,
+        direction: Direction::ToAccount,
+        amount,
+        block: None,
+        reason: Reason::parse("a mistake of ours").unwrap(),
+    }))
 }
 
 #[test]
@@ -105,6 +131,12 @@ fn what_the_ledger_would_not_obey_or_people_would_regret_is_refused_by_cause() {
         (approval(APPROVERS[0], Hash([7; 32])), "taken"),
         (approval(OPERATOR, thing), "not_approver"),
         (stolen, "approval_signature"),
+        (ban(BanAction::Ban, 0, at(6)), "expects"),
+        (ban(BanAction::Ban, 9, zero), "taken"),
+        (ban(BanAction::Lift, 0, zero), "already"),
+        (adjustment(7, zero), "taken"),
+        (adjustment(7, at(6)), "expects"),
+        (adjustment(0, zero), "malformed"),
         (Event::Heartbeat, "kind"),
     ] {
         assert_eq!(cause(&authority, &event), expected, "{event:?}");

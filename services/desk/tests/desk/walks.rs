@@ -1,8 +1,11 @@
 //! What becomes of commands, by the desk's answers and by the archiver's view of the ledger.
 
 use orebook_ledger::authority::thing_digest;
+use orebook_schema::desk::{
+    AdjustedBook, Adjustment, Ban, BanAction, BanTarget, Direction, Network, Reason,
+};
 use orebook_schema::event::{KeyAction, SchemaSet};
-use orebook_schema::{At, Event, Kind, Role};
+use orebook_schema::{Account, At, Event, Kind, Role};
 
 use crate::world::{
     APPROVERS, CLERK, DESK, GATEWAY, LEDGER, Life, OPERATOR, OTHER_DESK, World, approval, fee,
@@ -178,6 +181,63 @@ fn a_copy_of_the_desks_folder_is_a_fork_and_both_desks_say_so_and_go_on() {
         said.iter().filter(|(_, event)| *event == revoke()).count()
     };
     assert_eq!(revoked(&world), 1, "{:?}", world.said());
+}
+
+#[test]
+fn a_ban_and_an_adjustment_take_effect_with_the_approvals_that_genesis_asks_for() {
+    let mut world = World::new();
+    let network = Network::new(&[10, 0, 0, 0], 8).unwrap();
+    let target = BanTarget::Network(network);
+    let ban = |action, expects| {
+        Event::Ban(Box::new(Ban {
+            target: BanTarget::Network(network),
+            action,
+            until_ms: 0,
+            expects,
+            reason: Reason::parse("floods").unwrap(),
+        }))
+    };
+    let account = Account::parse("name:anna").unwrap();
+    let adjustment = Event::Adjustment(Box::new(Adjustment {
+        account: account.clone(),
+        expects: At::default(),
+        book: AdjustedBook::Reserve,
+        direction: Direction::ToAccount,
+        amount: 5,
+        block: None,
+        reason: Reason::parse("a mistake of ours").unwrap(),
+    }));
+    let finish = |world: &mut World, event: &Event| {
+        let mut answer = world.send(OPERATOR, event);
+        let thing = thing_digest(LEDGER, event);
+        for of in APPROVERS {
+            if answer["outcome"] == "obeyed" || answer["thing"]["missing"] == 0 {
+                return;
+            }
+            answer = world.send(of, &approval(of, thing));
+        }
+        assert_eq!(answer["thing"]["missing"], 0, "{answer}");
+    };
+    finish(&mut world, &ban(BanAction::Ban, At::default()));
+    assert_eq!(world.state()["bans"][0]["action"], "ban");
+    let at = world
+        .settled()
+        .authority()
+        .unwrap()
+        .ban(&target)
+        .unwrap()
+        .at;
+    assert_eq!(
+        world.send(OPERATOR, &ban(BanAction::Ban, at))["cause"],
+        "already"
+    );
+    finish(&mut world, &ban(BanAction::Lift, at));
+    assert_eq!(world.state()["bans"][0]["action"], "lift");
+    finish(&mut world, &adjustment);
+    let authority = world.settled().authority().unwrap();
+    assert_ne!(authority.last_adjustment(&account), At::default());
+    let clerk = world.send(CLERK, &adjustment);
+    assert_eq!(clerk["cause"], "not_allowed", "{clerk}");
 }
 
 #[test]

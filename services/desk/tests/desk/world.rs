@@ -357,7 +357,7 @@ impl World {
 
     pub(crate) fn state(&self) -> Value {
         let (mirror, machine) = self.desks[0].running.as_ref().expect("it runs");
-        machine.state(mirror).expect("genesis is final")
+        machine.state(mirror, None).expect("genesis is final")
     }
 }
 

@@ -14,6 +14,9 @@ use super::{Config, POTS_MAX, PPM, Pool, Port};
 /// Largest configuration file, bytes.
 pub const FILE_BYTES_MAX: u64 = 1 << 20;
 
+/// Most bytes of an operator's name, which stands in each line of the desk's audit trail about him.
+pub const OPERATOR_NAME_BYTES_MAX: usize = 64;
+
 /// Why a file is no configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadError {
@@ -122,6 +125,12 @@ fn check(config: &Config) -> Result<(), String> {
     let mut operators = BTreeSet::new();
     for operator in &config.desk.operator {
         let name = &operator.name;
+        let is_short = (1..=OPERATOR_NAME_BYTES_MAX).contains(&name.len());
+        if !is_short || name.chars().any(char::is_control) {
+            return Err(format!(
+                "desk.operator: a name has 1 to {OPERATOR_NAME_BYTES_MAX} bytes, and no control characters"
+            ));
+        }
         if orebook_schema::Key::parse(&operator.key).is_none() {
             return Err(format!(
                 "desk.operator {name}: a key is 64 hex digits, the public half"
@@ -318,6 +327,10 @@ mod tests {
             ("[activity]\ntotal_bytes = 1\n", "2097152 or more"),
             ("[activity]\nflush_ms = 99\n", "100 to 60000"),
             ("[http]\nlisten = \"nowhere\"\n", "invalid socket address"),
+            (
+                "[[desk.operator]]\nname = \"\"\nkey = \"12\"\n",
+                "desk.operator: a name has 1 to 64 bytes",
+            ),
             (
                 "[[desk.operator]]\nname = \"anna\"\nkey = \"12\"\n",
                 "desk.operator anna: a key is 64 hex digits",

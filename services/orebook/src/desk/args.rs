@@ -8,7 +8,7 @@ use orebook_schema::Role;
 use crate::cli::{Format, RoleArgs};
 
 /// Days that a command may be taken at most.
-pub(crate) const DAYS_MAX: u64 = 7;
+pub(crate) const DAYS_MAX: u8 = 7;
 /// The desk of `orebook up` without a configuration.
 const DESK_DEFAULT: &str = "127.0.0.1:8090";
 
@@ -70,7 +70,7 @@ pub(crate) struct SayArgs {
     #[arg(long)]
     pub(crate) print: bool,
     /// Days until the desk does not take it any more.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=DAYS_MAX as i64))]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=i64::from(DAYS_MAX)))]
     pub(crate) days: u8,
     /// How the answer is printed.
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -200,6 +200,99 @@ pub(crate) enum SchemaCommand {
         #[command(flatten)]
         say: SayArgs,
     },
+}
+
+/// Whom a ban is about.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct TargetArgs {
+    /// A payout address, or the account's canonical text.
+    #[arg(long)]
+    pub(crate) account: Option<String>,
+    /// A network: 192.0.2.0/24, 2001:db8::/32, or one address.
+    #[arg(long)]
+    pub(crate) network: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Examples:
+  orebook ban list
+  orebook ban add --network 192.0.2.0/24 --hours 24 --reason 'floods logins' --key anna.key --yes
+  orebook ban add --account ADDRESS --reason 'withholds blocks' --key anna.key --yes
+  orebook ban lift --account ADDRESS --reason 'it was not him' --key anna.key --yes")]
+pub(crate) enum BanCommand {
+    /// Shows who is banned, or was.
+    List(AskArgs),
+    /// Gateways refuse an account or a network from now on. What was earned stays and is paid.
+    Add {
+        #[command(flatten)]
+        target: TargetArgs,
+        /// Hours until it ends; unless given, when it is lifted.
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+        hours: Option<u32>,
+        /// Why, at most 200 printable ASCII characters; the miner reads it.
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        say: SayArgs,
+    },
+    /// Gateways let it in again.
+    Lift {
+        #[command(flatten)]
+        target: TargetArgs,
+        /// Why, at most 200 printable ASCII characters.
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        say: SayArgs,
+    },
+}
+
+/// Books on the other side of an adjustment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BookName {
+    /// The pool's reserve.
+    Reserve,
+    /// Donations.
+    Donation,
+    /// The pool's fees.
+    Fee,
+    /// What rounding left.
+    Rounding,
+}
+
+#[derive(Debug, Args)]
+#[group(id = "way", required = true, multiple = false)]
+pub(crate) struct WayArgs {
+    /// Sub-units (10^-9 base units) that the account gets from the book.
+    #[arg(long)]
+    pub(crate) give: Option<u128>,
+    /// Sub-units (10^-9 base units) that the book gets from the account.
+    #[arg(long)]
+    pub(crate) take: Option<u128>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  orebook adjust --account ADDRESS --book reserve --give 5000000000 --reason 'block 812 was his' --key anna.key
+  orebook adjust … --yes")]
+pub(crate) struct AdjustArgs {
+    /// A payout address, or the account's canonical text.
+    #[arg(long)]
+    pub(crate) account: String,
+    /// The other book.
+    #[arg(long, value_enum)]
+    pub(crate) book: BookName,
+    #[command(flatten)]
+    pub(crate) way: WayArgs,
+    /// Hash of the block that it explains, 64 hex digits in header order.
+    #[arg(long)]
+    pub(crate) block: Option<String>,
+    /// Why, at most 200 printable ASCII characters.
+    #[arg(long)]
+    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) say: SayArgs,
 }
 
 #[derive(Debug, Args)]

@@ -22,7 +22,7 @@ use crate::Failure;
 /// Bytes of a file with a policy at most.
 const POLICY_FILE_BYTES_MAX: u64 = 64 << 10;
 
-fn strange(what: &str) -> Failure {
+pub(super) fn strange(what: &str) -> Failure {
     Failure::new(format!("the desk's state has no {what}")).hint("is it of the same version?")
 }
 
@@ -33,7 +33,7 @@ pub(super) fn ledger(state: &Value) -> Result<LedgerId, Failure> {
         .ok_or_else(|| strange("ledger"))
 }
 
-fn place(value: &Value) -> Option<At> {
+pub(super) fn place(value: &Value) -> Option<At> {
     Some(At {
         position: value[0].as_u64()?,
         index: value[1].as_u64()?.try_into().ok()?,

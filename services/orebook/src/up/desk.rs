@@ -72,6 +72,8 @@ fn operators(config: &Config) -> Result<Operators, Failure> {
             DeskRight::Key => Right::Key,
             DeskRight::Policy => Right::Policy,
             DeskRight::Schema => Right::Schema,
+            DeskRight::Ban => Right::Ban,
+            DeskRight::Adjust => Right::Adjust,
         });
         Ok(Operator {
             name: one.name.clone(),
