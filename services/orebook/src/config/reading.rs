@@ -15,7 +15,7 @@ use super::{Config, POTS_MAX, PPM, Pool, Port};
 pub const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Most bytes of an operator's name, which stands in each line of the desk's audit trail about him.
-pub const OPERATOR_NAME_BYTES_MAX: usize = 64;
+pub(super) const OPERATOR_NAME_BYTES_MAX: usize = 64;
 
 /// Why a file is no configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
