@@ -131,7 +131,7 @@ pub(super) fn adjusted(
         (None, Some(amount)) => (Direction::FromAccount, amount),
         (None, None) => return Err(Failure::new("give --give or --take")),
     };
-    let expects = place(&state["account"]["adjusted"]);
+    let expects = state.pointer("/account/adjusted").and_then(place);
     let event = Event::Adjustment(Box::new(Adjustment {
         account,
         expects: expects.ok_or_else(|| strange("last adjustment of the account"))?,
