@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use mio::Waker;
 use orebook_schema::{At, Policy};
 
+use crate::bans::Bans;
 use crate::batch::{Batch, Tagged};
 
 /// What the writer needs to be true for work to be handed out.
@@ -19,6 +20,8 @@ pub(crate) struct Standing {
     pub(crate) closed: Option<&'static str>,
     /// Why new sessions are refused, where those that are here go on.
     pub(crate) newcomers: Option<&'static str>,
+    /// Whom nobody serves.
+    pub(crate) bans: Arc<Bans>,
 }
 
 /// What jobs are made of, from the ledger.

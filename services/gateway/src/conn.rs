@@ -33,6 +33,8 @@ pub(crate) enum Cause {
     SlowReader,
     LoginTimeout,
     FailedLogins,
+    /// An operator banned its account or its address.
+    Banned,
     BadShares,
     NoWork,
     /// The gateway stops.

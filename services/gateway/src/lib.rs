@@ -9,6 +9,7 @@
 //! `writer`, `recorder` (numbers in the ledger). Not here: what a share is worth, positions and finality, chain nodes.
 
 mod activity;
+mod bans;
 mod batch;
 mod bridge;
 mod clock;

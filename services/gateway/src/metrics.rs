@@ -115,6 +115,8 @@ pub struct ClosedCounts {
     pub bad_shares: u64,
     /// No work for them: no node, or no room.
     pub no_work: u64,
+    /// An operator banned their account or address.
+    pub banned: u64,
 }
 
 /// Figures of the writer.
@@ -162,6 +164,7 @@ impl ClosedCounts {
             Cause::FailedLogins => &mut self.failed_logins,
             Cause::BadShares => &mut self.bad_shares,
             Cause::NoWork => &mut self.no_work,
+            Cause::Banned => &mut self.banned,
         };
         *counter += 1;
     }

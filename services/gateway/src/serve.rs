@@ -207,6 +207,12 @@ impl Loop {
                 return self.failed_login(conn, fault);
             }
         };
+        if let Some(why) = self.banned(&account, conn.address) {
+            reply_why(out, &authorize.id, "false", 24, &why);
+            self.failed_login(conn);
+            conn.closing = Some(Cause::Banned);
+            return;
+        }
         let Some(number) = conn.session.authorized(out, authorize, Ok(())) else {
             return self.failed_login(conn, LoginFault::Request);
         };

@@ -13,6 +13,7 @@ use orebook_ledger::spool::{Spool, SpoolError};
 use orebook_pow::coinbase_tag;
 use orebook_schema::{Event, Role};
 
+use crate::bans::Bans;
 use crate::batch::{Batch, Tagged};
 use crate::bridge::{Bridge, Standing, Terms, lock};
 use crate::clock::{new_stream, now_ms};
@@ -57,6 +58,7 @@ pub(crate) struct Writer<L> {
     pub(crate) disk: RealDisk,
     pub(crate) control_dir: String,
     pub(crate) control: Option<Control>,
+    bans: Arc<Bans>,
     pub(crate) bridge: Arc<Bridge>,
     pub(crate) metrics: Arc<Shared>,
     pub(crate) spacing: Duration,
@@ -107,6 +109,7 @@ impl<L: Log> Writer<L> {
             disk: parts.disk,
             control_dir: parts.control_dir,
             control: None,
+            bans: Arc::default(),
             bridge: parts.bridge,
             metrics: parts.metrics,
             spacing: parts.spacing,
@@ -131,7 +134,12 @@ impl<L: Log> Writer<L> {
             writer.control = Some(control);
         }
         let mirror = Arc::clone(&writer.mirror);
+        let ledger = lock(&mirror).head().ledger();
+        if let Some(bans) = Bans::load(&writer.disk, &writer.control_dir, ledger)? {
+            writer.bans = Arc::new(bans);
+        }
         writer.learn(&lock(&mirror))?;
+        writer.learn_bans(&lock(&mirror))?;
         writer.begin_epoch()?;
         writer.heed_key(&lock(&mirror));
         writer.stand();
@@ -279,6 +287,8 @@ impl<L: Log> Writer<L> {
         };
         self.prove(&reader)?;
         self.learn(&reader).map_err(|error| error.to_string())?;
+        self.learn_bans(&reader)
+            .map_err(|error| error.to_string())?;
         self.heed_key(&reader);
         if self.barred {
             self.next_tick = Instant::now() + IDLE;
@@ -411,6 +421,26 @@ impl<L: Log> Writer<L> {
         Ok(())
     }
 
+    /// Takes the ledger's final bans, if any came or went since, and keeps them beside the spool.
+    fn learn_bans(&mut self, reader: &Reader<RealDisk>) -> Result<(), SpoolError> {
+        // The mirror may be behind what was known before the last start.
+        if reader.final_size() <= self.bans.size {
+            return Ok(());
+        }
+        let Some(bans) = Bans::of(reader, self.bans.size) else {
+            return Ok(());
+        };
+        let ledger = reader.head().ledger();
+        match bans.save(&self.disk, &self.control_dir, ledger) {
+            Ok(()) => {}
+            Err(error @ DiskError::Fatal { .. }) => return Err(error.into()),
+            Err(error) => tracing::warn!(%error, "`bans` was not written"),
+        }
+        self.bans = Arc::new(bans);
+        self.stand();
+        Ok(())
+    }
+
     fn begin_epoch(&mut self) -> Result<(), SpoolError> {
         match self.spool.begin(now_ms(), new_stream()) {
             Ok(()) => {
@@ -474,6 +504,7 @@ impl<L: Log> Writer<L> {
             terms,
             closed,
             newcomers: shut.then_some(NEARLY_NO_ROOM),
+            bans: Arc::clone(&self.bans),
         });
     }
 

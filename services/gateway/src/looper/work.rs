@@ -1,9 +1,12 @@
 //! Work: jobs from templates, to everybody in slices; what time brings.
 
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use orebook_chain::Template;
-use orebook_schema::names::Pot;
+use orebook_schema::names::{Account, Pot};
+use orebook_stratum::write::write_show_message;
 
 use super::Loop;
 use crate::bridge::Standing;
@@ -50,7 +53,36 @@ impl Loop {
             // The coinbase of the jobs so far names another stream.
             self.jobs.clear();
         }
+        let banned = !Arc::ptr_eq(&self.standing.bans, &standing.bans);
         self.standing = standing;
+        if banned {
+            self.end_banned();
+        }
+    }
+
+    /// Why an operator keeps this account or address out now; for the miner to read.
+    pub(crate) fn banned(&self, account: &Account, from: IpAddr) -> Option<String> {
+        let bans = &self.standing.bans;
+        bans.refusal(account, from, self.now_ms)
+    }
+
+    /// Ends every session of an account, or from an address, that was banned meanwhile, and tells why. What it sent before is
+    /// answered and counts.
+    fn end_banned(&mut self) {
+        let (bans, now_ms) = (Arc::clone(&self.standing.bans), self.now_ms);
+        for (slot, conn) in (0u32..).zip(&mut self.conns) {
+            let Some(conn) = conn.as_mut().filter(|conn| conn.closing.is_none()) else {
+                continue;
+            };
+            let from = conn.address;
+            let mut users = conn.users.iter();
+            let why = users.find_map(|user| bans.refusal(&user.account, from, now_ms));
+            if let Some(why) = why {
+                write_show_message(conn.out(&mut self.spare), &why);
+                conn.closing = Some(Cause::Banned);
+                self.dirty.push(slot);
+            }
+        }
     }
 
     /// New work goes out if there is some and its shares can be recorded; else everybody is told and sent away.

@@ -8,6 +8,7 @@
 )]
 
 mod activity;
+mod bans;
 mod faults;
 mod keys;
 mod limits;

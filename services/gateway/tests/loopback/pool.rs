@@ -25,6 +25,7 @@ use orebook_ledger::segment::{Record, SegmentStore, StoreConfig};
 use orebook_ledger::sign::Signer;
 use orebook_ledger::spool::{Spool, SpoolConfig};
 use orebook_schema::activity::Report;
+use orebook_schema::desk::BanTarget;
 use orebook_schema::event::{Approval, KeyAction, KeyChange};
 use orebook_schema::frame::IncarnationOpened;
 use orebook_schema::genesis::{Algorithm, Approved, Genesis};
@@ -770,4 +771,53 @@ pub(crate) fn jobs(events: &[Event]) -> BTreeMap<u32, Job> {
         _ => None,
     };
     events.iter().filter_map(job).collect()
+}
+
+/// The desk, in a stream of its own.
+pub(crate) struct Desk {
+    spool: Spool<RealDisk>,
+    _dir: TempDir,
+}
+
+impl Desk {
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let disk = RealDisk::new(dir.path().to_path_buf());
+        let config = spool_config(Role::Desk, Setup::default().spool_bytes);
+        let opened = Spool::open(disk, "desk", config, signer(Role::Desk));
+        let (mut spool, _) = opened.expect("a new spool");
+        spool.begin(now_ms(), stream()).expect("room");
+        Self { spool, _dir: dir }
+    }
+
+    /// Says something and waits until it is final.
+    pub(crate) fn says(&mut self, ledger: &Ledger, event: Event) {
+        self.spool.append(&[(now_ms(), event)]).expect("room");
+        let frame = self.spool.cut().expect("a good disk").expect("an event");
+        let header = frame.header();
+        let mut log = ledger.log.clone();
+        let incarnation = log.newest().expect("it is up").expect("it is open");
+        log.send(incarnation, now_ms(), frame.bytes())
+            .expect("the log takes everything");
+        let start = Instant::now();
+        loop {
+            let reader = ledger.reader();
+            let state = reader.settled().stream(header.stream);
+            if state.is_some_and(|stream| stream.reaches(header.first_seq)) {
+                return;
+            }
+            drop(reader);
+            assert!(start.elapsed() < DEADLINE, "the desk is not heard");
+            std::thread::park_timeout(Duration::from_millis(2));
+        }
+    }
+}
+
+impl Ledger {
+    /// Place of a target's last obeyed ban or lift: what the next must expect.
+    pub(crate) fn banned_at(&self, target: &BanTarget) -> At {
+        let reader = self.reader();
+        let authority = reader.settled().authority().expect("a final genesis");
+        authority.ban(target).map_or(At::default(), |ban| ban.at)
+    }
 }

@@ -1,0 +1,92 @@
+//! Operators' bans: at the login, in the middle of a session, and after a restart.
+
+use orebook_schema::desk::{Ban, BanAction, BanTarget, Network, Reason};
+use orebook_schema::{At, Event};
+use serde_json::json;
+
+use crate::miner::{Miner, code};
+use crate::pool::{Desk, HARD, Ledger, Pool, Setup, account};
+
+fn say(desk: &mut Desk, ledger: &Ledger, target: &BanTarget, action: BanAction) {
+    let ban = Ban {
+        target: target.clone(),
+        action,
+        until_ms: 0,
+        expects: ledger.banned_at(target),
+        reason: Reason::parse("botnet").expect("a reason"),
+    };
+    desk.says(ledger, Event::Ban(Box::new(ban)));
+}
+
+/// What a login is answered.
+fn login(pool: &Pool, user: &str) -> (u64, serde_json::Value) {
+    let mut miner = Miner::connect(pool.address(0));
+    miner.subscribe();
+    let reply = miner.authorize(user);
+    let (code, why) = (code(&reply), reply["error"][1].clone());
+    if code != 0 {
+        assert!(miner.is_closed());
+    }
+    (code, why)
+}
+
+#[test]
+fn a_banned_account_is_told_why_sent_away_and_kept_out_until_the_ban_is_lifted() {
+    let pool = Pool::start(&Setup::default());
+    pool.work_at(1, HARD);
+    let (mut bad, mut good) = (
+        Miner::ready(pool.address(0), "name-a.rig1"),
+        Miner::ready(pool.address(0), "name-b"),
+    );
+    let job = bad.job();
+    let found = bad.mine(&job);
+    assert_eq!(code(&bad.submit("name-a.rig1", &found)), 0);
+    let mut desk = Desk::new();
+    let target = BanTarget::Account(account("name-a"));
+    say(&mut desk, &pool.ledger, &target, BanAction::Ban);
+    assert!(bad.is_closed());
+    assert_eq!(bad.messages, ["this account is banned: botnet"]);
+    let why = json!("this account is banned: botnet");
+    assert_eq!(login(&pool, "name-a.rig2"), (24, why));
+    pool.until("both are counted", |metrics| {
+        metrics.sessions.counts.closed.banned == 2
+    });
+    // Others go on, and what he earned before stays in the ledger.
+    let job = good.job();
+    let found = good.mine(&job);
+    assert_eq!(code(&good.submit("name-b", &found)), 0);
+    assert_eq!(pool.final_shares(2).len(), 2);
+    // It outlives the gateway.
+    let ledger = pool.stop();
+    let pool = Pool::on(ledger, &Setup::default());
+    pool.work_at(2, HARD);
+    assert_eq!(login(&pool, "name-a").0, 24);
+    assert_eq!(login(&pool, "name-b").0, 0);
+    assert_ne!(pool.ledger.banned_at(&target), At::default());
+    say(&mut desk, &pool.ledger, &target, BanAction::Lift);
+    // The gateway hears of it within its next turns.
+    let heard = (0..400).any(|_| {
+        std::thread::park_timeout(std::time::Duration::from_millis(20));
+        login(&pool, "name-a").0 == 0
+    });
+    assert!(heard, "the lift is not heard");
+}
+
+#[test]
+fn a_banned_network_is_sent_away_whatever_its_account() {
+    let pool = Pool::start(&Setup::default());
+    pool.work_at(1, HARD);
+    let mut miner = Miner::ready(pool.address(0), "name-a");
+    let mut desk = Desk::new();
+    // Another network first: nobody notices.
+    let other = Network::new(&[10, 0, 0, 0], 8).expect("a network");
+    let other = BanTarget::Network(other);
+    say(&mut desk, &pool.ledger, &other, BanAction::Ban);
+    let loopback = Network::new(&[127, 0, 0, 0], 8).expect("a network");
+    let loopback = BanTarget::Network(loopback);
+    say(&mut desk, &pool.ledger, &loopback, BanAction::Ban);
+    assert!(miner.is_closed());
+    let why = "this address is banned: botnet";
+    assert_eq!(miner.messages, [why]);
+    assert_eq!(login(&pool, "name-b"), (24, json!(why)));
+}
