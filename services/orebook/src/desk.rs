@@ -47,14 +47,14 @@ pub(crate) fn key(command: &KeyCommand) -> Result<(), Failure> {
             let state = state(&args.desk)?;
             shown(&state, "keys", args.format, make::key_words)
         }
-        KeyCommand::Add { key, role, say } => {
+        KeyCommand::Add { public, role, say } => {
             let state = state(&say.desk)?;
-            let event = make::key_added(&state, key, *role)?;
+            let event = make::key_added(&state, public, *role)?;
             utter(&state, &event, say)
         }
-        KeyCommand::Revoke { key, say } => {
+        KeyCommand::Revoke { public, say } => {
             let state = state(&say.desk)?;
-            let event = make::key_revoked(&state, key)?;
+            let event = make::key_revoked(&state, public)?;
             utter(&state, &event, say)
         }
     }

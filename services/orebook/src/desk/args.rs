@@ -119,8 +119,8 @@ pub(crate) enum KeyCommand {
     /// Puts a producer's key in force.
     Add {
         /// The key's public half, 64 hex digits.
-        #[arg(long = "public", value_name = "HEX")]
-        key: String,
+        #[arg(long, value_name = "HEX")]
+        public: String,
         /// What it is for.
         #[arg(long, value_enum)]
         role: RoleName,
@@ -130,8 +130,8 @@ pub(crate) enum KeyCommand {
     /// Revokes a producer's key: nothing that it signs counts from there on.
     Revoke {
         /// The key's public half, 64 hex digits.
-        #[arg(long = "public", value_name = "HEX")]
-        key: String,
+        #[arg(long, value_name = "HEX")]
+        public: String,
         #[command(flatten)]
         say: SayArgs,
     },
@@ -321,4 +321,59 @@ pub(crate) struct SendArgs {
     /// How the answer is printed.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    #[test]
+    fn the_key_that_is_spoken_of_is_not_the_one_that_signs() {
+        let parsed = |words: &str| Cli::try_parse_from(words.split(' ')).unwrap().command;
+        let said = "--key anna.key --yes --days 7";
+        for words in [
+            format!("orebook key revoke --public ab {said}"),
+            format!("orebook key add --public ab --role gateway {said}"),
+        ] {
+            let (public, say) = match parsed(&words) {
+                Command::Key(KeyCommand::Revoke { public, say }) => (public, say),
+                Command::Key(KeyCommand::Add { public, say, .. }) => (public, say),
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(public, "ab", "{words}");
+            assert_eq!(say.key, PathBuf::from("anna.key"), "{words}");
+            assert!(say.yes && say.days == 7, "{words}");
+        }
+    }
+
+    #[test]
+    fn the_desk_runs_with_a_configuration_or_checks_its_trail() {
+        for (words, runs, audits) in [
+            ("orebook desk --data d --config c", true, false),
+            ("orebook desk audit --data d", false, true),
+        ] {
+            let Command::Desk(args) = Cli::try_parse_from(words.split(' ')).unwrap().command else {
+                panic!("{words}");
+            };
+            let seen = (
+                args.role.is_some() && args.command.is_none(),
+                args.command.is_some(),
+            );
+            assert_eq!(seen, (runs, audits), "{words}");
+        }
+        for wrong in [
+            "orebook ban add --reason x --key k",
+            "orebook ban add --network 192.0.2.1 --account a --reason x --key k",
+            "orebook adjust --account a --book fee --reason x --key k",
+            "orebook adjust --account a --book fee --give 1 --take 1 --reason x --key k",
+            "orebook key revoke --public ab --key k --yes --print",
+            "orebook policy set --fee-ppm 1 --file f --key k",
+            "orebook approve --thing ab --key k --days 8",
+        ] {
+            assert!(Cli::try_parse_from(wrong.split(' ')).is_err(), "{wrong}");
+        }
+    }
 }
