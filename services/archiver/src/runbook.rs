@@ -8,15 +8,14 @@ use orebook_ledger::reader::ReadError;
 pub(crate) const fn runbook(error: &ReadError) -> &'static str {
     match error {
         ReadError::Log(LogError::Gone(_)) => "docs/runbooks/topic-recreated.md",
-        ReadError::Log(LogError::Unavailable(_)) | ReadError::Unopened => {
-            "docs/runbooks/broker-lost.md"
-        }
+        ReadError::Log(LogError::Trimmed { .. })
+        | ReadError::Behind { .. }
+        | ReadError::Missing { .. } => "docs/runbooks/topic-trimmed.md",
+        ReadError::Log(_) | ReadError::Unopened => "docs/runbooks/broker-lost.md",
         ReadError::Dead { .. } => "docs/runbooks/log-lost-final-positions.md",
         ReadError::Admit(AdmitError::UnknownKind { .. }) => "docs/runbooks/upgrade-order.md",
         ReadError::Store(error) if error.is_full() => "docs/runbooks/spool-full.md",
         ReadError::Store(_) | ReadError::Admit(_) => "docs/runbooks/segment-damaged.md",
-        // The others say in their own words what to do; the list has the pages.
-        _ => "docs/runbooks/README.md",
     }
 }
 
@@ -36,6 +35,13 @@ mod tests {
                 "broker-lost",
             ),
             (ReadError::Log(LogError::Gone(1)), "topic-recreated"),
+            (
+                ReadError::Log(LogError::Trimmed {
+                    offset: 1,
+                    first: 9,
+                }),
+                "topic-trimmed",
+            ),
             (
                 ReadError::Dead {
                     incarnation: 0,
