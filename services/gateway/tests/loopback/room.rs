@@ -69,11 +69,13 @@ fn a_spool_that_fills_alarms_then_turns_newcomers_away_and_only_then_refuses_sha
     // By what the gateway itself shows: how many shares it took at each stage.
     let (mut alarmed, mut turned_away, mut accepted, mut used) = (None, None, 0, 0);
     let refused = loop {
-        for _ in 0..50 {
+        // Near the end one at a time: what is sent behind a refusal is not heard any more.
+        let batch = if turned_away.is_some() { 1 } else { 50 };
+        for _ in 0..batch {
             let found = miner.mine(&job);
             miner.send("mining.submit", &Miner::params("name-a", &found));
         }
-        let replies: Vec<_> = (0..50).map(|_| miner.reply()).collect();
+        let replies: Vec<_> = (0..batch).map(|_| miner.reply()).collect();
         let refused = replies.iter().find(|reply| code(reply) != 0).cloned();
         accepted += replies.iter().filter(|reply| code(reply) == 0).count();
         if let Some(refused) = refused {
@@ -82,12 +84,10 @@ fn a_spool_that_fills_alarms_then_turns_newcomers_away_and_only_then_refuses_sha
         if alarmed.is_none() && pool.gateway.metrics().spool.is_nearly_full {
             alarmed = Some(accepted);
         }
-        if alarmed.is_some() {
+        if alarmed.is_some() && turned_away.is_none() {
             // Its figures, and what follows from them, are of this batch too.
             pool.until("figures", |metrics| used < metrics.spool.used_bytes);
             used = pool.gateway.metrics().spool.used_bytes;
-        }
-        if alarmed.is_some() && turned_away.is_none() {
             let mut late = Miner::connect(pool.address(0));
             let reply = late.subscribe();
             if reply["error"].is_array() {

@@ -4,7 +4,7 @@ use orebook_ledger::publisher::RETRY_MS;
 use orebook_ledger::reader::Reader;
 use orebook_ledger::republish::{FRAMES_MAX, Republisher};
 use orebook_ledger::segment::Record;
-use orebook_schema::Frame;
+use orebook_schema::{Frame, Kind};
 use orebook_sim::checks::count_shares;
 use orebook_sim::disk::SimDisk;
 use orebook_sim::rng::Rng;
@@ -147,7 +147,8 @@ fn another_history_is_refused_and_counted_and_costs_the_living_no_share() {
     bench.rounds(10, true, true);
     let (records, _) = stored(&mut other);
     let foreign = records.iter().skip(common.len()).filter_map(frame_of);
-    let foreign: Vec<Frame> = foreign.cloned().collect();
+    let has_shares = |frame: &&Frame| frame.header().kinds & Kind::Share.bit() != 0;
+    let foreign: Vec<Frame> = foreign.filter(has_shares).cloned().collect();
     assert!(3 < foreign.len());
     let mut republisher = Republisher::new(foreign).expect("few");
     let mut refused = 0;
