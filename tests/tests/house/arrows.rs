@@ -20,7 +20,7 @@ const ARROWS: &str = "
     services/miner:     schema services/pow
     services/chain:     schema services/pow
     services/gateway:   schema ledger replay services/pow services/stratum services/chain
-    services/archiver:  schema ledger
+    services/archiver:  schema ledger replay
     services/projector: schema ledger replay replay/store
     services/settler:   schema ledger replay services/chain
     services/paymaster: schema ledger replay services/chain
