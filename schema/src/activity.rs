@@ -111,6 +111,8 @@ codes! {
         Stopped = 7, "stopped";
         /// Another cause.
         Other = 8, "other";
+        /// An operator banned its account or its network.
+        Banned = 9, "banned";
     }
 }
 

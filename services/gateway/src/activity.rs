@@ -229,6 +229,7 @@ const fn closing(cause: Cause) -> Closing {
         Cause::LoginTimeout => Closing::Other,
         Cause::FailedLogins => Closing::FailedLogins,
         Cause::BadShares => Closing::BadShares,
+        Cause::Banned => Closing::Banned,
         Cause::NoWork => Closing::NoWork,
         Cause::Stopping => Closing::Stopped,
     }

@@ -209,7 +209,7 @@ impl Loop {
         };
         if let Some(why) = self.banned(&account, conn.address) {
             reply_why(out, &authorize.id, "false", 24, &why);
-            self.failed_login(conn);
+            self.failed_login(conn, LoginFault::Banned);
             conn.closing = Some(Cause::Banned);
             return;
         }
