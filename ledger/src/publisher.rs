@@ -1,6 +1,6 @@
 //! The publisher: sends a spool's frames until they are final, whatever the log loses, and moves to a new stream when the
 //! ledger closed the old one or the producer's key is another. It reads its own stream back through a [`Reader`];
-//! acknowledgements decide nothing. After an outage of the log a gateway's frames leave by their times ([`drain`]).
+//! acknowledgements decide nothing. After an outage of the log a gateway's frames leave by their times.
 
 mod drain;
 
