@@ -354,7 +354,8 @@ fn naive_ppm(records: &[Record]) -> u128 {
 /// naive figure.
 fn an_hour_cut_off(seed: u64, drains: Drains) -> (Late, u128) {
     let mut pair = Pair::new(seed, drains);
-    pair.run(15 * MINUTE_MS, None);
+    // Long enough for a full window also where half of the last half hour comes behind the block.
+    pair.run(30 * MINUTE_MS, None);
     pair.broker.set_available(false);
     pair.run(60 * MINUTE_MS, Some(30 * MINUTE_MS));
     let took = pair.drain();
