@@ -79,7 +79,10 @@ fn init_writes_a_ledger_that_verifies_and_keys_that_only_the_owner_reads() {
     let cat = orebook(&["ledger", "cat"], &data);
     let genesis: serde_json::Value = serde_json::from_str(stdout(&cat).trim()).expect("one line");
     assert_eq!(genesis["kind"], "genesis");
-    assert_eq!(genesis["approvals"], serde_json::json!([[1, 2], [2, 2]]));
+    assert_eq!(
+        genesis["approvals"],
+        serde_json::json!([[1, 2], [2, 2], [4, 2]])
+    );
     assert_eq!(genesis["producers"].as_array().expect("a list").len(), 7);
 }
 
@@ -228,7 +231,7 @@ fn repair_refuses_a_donor_that_is_none_or_damaged_too_and_changes_nothing() {
     for (from, code, said) in [
         ("no-such-thing", 1, "neither a folder nor a peer"),
         ("http://127.0.0.1:1", 3, "does not answer"),
-        (&own, 3, "of no use"),
+        (&own, 3, "the donor's file ends at position 0"),
         (&foreign, 3, "belongs to ledger"),
     ] {
         let output = orebook(&["ledger", "repair", "--from", from], &pool);

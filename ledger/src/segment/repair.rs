@@ -59,6 +59,9 @@ pub struct Promised {
     pub more: bool,
 }
 
+/// Positions that every ledger has: nobody needs to have promised its genesis.
+const GENESIS: u64 = 1;
+
 /// Why nothing can be repaired. No segment was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RepairError {
@@ -313,7 +316,7 @@ impl<'a, D: Disk> Search<'a, D> {
             None => self.wanted()?,
         };
         let mark = audit.mark();
-        audit.torn_from = Some(needed).filter(|size| follows.is_none() && 0 < *size);
+        audit.torn_from = Some(needed).filter(|size| follows.is_none() && GENESIS < *size);
         let found = match &own {
             None if needed <= at => return Ok(false),
             None => {
@@ -330,7 +333,7 @@ impl<'a, D: Disk> Search<'a, D> {
                     let what = format!("it ends there, and positions up to {needed} are wanted");
                     fault(&file.path, 0, end, what)
                 }
-                Err(_) if follows.is_none() && !file.sealed && 0 < needed && needed <= at => {
+                Err(_) if follows.is_none() && !file.sealed && GENESIS < needed && needed <= at => {
                     // Nothing of it was promised: the next start cuts it.
                     audit.go_back(mark);
                     return Ok(true);
@@ -344,13 +347,15 @@ impl<'a, D: Disk> Search<'a, D> {
         Ok(true)
     }
 
-    /// Positions that are wanted at least: what was promised, and the first of the donor's last file if all is to be taken.
+    /// Positions that are wanted at least: the genesis, what was promised, and the first of the donor's last file if all is to
+    /// be taken.
     fn wanted(&mut self) -> Result<u64, RepairError> {
+        let promised = self.promised.size.max(GENESIS);
         if !self.promised.more {
-            return Ok(self.promised.size);
+            return Ok(promised);
         }
         let last = self.donated()?.iter().map(|file| file.first).max();
-        Ok(last.map_or(0, |first| first + 1).max(self.promised.size))
+        Ok(last.map_or(0, |first| first + 1).max(promised))
     }
 
     fn replace(

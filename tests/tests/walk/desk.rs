@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::Instant;
 
 use orebook_tests::orebook_binary;
-use orebook_tests::pool::Pool;
+use orebook_tests::pool::{DEADLINE, Pool};
 use serde_json::Value;
 
 use crate::books;
@@ -54,10 +55,19 @@ fn json(arguments: &[&str]) -> Value {
     serde_json::from_str(&said(arguments)).expect("one JSON object")
 }
 
-/// The ledger's events, in order.
+/// The ledger's events, in order. Beside a running archiver what is just being written can look damaged: then it is asked
+/// again.
 fn events(data: &Path) -> Vec<Value> {
     let data = data.to_str().expect("a path");
-    let lines = said(&["ledger", "cat", "--data", data]);
+    let started = Instant::now();
+    let lines = loop {
+        let output = orebook(&["ledger", "cat", "--data", data]);
+        if output.status.success() {
+            break String::from_utf8(output.stdout).expect("text");
+        }
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(started.elapsed() < DEADLINE, "{words}");
+    };
     let events = lines.lines().map(serde_json::from_str);
     events.collect::<Result<_, _>>().expect("JSON")
 }
