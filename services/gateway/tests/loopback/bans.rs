@@ -5,7 +5,8 @@ use orebook_schema::{At, Event};
 use serde_json::json;
 
 use crate::miner::{Miner, code};
-use crate::pool::{Desk, HARD, Ledger, Pool, Setup, account};
+use crate::others::Desk;
+use crate::pool::{HARD, Ledger, Pool, Setup, account};
 
 fn say(desk: &mut Desk, ledger: &Ledger, target: &BanTarget, action: BanAction) {
     let ban = Ban {

@@ -14,6 +14,7 @@ mod keys;
 mod limits;
 mod miner;
 mod moved;
+mod others;
 mod pool;
 mod proxy;
 mod room;

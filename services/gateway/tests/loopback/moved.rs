@@ -9,7 +9,8 @@ use orebook_schema::Event;
 use orebook_schema::event::RecoveryCode;
 
 use crate::miner::{Miner, code};
-use crate::pool::{HARD, Pool, Setup, cloned_frame, now_ms, shares};
+use crate::others::cloned_frame;
+use crate::pool::{HARD, Pool, Setup, now_ms, shares};
 
 #[test]
 fn a_closed_stream_is_left_and_every_answered_share_counts_once() {

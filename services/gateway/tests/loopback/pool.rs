@@ -16,8 +16,7 @@ use orebook_gateway::{
 use orebook_ledger::activity::{ActivitySource as _, Ring, RingConfig, RingReader, open};
 use orebook_ledger::admit::{Parsed, State, Trust, Verdict};
 use orebook_ledger::archiver::{Archiver, ArchiverConfig};
-use orebook_ledger::authority::thing_digest;
-use orebook_ledger::build::{Cut, build_frame, genesis_frame};
+use orebook_ledger::build::genesis_frame;
 use orebook_ledger::disk::real::RealDisk;
 use orebook_ledger::log::{EmbeddedLog, Log, LogRecord, LogResult};
 use orebook_ledger::reader::{ReadError, Reader};
@@ -25,16 +24,13 @@ use orebook_ledger::segment::{Record, SegmentStore, StoreConfig};
 use orebook_ledger::sign::Signer;
 use orebook_ledger::spool::{Spool, SpoolConfig};
 use orebook_schema::activity::Report;
-use orebook_schema::desk::BanTarget;
-use orebook_schema::event::{Approval, KeyAction, KeyChange};
 use orebook_schema::frame::IncarnationOpened;
 use orebook_schema::genesis::{Algorithm, Approved, Genesis};
 use orebook_schema::names::{CoinName, Pot, RegisteredName, Script};
 use orebook_schema::policy::{NetworkFees, PotRules, Scheme};
-use orebook_schema::summary::Summary;
 use orebook_schema::work::{Job, Share, Worker};
 use orebook_schema::{
-    Account, At, Event, Hash, Header, Key, Kind, LedgerId, Policy, Role, StreamId, Work,
+    Account, Event, Hash, Header, Key, Kind, LedgerId, Policy, Role, StreamId, Work,
 };
 use tempfile::TempDir;
 
@@ -43,7 +39,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) const UNIT: orebook_schema::units::WorkUnit = orebook_schema::units::WorkUnit::Sha256d;
 /// Folder of activity reports.
 const ACTIVITY: &str = "activity";
-const LEDGER: LedgerId = LedgerId([9; 16]);
+pub(crate) const LEDGER: LedgerId = LedgerId([9; 16]);
 /// Compact target that nobody meets here.
 pub(crate) const HARD: u32 = 0x1700_ffff;
 /// Compact target that every second hash meets.
@@ -54,11 +50,11 @@ pub(crate) fn now_ms() -> u64 {
     u64::try_from(since.expect("after 1970").as_millis()).expect("before the year 500 million")
 }
 
-fn signer(role: Role) -> Signer {
+pub(crate) fn signer(role: Role) -> Signer {
     Signer::from_seed(&[role as u8; 32])
 }
 
-fn stream() -> StreamId {
+pub(crate) fn stream() -> StreamId {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let next = NEXT.fetch_add(1, Ordering::SeqCst).to_le_bytes();
     let mut random = [0; 10];
@@ -80,7 +76,7 @@ pub(crate) struct TestLog {
 }
 
 impl TestLog {
-    fn held(&self) -> MutexGuard<'_, EmbeddedLog> {
+    pub(crate) fn held(&self) -> MutexGuard<'_, EmbeddedLog> {
         self.log.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -298,7 +294,7 @@ impl Ledger {
         RealDisk::new(self.dir.path().to_path_buf())
     }
 
-    fn reader(&self) -> MutexGuard<'_, Reader<RealDisk>> {
+    pub(crate) fn reader(&self) -> MutexGuard<'_, Reader<RealDisk>> {
         self.mirror.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -340,39 +336,6 @@ impl Ledger {
             }
         }
         streams
-    }
-
-    /// Says a heartbeat in a stream of the desk's, and waits until it is final.
-    pub(crate) fn neighbour_speaks(&self, spool: &mut Spool<RealDisk>) {
-        spool
-            .append(&[(now_ms(), Event::Heartbeat)])
-            .expect("there is room");
-        let frame = spool.cut().expect("a good disk").expect("a heartbeat");
-        let (stream, seq) = (frame.header().stream, frame.header().first_seq);
-        let mut log = self.log.clone();
-        let start = Instant::now();
-        loop {
-            let incarnation = log.newest().expect("it is up").expect("it is open");
-            log.send(incarnation, now_ms(), frame.bytes())
-                .expect("the log takes everything");
-            let reader = self.reader();
-            let stands = reader.stands(reader.settled(), stream, seq, frame.header_hash());
-            drop(reader);
-            if stands.expect("a good disk") {
-                return;
-            }
-            assert!(start.elapsed() < DEADLINE, "the neighbour is not heard");
-            std::thread::park_timeout(Duration::from_millis(200));
-        }
-    }
-
-    /// A producer of its own, whose stream is nobody else's.
-    pub(crate) fn neighbour(&self) -> Spool<RealDisk> {
-        let config = spool_config(Role::Desk, (1 << 20, 16 << 20));
-        let opened = Spool::open(self.disk(), "neighbour", config, signer(Role::Desk));
-        let (mut spool, _) = opened.expect("an empty folder");
-        spool.begin(now_ms(), stream()).expect("room");
-        spool
     }
 
     /// The newest final job, and the header of its frame.
@@ -442,7 +405,7 @@ fn keep(
     }
 }
 
-fn spool_config(role: Role, (file_bytes, total_bytes): (u64, u64)) -> SpoolConfig {
+pub(crate) fn spool_config(role: Role, (file_bytes, total_bytes): (u64, u64)) -> SpoolConfig {
     SpoolConfig {
         ledger: LEDGER,
         coin: 1,
@@ -660,71 +623,6 @@ impl Ledger {
             std::thread::park_timeout(Duration::from_millis(5));
         }
     }
-
-    /// The desk says what becomes of gateways' keys, with the approvals that this needs. It stands in the log before whatever
-    /// is sent after this, also while the log is down for everybody else.
-    pub(crate) fn change_keys(&self, changes: &[(Role, KeyAction)]) {
-        let things = changes.iter().map(|(key, action)| {
-            Event::KeyChange(KeyChange {
-                key: signer(*key).key(),
-                role: Role::Gateway,
-                action: *action,
-                expects: At::default(),
-            })
-        });
-        let approver = signer(Role::Paymaster);
-        let approval = |thing: &Event| {
-            let thing = thing_digest(LEDGER, thing);
-            Event::Approval(Approval {
-                thing,
-                approver: approver.key(),
-                signature: approver.sign_approval(LEDGER, &thing),
-            })
-        };
-        let events: Vec<Event> = things
-            .flat_map(|thing| [thing.clone(), approval(&thing)])
-            .collect();
-        let mut body = Vec::new();
-        events.iter().for_each(|event| event.write(0, &mut body));
-        let nothing = Summary { pots: Vec::new() };
-        let cut = Cut {
-            ledger: LEDGER,
-            coin: 1,
-            stream: stream(),
-            epoch: 0,
-            first_seq: 0,
-            base_time: now_ms(),
-            previous: Hash::ZERO,
-            schema_set: 0,
-            summary: &nothing,
-            body: &body,
-        };
-        let frame = build_frame(&cut, &signer(Role::Desk)).expect("within a frame's limits");
-        let mut log = self.log.held();
-        let incarnation = log.newest().expect("it is in memory").expect("it is open");
-        log.send(incarnation, now_ms(), frame.bytes())
-            .expect("the log takes everything");
-    }
-}
-
-/// The first frame of the next epoch of the gateway's stream, as a copy of its spool says it.
-pub(crate) fn cloned_frame(ledger: &Ledger) -> Vec<u8> {
-    let from = ledger.dir.path().join("spool");
-    let to = tempfile::tempdir().expect("a folder");
-    std::fs::create_dir(to.path().join("spool")).expect("a new folder");
-    for entry in std::fs::read_dir(from).expect("the spool") {
-        let entry = entry.expect("a file");
-        let copy = to.path().join("spool").join(entry.file_name());
-        std::fs::copy(entry.path(), copy).expect("room");
-    }
-    let disk = RealDisk::new(to.path().to_path_buf());
-    let config = spool_config(Role::Gateway, Setup::default().spool_bytes);
-    let opened = Spool::open(disk, "spool", config, signer(Role::Gateway));
-    let (mut spool, _) = opened.expect("a sound copy");
-    spool.begin(now_ms(), stream()).expect("room");
-    spool.append(&[(now_ms(), Event::Heartbeat)]).expect("room");
-    let frame = spool.cut().expect("a good disk").expect("a heartbeat");
-    frame.bytes().to_vec()
 }
 
 /// A template; `salt` makes another one of the same parent.
@@ -771,53 +669,4 @@ pub(crate) fn jobs(events: &[Event]) -> BTreeMap<u32, Job> {
         _ => None,
     };
     events.iter().filter_map(job).collect()
-}
-
-/// The desk, in a stream of its own.
-pub(crate) struct Desk {
-    spool: Spool<RealDisk>,
-    _dir: TempDir,
-}
-
-impl Desk {
-    pub(crate) fn new() -> Self {
-        let dir = tempfile::tempdir().expect("a folder");
-        let disk = RealDisk::new(dir.path().to_path_buf());
-        let config = spool_config(Role::Desk, Setup::default().spool_bytes);
-        let opened = Spool::open(disk, "desk", config, signer(Role::Desk));
-        let (mut spool, _) = opened.expect("a new spool");
-        spool.begin(now_ms(), stream()).expect("room");
-        Self { spool, _dir: dir }
-    }
-
-    /// Says something and waits until it is final.
-    pub(crate) fn says(&mut self, ledger: &Ledger, event: Event) {
-        self.spool.append(&[(now_ms(), event)]).expect("room");
-        let frame = self.spool.cut().expect("a good disk").expect("an event");
-        let header = frame.header();
-        let mut log = ledger.log.clone();
-        let incarnation = log.newest().expect("it is up").expect("it is open");
-        log.send(incarnation, now_ms(), frame.bytes())
-            .expect("the log takes everything");
-        let start = Instant::now();
-        loop {
-            let reader = ledger.reader();
-            let state = reader.settled().stream(header.stream);
-            if state.is_some_and(|stream| stream.reaches(header.first_seq)) {
-                return;
-            }
-            drop(reader);
-            assert!(start.elapsed() < DEADLINE, "the desk is not heard");
-            std::thread::park_timeout(Duration::from_millis(2));
-        }
-    }
-}
-
-impl Ledger {
-    /// Place of a target's last obeyed ban or lift: what the next must expect.
-    pub(crate) fn banned_at(&self, target: &BanTarget) -> At {
-        let reader = self.reader();
-        let authority = reader.settled().authority().expect("a final genesis");
-        authority.ban(target).map_or(At::default(), |ban| ban.at)
-    }
 }
