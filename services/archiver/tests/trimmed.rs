@@ -149,7 +149,8 @@ impl World {
         assert_eq!(root_at(new, size), root_at(&self.mirror, size));
     }
 
-    fn stop(mut self, others: Vec<Running>) {
+    /// Ends all threads; its folders stay until it is dropped.
+    fn stop(&mut self, others: Vec<Running>) {
         let own = [self.archiver.take(), self.mirror_thread.take()];
         for running in others.into_iter().chain(own.into_iter().flatten()) {
             running.stop().expect("no panic");
@@ -248,25 +249,38 @@ fn who_finds_nobody_with_newer_positions_says_so_and_goes_on_when_somebody_has_t
 #[test]
 fn an_archiver_with_a_new_disk_signs_nothing_before_it_has_what_was_deleted() {
     let mut world = World::new();
-    world.make_final(150);
-    let before = lock(&world.mirror).final_size();
-    let late = world.dir("late");
-    copy_segments(&world.dir("archive"), &late, false);
+    world.make_final(75);
+    let served = world.dir("served");
+    copy_segments(&world.dir("archive"), &served, false);
+    world.make_final(75);
     // Its disk is new: only the genesis is there.
-    drop(std::fs::remove_dir_all(&late));
+    let late = world.dir("late");
     write_first(&world.dir("archive"), &late);
-    let source = world.peers("late", vec![world.serve_segments(&world.dir("archive"))]);
+    let source = world.peers("late", vec![world.serve_segments(&served)]);
     let (thread, status) = archiver_with(&late, 3, &world.log, None, source);
-    world.said.make_final(20, "with both");
-    let (mirror, log) = (world.mirror.clone(), world.log.clone());
-    world.said.wait_until("it signs", |_| {
-        before < status.signed.load(Ordering::Relaxed) && 0 < log.held_records()
+    let shown = status.clone();
+    world.said.wait_until("it waits", |_| {
+        let why = shown.waits.why().unwrap_or_default();
+        why.contains("nothing newer")
     });
-    let signed = status.signed.load(Ordering::Relaxed);
-    world
-        .said
-        .wait_until("all have it", |_| signed <= lock(&mirror).final_size());
-    let log_is_the_same = lock(&mirror).incarnation();
+    world.said.make_final(20, "with the first alone");
+    assert_eq!(status.signed.load(Ordering::Relaxed), 0, "it waits");
+    // The peer that lagged has everything now.
+    std::fs::remove_dir_all(&served).expect("removed");
+    std::os::unix::fs::symlink(world.dir("archive"), &served).expect("a link");
+    let before = lock(&world.mirror).final_size();
+    let shown = status.clone();
+    world.said.wait_until("it has all that is final", |_| {
+        before <= shown.final_size.load(Ordering::Relaxed)
+    });
+    // What the first covers at once, another does not sign: from here on it is alone.
+    let first = world.archiver.take().expect("it runs");
+    first.stop().expect("no panic");
+    world.make_final(20);
+    world.said.wait_until("it signed what is final now", |_| {
+        before < status.signed.load(Ordering::Relaxed)
+    });
+    let log_is_the_same = lock(&world.mirror).incarnation();
     assert_eq!(log_is_the_same, Some(0), "nobody opened another one");
     world.stop(vec![thread]);
 }
