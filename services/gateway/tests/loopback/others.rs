@@ -8,7 +8,7 @@ use orebook_ledger::disk::real::RealDisk;
 use orebook_ledger::log::Log as _;
 use orebook_ledger::spool::Spool;
 use orebook_schema::desk::BanTarget;
-use orebook_schema::event::{Approval, KeyAction, KeyChange};
+use orebook_schema::event::{Approval, KeyAction, KeyChange, RecoveryCode, RecoveryNote};
 use orebook_schema::summary::Summary;
 use orebook_schema::{At, Event, Hash, Role};
 use tempfile::TempDir;
@@ -16,12 +16,15 @@ use tempfile::TempDir;
 use crate::pool::{DEADLINE, LEDGER, Ledger, Setup, now_ms, signer, spool_config, stream};
 
 impl Ledger {
-    /// Says a heartbeat in a stream of the desk's, and waits until it is final.
+    /// Says a note in a stream of the desk's, and waits until it is final. A heartbeat would do too, but archivers let it wait
+    /// for a minute.
     pub(crate) fn neighbour_speaks(&self, spool: &mut Spool<RealDisk>) {
-        spool
-            .append(&[(now_ms(), Event::Heartbeat)])
-            .expect("there is room");
-        let frame = spool.cut().expect("a good disk").expect("a heartbeat");
+        let note = Event::RecoveryNote(RecoveryNote {
+            code: RecoveryCode::TornTail,
+            text: "the neighbour speaks".to_owned(),
+        });
+        spool.append(&[(now_ms(), note)]).expect("there is room");
+        let frame = spool.cut().expect("a good disk").expect("a note");
         let (stream, seq) = (frame.header().stream, frame.header().first_seq);
         let mut log = self.log.clone();
         let start = Instant::now();
