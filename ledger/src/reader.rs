@@ -320,8 +320,11 @@ impl<D: Disk + Clone> Reader<D> {
     /// the log had no more at once; 0, that its end was reached. Segments are written, and synced where something became final.
     ///
     /// # Errors
-    /// [`ReadError`]; the next call goes on where this one stopped.
+    /// [`ReadError`]; the next call goes on where this one stopped. [`StoreError::Failed`] from then on if the disk failed in
+    /// any call: the process must end.
     pub fn poll(&mut self, log: &impl Log, records_max: usize) -> Result<usize, ReadError> {
+        // Adopting may be what failed, and who asks peers takes its errors for the peer's: here it is said to all.
+        self.store.writable()?;
         let read = self.read(log, records_max);
         if matches!(read, Err(ReadError::Dead { .. })) {
             // What the dead incarnation gave is not this ledger's.
@@ -366,7 +369,7 @@ impl<D: Disk + Clone> Reader<D> {
                 }
             }
             self.settle()?;
-            if is_all {
+            if is_all && self.place.is_some() {
                 // Whether more comes is asked by who waits for it: a broker answers that half a second later.
                 break;
             }

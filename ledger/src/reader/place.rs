@@ -28,8 +28,11 @@ impl<D: Disk + Clone> Reader<D> {
         root: Hash,
     ) -> Result<(), ReadError> {
         if let Err(error) = self.take_records(records, size, false) {
-            self.cut()?;
-            return Err(error);
+            return match self.cut() {
+                // The first error names the file.
+                Ok(()) | Err(ReadError::Store(StoreError::Failed)) => Err(error),
+                Err(worse) => Err(worse),
+            };
         }
         if self.head.size() != size || self.head.root() != root {
             self.cut()?;
@@ -56,11 +59,15 @@ impl<D: Disk + Clone> Reader<D> {
         // Whoever sent it and whatever came after it: what an archiver signed for is final.
         let settled = self.settle();
         // What nobody signed for comes from the log.
-        self.cut()?;
-        settled?;
-        match taken {
-            Err(error) if self.final_size() == before => Err(error),
-            _ => Ok(self.final_size()),
+        let own = settled.and(self.cut());
+        match (taken, own) {
+            // A store that failed before says no more than that; the first error names the file.
+            (Err(error), Ok(()) | Err(ReadError::Store(StoreError::Failed)))
+                if self.final_size() == before || self.store.writable().is_err() =>
+            {
+                Err(error)
+            }
+            (_, own) => own.map(|()| self.final_size()),
         }
     }
 

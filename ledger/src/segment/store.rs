@@ -443,7 +443,11 @@ impl<D: Disk> SegmentStore<D> {
         Ok(())
     }
 
-    const fn writable(&self) -> Result<(), StoreError> {
+    /// Whether it may be written: a store that failed once says so for ever.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`], [`StoreError::ReadOnly`].
+    pub(crate) const fn writable(&self) -> Result<(), StoreError> {
         match self.health {
             Health::Good => Ok(()),
             Health::ReadOnly => Err(StoreError::ReadOnly),

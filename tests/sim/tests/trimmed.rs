@@ -9,7 +9,7 @@
 
 use orebook_ledger::archiver::Archiver;
 use orebook_ledger::reader::{ADOPTED_FRAMES_MAX, ReadError, Reader};
-use orebook_ledger::segment::Record;
+use orebook_ledger::segment::{Record, StoreError};
 use orebook_schema::Hash;
 use orebook_sim::broker::SimBroker;
 use orebook_sim::disk::SimDisk;
@@ -313,4 +313,37 @@ fn what_is_adopted_comes_in_turns_so_that_a_lock_can_be_let_go() {
     let most = ADOPTED_FRAMES_MAX as u64 * 2;
     assert!(turns.iter().all(|turn| *turn <= most), "{turns:?}");
     bench.agree(0);
+}
+
+#[test]
+fn a_disk_that_fails_while_positions_are_adopted_ends_the_process() {
+    for seed in 0..SEEDS {
+        for deleted in [true, false] {
+            let mut bench = Bench::new(seed);
+            bench.rounds(60, true, &[]);
+            let (size, root) = (bench.keeper().final_size(), bench.keeper().settled().root());
+            if deleted {
+                bench.trim();
+                bench.poll(0).expect_err("it is behind");
+            }
+            let records = bench.records();
+            bench.pool.projectors[0].disk.faults().fail_sync_after(1);
+            let said = if deleted {
+                bench.adopt(0, records).map(|_| ())
+            } else {
+                let records = records.into_iter().map(Ok);
+                bench.reader(0).adopt(records, size, root)
+            };
+            let said = said.expect_err("the disk fails");
+            let cause = matches!(&said, ReadError::Store(StoreError::Disk(_)));
+            assert!(cause, "seed {seed}: the cause is named: {said}");
+            // Who asks peers takes that for the peer's; the next poll is the reader's own.
+            assert_eq!(bench.poll(0), Err(ReadError::Store(StoreError::Failed)));
+            let projector = &mut bench.pool.projectors[0];
+            projector.life = None;
+            projector.disk.restart_process();
+            projector.start(&bench.pool.common).expect("starts");
+            bench.agree(0);
+        }
+    }
 }

@@ -47,13 +47,14 @@ pub fn trace(what: std::fmt::Arguments<'_>) {
     }
 }
 
-/// Judges an error by its words: fatal disk errors end a process, everything else is tried again.
+/// Judges an error by its words, as the roles' threads do: fatal disk errors, and what failed before, end a process;
+/// everything else is tried again.
 pub fn outcome_of(error: &(impl std::fmt::Debug + std::fmt::Display)) -> Outcome {
     let words = format!("{error:?}");
     trace(format_args!("  {error}"));
     if words.contains("Damaged") {
         Outcome::Damaged(error.to_string())
-    } else if words.contains("Fatal") {
+    } else if words.contains("Fatal") || words.contains("Failed") {
         Outcome::Dead(error.to_string())
     } else {
         Outcome::Alive
