@@ -255,7 +255,7 @@ pub struct Spool {
 pub struct Settler {
     /// Milliseconds between two looks at the chain.
     pub poll_ms: u32,
-    /// Milliseconds of ledger time before a coinbase without a share counts as recovered.
+    /// A coinbase without a share counts as recovered so many milliseconds after every gateway could have said it.
     pub grace_ms: u64,
 }
 

@@ -18,7 +18,9 @@ use orebook_replay::rows::{
 use orebook_replay::store::Store;
 use orebook_replay::{canonical_of, row};
 use orebook_schema::work::{BlockRecovered, BlockState, BlockStatus};
-use orebook_schema::{At, Event, Hash, Kind, Policy, StreamId};
+use orebook_schema::{At, Event, Hash, Key, Kind, Policy, Role, StreamId};
+
+use crate::grace::Gateway;
 
 /// Rows of jobs of a stream's former epochs that one frame with jobs deletes, at most; the next one goes on.
 const OLD_JOBS_PER_FRAME: usize = 256;
@@ -215,6 +217,24 @@ row! {
     }
 }
 
+row! {
+    /// What was heard of a gateway whose key is in force.
+    struct Heard in table 7 {
+        key {
+            /// Its key's bytes.
+            key: Hash,
+        }
+        value {
+            /// As [`Gateway::last_time`].
+            last_time: u64,
+            /// As [`Gateway::said_at`].
+            said_at: u64,
+            /// As [`Gateway::heard_at`].
+            heard_at: u64,
+        }
+    }
+}
+
 /// The fold.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Watch;
@@ -225,7 +245,7 @@ impl Fold for Watch {
     }
 
     fn version(&self) -> u32 {
-        0
+        1
     }
 
     fn apply(
@@ -234,6 +254,8 @@ impl Fold for Watch {
         rows: &mut dyn Rows,
         _ledger: &dyn Backwards,
     ) -> Result<(), FoldStop> {
+        note_keys(frame, rows)?;
+        note_heard(frame, rows)?;
         if frame.has(Kind::Job) {
             take_jobs(frame, rows)?;
         }
@@ -260,7 +282,7 @@ impl Fold for Watch {
     }
 
     fn canonical(&self, table: u8, key: &[u8], value: &[u8]) -> Result<Vec<u8>, StoreFault> {
-        canonical_of!(table, key, value; OurBlock, AtHeight, Open, Recovered, JobFees, Facts)
+        canonical_of!(table, key, value; OurBlock, AtHeight, Open, Recovered, JobFees, Facts, Heard)
     }
 
     fn has_digest(&self) -> bool {
@@ -274,6 +296,51 @@ fn facts(view: &(impl View + ?Sized)) -> Result<Facts, StoreFault> {
         refused: 0,
     };
     Ok(get(view, &Facts::key_of())?.unwrap_or(none))
+}
+
+fn heard_of(view: &(impl View + ?Sized), key: Key) -> Result<Option<Heard>, StoreFault> {
+    get(view, &Heard::key_of(&Hash(key.0)))
+}
+
+/// A gateway is waited for from when its key is in force, and not after.
+fn note_keys(frame: &FinalFrame<'_>, rows: &mut dyn Rows) -> Result<(), StoreFault> {
+    let changes = [Kind::Genesis, Kind::KeyChange, Kind::Approval];
+    let Some(authority) = frame.state.authority() else {
+        return Ok(());
+    };
+    if !changes.iter().any(|kind| frame.has(*kind)) {
+        return Ok(());
+    }
+    for (key, role, in_force, _) in authority.keys() {
+        let known = heard_of(rows, key)?;
+        match (role == Role::Gateway && in_force, known) {
+            (true, None) => put(
+                rows,
+                &Heard {
+                    key: Hash(key.0),
+                    last_time: 0,
+                    said_at: 0,
+                    heard_at: frame.ledger_time,
+                },
+            )?,
+            (false, Some(known)) => delete::<Heard>(rows, &Heard::key_of(&known.key))?,
+            (true, Some(_)) | (false, None) => {}
+        }
+    }
+    Ok(())
+}
+
+/// A frame that moves events was made now of what is old: more of it may follow, so it says nothing of times.
+fn note_heard(frame: &FinalFrame<'_>, rows: &mut dyn Rows) -> Result<(), StoreFault> {
+    let header = frame.header();
+    let Some(mut heard) = heard_of(rows, header.key)? else {
+        return Ok(());
+    };
+    heard.heard_at = frame.ledger_time;
+    if !frame.has(Kind::Moved) {
+        (heard.last_time, heard.said_at) = (header.last_time, frame.ledger_time);
+    }
+    put(rows, &heard)
 }
 
 fn take_jobs(frame: &FinalFrame<'_>, rows: &mut dyn Rows) -> Result<(), StoreFault> {
@@ -443,6 +510,28 @@ impl Book {
     /// [`StoreFault`].
     pub fn first_height(&self) -> Result<Option<u64>, StoreFault> {
         Ok(facts(self.store.view()?.as_ref())?.first_height)
+    }
+
+    /// What was heard of the gateways whose keys are in force in `state`. One that the rows do not know counts as heard
+    /// right now, without having said anything: it is waited for.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn gateways(&self, state: &State) -> Result<Vec<Gateway>, StoreFault> {
+        let view = self.store.view()?;
+        let in_force = state.authority().into_iter();
+        let keys = in_force.flat_map(|authority| authority.keys_in_force());
+        keys.filter(|(_, role)| *role == Role::Gateway)
+            .map(|(key, _)| {
+                let heard = heard_of(view.as_ref(), key)?;
+                Ok(Gateway {
+                    key,
+                    last_time: heard.as_ref().map_or(0, |heard| heard.last_time),
+                    said_at: heard.as_ref().map_or(0, |heard| heard.said_at),
+                    heard_at: heard.map_or_else(|| state.ledger_time(), |heard| heard.heard_at),
+                })
+            })
+            .collect()
     }
 
     /// Statuses and recovered blocks that expected something else and were not obeyed.

@@ -6,7 +6,7 @@
 //! Money is not computed here, and nothing but changes of state is said: no depths.
 //!
 //! Reading order: [`book`] (what the ledger says), [`view`] and [`look`] (what the chain shows), [`decide`] (the rules),
-//! [`scan`] (coinbases that no share explains), [`machine`] (one settler without threads), [`settler`] (its thread).
+//! [`scan`] and [`grace`] (coinbases that no share explains), [`machine`] (one settler without threads), [`settler`] (its thread).
 
 pub mod book;
 
@@ -15,6 +15,8 @@ pub mod view;
 pub mod decide;
 
 pub mod look;
+
+pub mod grace;
 
 pub mod scan;
 

@@ -21,6 +21,7 @@ use orebook_schema::{Event, Frame, Hash, Kind, StreamId};
 
 use crate::book::{Book, Depths, OurBlock, Watch};
 use crate::decide::{Sight, decide, next_state};
+use crate::grace;
 use crate::look::{Payout, look};
 use crate::metrics::Counters;
 use crate::scan::{Scan, ScanRules, ScanStop};
@@ -38,7 +39,7 @@ pub const RECOVERED_PER_TURN: usize = 64;
 pub const WATCH_HEIGHTS_DEFAULT: u64 = 1_000;
 /// Equal sights in a row before a change is said, other than that a block was seen.
 pub const SIGHTS_DEFAULT: u32 = 3;
-/// Ledger time before a coinbase without a share counts as recovered, in milliseconds.
+/// See [`MachineConfig::grace_ms`].
 pub const GRACE_MS_DEFAULT: u64 = 60_000;
 /// After the ledger refused our key, nothing is sent for so long, in milliseconds: somebody may put the key in force.
 pub const REFUSED_MS: u64 = 60_000;
@@ -52,7 +53,8 @@ pub struct MachineConfig {
     pub payout: Payout,
     /// Equal sights in a row before a change is said, at least 1; one glitch of a node then changes nothing.
     pub sights: u32,
-    /// Ledger time before a coinbase without a share counts as recovered, in milliseconds.
+    /// A coinbase without a share counts as recovered so long after every gateway could have said it, in milliseconds
+    /// ([`grace`]).
     pub grace_ms: u64,
     /// Confirmed and orphaned blocks so far below the tip are not looked at any more.
     pub watch_heights: u64,
@@ -226,7 +228,7 @@ impl<D: Disk + Clone> Machine<D> {
         let mut events = Vec::new();
         let goes_on = self.look_at_blocks(view, &mut events).await?;
         if goes_on {
-            self.look_for_strangers(view, &mut events).await?;
+            self.look_for_strangers(view, now, &mut events).await?;
         }
         self.say(now, events)
     }
@@ -372,6 +374,7 @@ impl<D: Disk + Clone> Machine<D> {
     async fn look_for_strangers(
         &mut self,
         view: &impl ChainView,
+        now: u64,
         events: &mut Vec<Event>,
     ) -> Result<(), MachineError> {
         let Some(engine) = &self.engine else {
@@ -380,11 +383,16 @@ impl<D: Disk + Clone> Machine<D> {
         let Some(depths) = Depths::newest(engine.state()) else {
             return Ok(());
         };
+        let gateways = self.book.gateways(engine.state())?;
         let rules = ScanRules {
             payout: &self.config.payout,
             depth: u64::from(depths.immature),
-            ledger_time: engine.state().ledger_time(),
             grace_ms: self.config.grace_ms,
+            facts: grace::Facts {
+                now,
+                ledger_time: engine.state().ledger_time(),
+                gateways: &gateways,
+            },
         };
         let found = self.scan.turn(view, &self.book, rules).await;
         let waiting = u64::try_from(self.scan.waiting()).unwrap_or(u64::MAX);

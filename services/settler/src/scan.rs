@@ -11,6 +11,7 @@ use orebook_schema::work::BlockRecovered;
 
 use crate::book::Book;
 use crate::decide::Pay;
+use crate::grace::{self, LevelClock, Noticed};
 use crate::look::Payout;
 use crate::view::{ChainView, NoAnswer, on_top};
 
@@ -38,8 +39,7 @@ struct Stranger {
     height: u64,
     coinbase_txid: Hash,
     pay: Pay,
-    /// Ledger time when it was noticed, milliseconds since 1970.
-    noticed: u64,
+    noticed: Noticed,
 }
 
 /// How far the chain was read.
@@ -49,6 +49,7 @@ pub struct Scan {
     next: Option<u64>,
     /// The last block that was read.
     last: Option<(u64, Hash)>,
+    clock: LevelClock,
     strangers: BTreeMap<Hash, Stranger>,
 }
 
@@ -59,10 +60,10 @@ pub struct ScanRules<'a> {
     pub payout: &'a Payout,
     /// Blocks on top before a block is read: the newest policy's immature depth.
     pub depth: u64,
-    /// Final ledger time now, milliseconds since 1970.
-    pub ledger_time: u64,
-    /// A coinbase counts as unexplained after so much ledger time, in milliseconds: a gateway's spool may be late.
+    /// A coinbase counts as unexplained so long after every gateway could have said its share, in milliseconds.
     pub grace_ms: u64,
+    /// What a coinbase's wait ends by.
+    pub facts: grace::Facts<'a>,
 }
 
 impl Scan {
@@ -99,6 +100,8 @@ impl Scan {
                 self.strangers.remove(&hash);
             }
         }
+        let facts = &rules.facts;
+        self.clock.look(facts.now, facts.ledger_time);
         self.read_on(view, book, rules).await?;
         self.due(view, book, rules).await
     }
@@ -155,7 +158,10 @@ impl Scan {
                 height: block.header.height,
                 coinbase_txid: block.coinbase_txid,
                 pay,
-                noticed: rules.ledger_time,
+                noticed: Noticed {
+                    time: rules.facts.now.max(rules.facts.ledger_time),
+                    level_ms: self.clock.level_ms(),
+                },
             });
         }
         Ok(true)
@@ -172,8 +178,8 @@ impl Scan {
         let mut due = Vec::new();
         let mut gone = Vec::new();
         for (hash, stranger) in &self.strangers {
-            let waited = rules.ledger_time.saturating_sub(stranger.noticed);
-            if waited < rules.grace_ms {
+            let level_ms = self.clock.level_ms();
+            if !grace::is_over(stranger.noticed, level_ms, rules.grace_ms, &rules.facts) {
                 continue;
             }
             let header = view.header(*hash).await?;

@@ -3,8 +3,8 @@
 //! - `settler/chain.rs`: a chain with nodes that are silent, late or lying.
 //! - `settler/world.rs`: an archiver, a gateway and settlers around one simulated broker, each on a simulated disk.
 //! - `settler/rules.rs`: the rules as tables. `settler/walks.rs`: what becomes of blocks. `settler/crashes.rs`: kills and
-//!   faults at every point. `settler/recovered.rs`: coinbases that no share explains. `settler/thread.rs`: the thread itself,
-//!   on the development chain.
+//!   faults at every point. `settler/recovered.rs`: coinbases that no share explains. `settler/grace.rs`: how
+//!   long one is waited for. `settler/thread.rs`: the thread itself, on the development chain.
 
 #![allow(
     clippy::expect_used,
@@ -23,6 +23,8 @@
 mod chain;
 #[path = "settler/crashes.rs"]
 mod crashes;
+#[path = "settler/grace.rs"]
+mod grace;
 #[path = "settler/recovered.rs"]
 mod recovered;
 #[path = "settler/rules.rs"]

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use orebook_ledger::admit::{State, Verdict};
 use orebook_ledger::archiver::{Archiver, ArchiverConfig};
+use orebook_ledger::authority::thing_digest;
 use orebook_ledger::build::genesis_frame;
 use orebook_ledger::disk::Disk as _;
 use orebook_ledger::publisher::{Clock, Publisher};
@@ -13,6 +14,7 @@ use orebook_ledger::sign::Signer;
 use orebook_ledger::spool::{FILE_BYTES_MIN, Spool, SpoolConfig};
 use orebook_replay::engine::SharedReader;
 use orebook_replay::store::MemoryStore;
+use orebook_schema::event::{Approval, KeyAction, KeyChange};
 use orebook_schema::genesis::{Algorithm, Genesis};
 use orebook_schema::names::{Account, CoinName, Pot, RegisteredName, WorkerName};
 use orebook_schema::policy::{NetworkFees, PotRules, Scheme};
@@ -216,6 +218,15 @@ impl SettlerLife {
     }
 }
 
+/// How the gateway is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GatewayIs {
+    Up,
+    /// It has miners, and no link to the log.
+    CutOff,
+    Dead,
+}
+
 /// Everything.
 pub(crate) struct World {
     pub(crate) now: u64,
@@ -225,6 +236,7 @@ pub(crate) struct World {
     pub(crate) keeper: Archiver<SimDisk>,
     pub(crate) keeper_runs: bool,
     gateway: (Spool<SimDisk>, Reader<SimDisk>, Publisher<SimDisk>),
+    pub(crate) gateway_is: GatewayIs,
     pub(crate) settlers: Vec<SettlerLife>,
     runtime: tokio::runtime::Runtime,
     nonce: u32,
@@ -264,6 +276,7 @@ impl World {
             keeper,
             keeper_runs: true,
             gateway: (spool, reader, Publisher::new()),
+            gateway_is: GatewayIs::Up,
             settlers: SETTLERS
                 .into_iter()
                 .take(settlers)
@@ -364,15 +377,29 @@ impl World {
                 );
             }
         }
+        if self.gateway_is == GatewayIs::Dead {
+            return;
+        }
         if self.now.is_multiple_of(SHARE_TURNS * TURN_MS) {
             let share = self.share(false);
             self.gateway.0.append(&[share]).unwrap();
         }
         let (spool, reader, publisher) = &mut self.gateway;
-        poll(reader, &self.broker);
         if spool.should_cut(now) {
             spool.cut().unwrap();
         }
+        if self.gateway_is == GatewayIs::CutOff {
+            // Its publisher finds a log that answers nothing.
+            let nowhere = SimBroker::new(8);
+            nowhere.set_available(false);
+            let stream = StreamId::from_parts(now, [8; 10]);
+            let mut log = nowhere;
+            publisher
+                .tick(spool, reader, &mut log, Clock::at(now), stream)
+                .unwrap();
+            return;
+        }
+        poll(reader, &self.broker);
         let stream = StreamId::from_parts(now, [8; 10]);
         publisher
             .tick(spool, reader, &mut self.broker, Clock::at(now), stream)
@@ -425,11 +452,16 @@ impl World {
 
     /// A settler without any sense says these events, as the second settler's key; they are final on return.
     pub(crate) fn blurt(&mut self, events: &[Event]) {
+        self.say(Role::Settler, SETTLERS[1], events);
+    }
+
+    /// Somebody of this role and name says these events; they are final on return.
+    fn say(&mut self, role: Role, name: u8, events: &[Event]) {
         let disk = disk_with_genesis(self.now, "mirror");
         let (mut reader, _) =
             Reader::open(disk.clone(), "mirror", LEDGER, store_config(), 0).unwrap();
-        let config = spool_config(Role::Settler);
-        let (mut spool, _) = Spool::open(disk, "blurt", config, signer(SETTLERS[1])).unwrap();
+        let config = spool_config(role);
+        let (mut spool, _) = Spool::open(disk, "blurt", config, signer(name)).unwrap();
         let stream = StreamId::from_parts(self.now, [6; 10]);
         spool.begin(self.now, stream).unwrap();
         let timed: Vec<_> = events.iter().map(|it| (self.now, it.clone())).collect();
@@ -448,6 +480,32 @@ impl World {
             }
         }
         panic!("what was blurted out does not become final");
+    }
+
+    /// The desk puts a gateway's key in force, or revokes it; none: that of the gateway that runs. `expects` is the key's last
+    /// change. Returns the place of this one.
+    pub(crate) fn change_key(&mut self, name: Option<u8>, action: KeyAction, expects: At) -> At {
+        let key = signer(name.unwrap_or(GATEWAY)).key();
+        let change = KeyChange {
+            key,
+            role: Role::Gateway,
+            action,
+            expects,
+        };
+        let change = Event::KeyChange(change);
+        let thing = thing_digest(LEDGER, &change);
+        let approval = Event::Approval(Approval {
+            thing,
+            approver: signer(DESK).key(),
+            signature: signer(DESK).sign_approval(LEDGER, &thing),
+        });
+        self.say(Role::Desk, DESK, &[change, approval]);
+        self.turns(20);
+        let state = self.keeper.reader().settled();
+        let mut keys = state.authority().unwrap().keys();
+        let (_, _, in_force, last) = keys.find(|(known, ..)| *known == key).unwrap();
+        assert_eq!(in_force, action == KeyAction::InForce, "it is obeyed");
+        last
     }
 
     /// Turns until nothing was said for a while and nobody waits for anything.
