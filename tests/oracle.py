@@ -109,14 +109,16 @@ def digest_of(ledger, kind, fields):
     return hashlib.sha256(b"orebook/thing/0\n" + ledger + bytes([kind, 0]) + fields).digest()
 def thing_of(ledger, expects, policy):
     return digest_of(ledger, 4, struct.pack("<QH", *expects) + policy_bytes(policy))
-def adjustment_bytes(event):
-    """Format 3."""
-    kind, text = event["account"].split(":")
-    account = text.encode() if kind == "name" else bytes.fromhex(text)
-    numbers = 1 + BOOKS.index(event["book"]), 1 + ["to_account", "from_account"].index(event["direction"])
-    return (bytes([1 + ["script", "evm", "name"].index(kind), len(account)]) + account
-            + struct.pack("<QHBB", *event["expects"], *numbers) + int(event["amount"]).to_bytes(16, "little")
-            + bytes.fromhex(event["block"] or "00" * 32) + bytes([len(event["reason"])]) + event["reason"].encode())
+def adjustment_bytes(said):
+    """Format 3: the fields of kind 12."""
+    form, name = said["account"].split(":")
+    name = name.encode() if form == "name" else bytes.fromhex(name)
+    sides = BOOKS.index(said["book"]) + 1, {"to_account": 1, "from_account": 2}[said["direction"]]
+    amount, reason = int(said["amount"]), said["reason"].encode()
+    need(0 < amount <= 2**80 * SUB_UNITS and 0 < len(reason) <= 200, "an adjustment that format 3 does not know")
+    return (bytes([{"script": 1, "evm": 2, "name": 3}[form], len(name)]) + name
+            + struct.pack("<QHBB", *said["expects"], *sides) + amount.to_bytes(16, "little")
+            + bytes.fromhex(said["block"] or "00" * 32) + bytes([len(reason)]) + reason)
 
 # ---- the ledger, event by event --------------------------------------------------------------------------------------
 
@@ -139,9 +141,9 @@ class Oracle:
     def __init__(self):
         self.at, self.covered = None, 0             # the event's place; size of the newest obeyed checkpoint
         self.genesis, self.policies, self.schemes = None, {}, {}
-        self.pending, self.approvals = [], defaultdict(set)
-        self.last = defaultdict(lambda: NONE)       # "policy", or an account's adjustments -> last obeyed
-        self.adjusted = []                          # what adjustments posted: debit, credit, amount
+        self.last = defaultdict(lambda: NONE)       # subject of things -> place of its last obeyed one
+        self.waiting, self.approved_by = defaultdict(list), defaultdict(set)    # digest -> its things, its approvers
+        self.adjusted = defaultdict(int)            # book -> what adjustments alone made of it
         self.workers, self.jobs = {}, {}
         self.shares = []                            # every share that counts, in ledger order
         self.last_share, self.admitted = None, set()        # said just before; hashes of what came in its own stream
@@ -169,7 +171,7 @@ class Oracle:
         need(self.moved_from.get(stream, at[0]) >= at[0], f"{at}: stream {stream} goes on after events of it moved")
         self.at = at
 
-    # ---- policies: rules 2, format 6
+    # ---- policies, approvals, adjustments: rules 2, 7.5, 8.7, format 6
 
     def on_genesis(self, event):
         self.genesis, self.ledger = event, bytes.fromhex(event["ledger"].replace("-", ""))
@@ -183,34 +185,35 @@ class Oracle:
             return self.refused.append(self.at)
         thing = thing_of(self.ledger, expects, policy)
         self.say("policy", expects, thing, self.needed(2, 1), lambda at: self.obey_policy(at, policy))
-    def on_adjustment(self, event):
-        """Rules 7.5 and 8.7."""
-        book, available = (event["book"], ""), ("available", event["account"])
-        sides = (book, available) if event["direction"] == "to_account" else (available, book)
-        def obey(_):
-            self.adjusted.append((*sides, int(event["amount"])))
-            self.enter(event["block"], *self.adjusted[-1])
-        thing = digest_of(self.ledger, 12, adjustment_bytes(event))
-        needed = self.needed(4, min(2, len(self.genesis["approvers"])))
-        self.say(event["account"], tuple(event["expects"]), thing, needed, obey)
     def needed(self, what, unlisted):
         return dict(self.genesis["approvals"]).get(what, unlisted)
-    def say(self, subject, expects, thing, needed, obey):
-        if expects != self.last[subject]:
+    def say(self, subject, expects, digest, needed, obey):
+        if self.last[subject] != expects:           # at its own position: refused for ever
             return self.refused.append(self.at)
-        self.pending.append((self.at, subject, expects, thing, needed, obey))
-        self.take_effect()
+        self.waiting[digest].append((self.at, subject, expects, needed, obey))
+        self.take_effect(digest)
     def on_approval(self, event):
-        thing, key, signature = (bytes.fromhex(event[name]) for name in ("thing", "approver", "signature"))
-        message = b"orebook/approval/0\n" + self.ledger + thing
+        digest, key, signature = (bytes.fromhex(event[name]) for name in ("thing", "approver", "signature"))
+        message = b"orebook/approval/0\n" + self.ledger + digest
         if event["approver"] in self.genesis["approvers"] and signature_is_right(key, message, signature):
-            self.approvals[thing].add(key)
-            self.take_effect()
-    def take_effect(self):
-        for at, subject, expects, thing, needed, obey in self.pending:
-            if expects == self.last[subject] and len(self.approvals[thing]) >= needed:
+            self.approved_by[digest].add(key)
+            self.take_effect(digest)
+    def take_effect(self, digest):
+        for at, subject, expects, needed, obey in self.waiting[digest]:     # what the subject moved past stays dead
+            if len(self.approved_by[digest]) >= needed and self.last[subject] == expects:
                 self.last[subject] = at
                 obey(at)
+    def on_adjustment(self, event):
+        digest = digest_of(self.ledger, 12, adjustment_bytes(event))
+        needed = self.needed(4, min(2, len(self.genesis["approvers"])))
+        self.say(event["account"], tuple(event["expects"]), digest, needed, lambda _: self.adjust(event))
+    def adjust(self, said):
+        pair, amount = [(said["book"], ""), ("available", said["account"])], int(said["amount"])
+        debit, credit = pair if said["direction"] == "to_account" else reversed(pair)
+        if sum(debits for debits, _ in self.books.values()) + amount < 2**128:  # rules 9, 18: else it posts nothing
+            self.adjusted[debit] -= amount
+            self.adjusted[credit] += amount
+            self.enter(said["block"], debit, credit, amount)
     def on_checkpoint(self, event):
         need(event["size"] <= self.at[0], f"{self.at}: a checkpoint over positions that are not there")
         self.covered = max(self.covered, event["size"])
@@ -324,14 +327,11 @@ class Oracle:
 
     def check_books(self):
         need(sum(debits - credits for debits, credits in self.books.values()) == 0, "debits are not credits")
-        right = defaultdict(int)                    # every book again, from the blocks as they stand now
+        right = self.adjusted.copy()                # every book again, adjusted, from the blocks as they stand now
         for block in self.blocks.values():
             right["reward", ""] -= block.value * SUB_UNITS if block.held else 0
             for (name, account), amount in block.parts.items():
                 right[block.held if name == "earned" else name, account] += amount
-        for debit, credit, amount in self.adjusted:
-            right[debit] -= amount
-            right[credit] += amount
         for key in self.books.keys() | right.keys():
             debits, credits = self.books.get(key, (0, 0))
             need(credits - debits == right[key], f"{key} has {credits - debits}, the blocks say {right[key]}")

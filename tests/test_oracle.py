@@ -17,6 +17,7 @@ import make  # noqa: E402
 import oracle  # noqa: E402
 from ledger_pen import event, reader, secret_of  # noqa: E402
 from oracle_pen import *  # noqa: E402,F403
+from test_oracle_desk import *  # noqa: E402,F403
 
 PAGE = (HERE.parent / "docs/rules.md").read_text()
 GIGA = 10**9                                        # sub-units of a base unit
@@ -37,9 +38,6 @@ def tables(page):
     return found
 
 TABLES = tables(PAGE)
-
-def thing_of_adjustment(said):
-    return oracle.digest_of(ID, 12, oracle.adjustment_bytes(said))
 
 def run(story, **options):
     return oracle.balances(story.lines(), postings=True, **options)
@@ -745,6 +743,8 @@ class Fixtures(unittest.TestCase):
         "recovered_blocks": "fee 500 reserve 50000 reward -100000 i:ann 29700 i:cat 19800",
         # r is recovered, 49.5 of it go to ann; 2 of cat's to fee; what one approver approved, and a ban, move nothing
         "adjustments": "fee 2500 reserve 500 reward -100000 a:ann 79200 a:cat 17800",
+        "adjustments_waiting": f"donation -5000 fee 3000 reserve -10000 rounding -{2**80}000 a:ann 10000 a:bob 2000 "
+                               f"a:dan {2**80}000",
         "one_hash_twice": "fee 500 reward -50000 i:ann 29700 i:cat 19800",
         "not_all_final": "fee 500 reward -50000 i:ann 29700 i:cat 19800",
     }

@@ -282,6 +282,28 @@ def adjustments():
     return story
 
 
+def adjustments_waiting():
+    story, giga = Story(), 10**9
+    early, other = adjustment("ann", 10 * giga), adjustment("cat", 7)
+    waits = adjustment("bob", 3 * giga, book="fee", back=True)
+    after = adjustment("bob", 5 * giga, (4, 0), "donation")                     # of `waits`, which is said at (4, 0)
+    wrong, most = adjustment("bob", giga, (6, 2)), adjustment("dan", 2**80 * giga, book="rounding")
+    yes = {id(said): [approval(oracle.digest_of(ID, 12, oracle.adjustment_bytes(said)), number) for number in (0, 1)]
+           for said in (early, waits, other, after, wrong, most)}
+    no = yes[id(other)][1]
+    stranger, forged = no | {"approver": public(pen.GATE).hex()}, no | {"signature": "15" * 64}
+    for events in (yes[id(early)], [early],                                     # 2 and 3: approved before it is said
+                   [waits, waits, other],                                       # 4: one of them twice, both wait
+                   [after, *yes[id(after)]],                                    # 5: too soon
+                   [{"kind": "heartbeat"}, yes[id(waits)][0], yes[id(waits)][1]],      # 6: the first counts
+                   [wrong, *yes[id(wrong)]],                                    # 7: expects the place of the effect
+                   [after],                                                     # 8: again, and in time
+                   [yes[id(other)][0], yes[id(other)][0], stranger, forged],    # 9: one approver is not two
+                   [yes[id(most)][1], most, yes[id(most)][0]]):                 # 10
+        story.frame("desk", *map(dict, events))
+    return story
+
+
 def one_hash_twice():
     story = with_shares([("ann", 3), ("cat", 2)])
     story.gate(*finds(0, 4, "a"))
@@ -298,7 +320,8 @@ def not_all_final():
 STORIES = (window_unfilled, window_exactly_filled, window_cut_inside_a_share, window_cut_inside_the_finding_share,
            split_with_everything, orphan_and_return, change_of_value, late_reorganisation, two_blocks_at_one_height,
            two_pots_and_two_streams, void_job_and_unknown_pot, nothing_in_the_window, policies, moved_once,
-           epochs_number_anew, two_settlers, recovered_blocks, adjustments, one_hash_twice, not_all_final)
+           epochs_number_anew, two_settlers, recovered_blocks, adjustments, adjustments_waiting, one_hash_twice,
+           not_all_final)
 
 
 def files_of(tell):
