@@ -97,7 +97,7 @@ impl<D: Disk + Clone> Reader<D> {
             return Ok(Attached::Seeking(0));
         };
         let Some(next) = seek.next else {
-            return Err(self.not_found(log, seek)?);
+            return self.not_found(log, seek).map(Attached::At);
         };
         let records = match log.read(
             seek.incarnation,
@@ -113,7 +113,7 @@ impl<D: Disk + Clone> Reader<D> {
             Err(error) => return Err(error.into()),
         };
         let Some(last) = self.store.read(seek.size.saturating_sub(1))? else {
-            return Err(self.not_found(log, seek)?);
+            return self.not_found(log, seek).map(Attached::At);
         };
         let latest = last.append_time.saturating_add(SEEK_CLOCK_MS_MAX);
         let looked = records.len();
@@ -122,12 +122,12 @@ impl<D: Disk + Clone> Reader<D> {
                 return Ok(Attached::At(self.found(log, seek, record.offset)?));
             }
             if latest < record.append_time {
-                return Err(self.not_found(log, seek)?);
+                return self.not_found(log, seek).map(Attached::At);
             }
             seek.next = Some(record.offset + 1);
         }
         if looked == 0 {
-            return Err(self.not_found(log, seek)?);
+            return self.not_found(log, seek).map(Attached::At);
         }
         self.seek = Some(seek);
         Ok(Attached::Seeking(looked))
@@ -155,19 +155,25 @@ impl<D: Disk + Clone> Reader<D> {
         Ok(place)
     }
 
-    /// Why the frame is not there: it was deleted, and newer positions must be fetched; or the log is not what it was.
-    fn not_found(&mut self, log: &impl Log, seek: Seek) -> Result<ReadError, ReadError> {
+    /// Why the frame is not there: it was deleted, and newer positions must be fetched; or the log is not what it was. Where
+    /// an older final frame still stands, what followed it in the log tells which: the place is there.
+    fn not_found(&mut self, log: &impl Log, seek: Seek) -> Result<Place, ReadError> {
         self.seek = None;
         // It was read there, and the log still has records of then: it lost more than its beginning. What somebody else
         // says of append times proves nothing, so an adopted frame says nothing of the kind.
-        let stood_there = self.anchor.is_some_and(|anchor| {
+        let stood_there = self.anchor.filter(|anchor| {
             anchor.incarnation == seek.incarnation
-                && anchor.size == seek.size
+                && anchor.size <= seek.size
                 && seek.first <= anchor.offset
         });
-        if stood_there {
-            return Ok(self.dead(
-                seek.size.saturating_sub(1),
+        if let Some(anchor) = stood_there {
+            if anchor.size < seek.size
+                && let Some(place) = self.resume_below(log, seek, anchor)?
+            {
+                return Ok(place);
+            }
+            return Err(self.dead(
+                anchor.size.saturating_sub(1),
                 "the log does not have it any more",
             ));
         }
@@ -177,16 +183,50 @@ impl<D: Disk + Clone> Reader<D> {
             if size <= seek.size {
                 let own = self.state_at(size)?.map(|state| state.root());
                 if own != Some(opened.root) {
-                    return Ok(self.dead(size, "it opens with another root"));
+                    return Err(self.dead(size, "it opens with another root"));
                 }
                 self.compared = Some(seek.incarnation);
             }
         }
         self.behind_in = Some(seek.incarnation);
-        Ok(ReadError::Behind {
+        Err(ReadError::Behind {
             from: seek.size,
             first: seek.first,
         })
+    }
+
+    /// A disk that failed between a sync and the anchor's leaves the anchor below the final size. If its frame still stands,
+    /// the log is read from there: what is final comes by again, or the log's end shows that it was lost.
+    fn resume_below(
+        &mut self,
+        log: &impl Log,
+        seek: Seek,
+        anchor: Anchor,
+    ) -> Result<Option<Place>, ReadError> {
+        let Some(frame) = self.store.read(anchor.size.saturating_sub(1))? else {
+            return Ok(None);
+        };
+        let record = match log.read(seek.incarnation, anchor.offset, 1) {
+            Err(LogError::OutOfRange { .. }) => return Ok(None),
+            other => other?.into_iter().next(),
+        };
+        if !record.is_some_and(|record| is_it(&record.bytes, record.append_time, &frame)) {
+            return Ok(None);
+        }
+        let opened = self.opening(log, seek.incarnation)?;
+        let Some(mut head) = self.state_at(anchor.size)? else {
+            return Ok(None);
+        };
+        head.enter_incarnation(opened.next_position);
+        self.expect_again()?;
+        self.head = head;
+        let place = Place {
+            incarnation: seek.incarnation,
+            generation: seek.generation,
+            next_offset: anchor.offset + 1,
+        };
+        self.place = Some(place);
+        Ok(Some(place))
     }
 }
 
