@@ -148,6 +148,8 @@ pub struct Reader<D: Disk> {
     obeyed: Option<TreeHead>,
     /// Positions below this are never given up: an archiver signed for them (genesis: everybody's).
     keep: u64,
+    /// The checkpoint that says what is final here is not in the files.
+    is_proof_waiting: bool,
     /// Closures that the kept tail on disk holds and the log must show again.
     kept_closures: Vec<(u64, StreamId)>,
     anchor: Option<Anchor>,
@@ -192,6 +194,7 @@ impl<D: Disk + Clone> Reader<D> {
             target: 0,
             obeyed: None,
             keep: keep.max(store.size().min(1)),
+            is_proof_waiting: false,
             kept_closures: Vec::new(),
             anchor,
             seek: None,

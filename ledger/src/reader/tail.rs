@@ -92,6 +92,7 @@ impl<D: Disk + Clone> Reader<D> {
             return;
         };
         self.target = self.target.max(size);
+        self.is_proof_waiting |= size == self.final_size();
         let stream = self.head.stream(parsed.frame().header().stream);
         let signed = parsed.events().iter().find_map(|event| match event {
             Event::Checkpoint(checkpoint) if checkpoint.size == size => Some(checkpoint),
@@ -171,8 +172,13 @@ impl<D: Disk + Clone> Reader<D> {
     /// Moves the final size up to the newest obeyed checkpoint, once the segments are synced.
     pub(super) fn settle(&mut self) -> Result<(), ReadError> {
         if self.target <= self.final_size() || self.head.size() < self.target {
+            // After a restart the checkpoint of what is final comes once more: who reads these files needs it.
+            if std::mem::take(&mut self.is_proof_waiting) {
+                self.store.sync()?;
+            }
             return Ok(());
         }
+        self.is_proof_waiting = false;
         self.store.sync()?;
         let offset = advance(&mut self.settled, &self.store, &mut self.tail, self.target)?;
         // What was adopted has no place in the log. That it is final is written down all the same: the checkpoint that says
