@@ -289,8 +289,10 @@ pub fn get(address: SocketAddr, path: &str) -> Result<(u16, String), String> {
     stream.set_read_timeout(Some(DEADLINE)).map_err(words)?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).map_err(words)?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).map_err(words)?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).map_err(words)?;
+    // A body that is no text is shown as well as can be.
+    let answer = String::from_utf8_lossy(&answer);
     let (head, body) = answer.split_once("\r\n\r\n").ok_or("no head")?;
     let status = head
         .split(' ')
