@@ -322,6 +322,10 @@ impl Watcher {
             );
             *changes += 1;
         }
+        // An empty topic tells nothing of itself: what a reader took since may have been another's of the same name.
+        if mark.seen && mark.first.is_none() && first.is_some() {
+            *changes += 1;
+        }
         mark.first = first.or(mark.first.filter(|_| !other_first));
         mark.epoch = epoch.or(mark.epoch);
         mark.end = end;
