@@ -59,6 +59,8 @@ pub(crate) struct Writer<L> {
     pub(crate) control_dir: String,
     pub(crate) control: Option<Control>,
     bans: Arc<Bans>,
+    /// Final size up to which the ledger's bans were looked through.
+    bans_seen: u64,
     pub(crate) bridge: Arc<Bridge>,
     pub(crate) metrics: Arc<Shared>,
     pub(crate) spacing: Duration,
@@ -110,6 +112,7 @@ impl<L: Log> Writer<L> {
             control_dir: parts.control_dir,
             control: None,
             bans: Arc::default(),
+            bans_seen: 0,
             bridge: parts.bridge,
             metrics: parts.metrics,
             spacing: parts.spacing,
@@ -423,11 +426,13 @@ impl<L: Log> Writer<L> {
 
     /// Takes the ledger's final bans, if any came or went since, and keeps them beside the spool.
     fn learn_bans(&mut self, reader: &Reader<RealDisk>) -> Result<(), SpoolError> {
-        // The mirror may be behind what was known before the last start.
-        if reader.final_size() <= self.bans.size {
+        // The mirror may be behind what was known before the last start. All bans are looked through, so once a final size.
+        let since = self.bans_seen.max(self.bans.size);
+        if reader.final_size() <= since {
             return Ok(());
         }
-        let Some(bans) = Bans::of(reader, self.bans.size) else {
+        self.bans_seen = reader.final_size();
+        let Some(bans) = Bans::of(reader, since) else {
             return Ok(());
         };
         let ledger = reader.head().ledger();
