@@ -73,6 +73,12 @@ impl Network {
         }
     }
 
+    /// Its first address, and how many bits of it count.
+    #[must_use]
+    pub const fn parts(&self) -> (IpAddr, u8) {
+        (self.address, self.bits)
+    }
+
     /// Whether an address lies in it. IPv4 within IPv6 counts as IPv4.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {

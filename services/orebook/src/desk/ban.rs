@@ -46,19 +46,13 @@ pub(super) fn account(state: &Value, text: &str) -> Result<Account, Failure> {
         .map_err(|error| Failure::new(format!("{text}: {error}")))
 }
 
-/// A network as people write it: an address, and how many bits of it count; all of them unless said.
+/// A network as people write it; a ban's has a shortest prefix of its own.
 fn network(text: &str) -> Option<Network> {
-    let (address, prefix) = match text.split_once('/') {
-        Some((address, prefix)) => (address, Some(prefix.parse().ok()?)),
-        None => (text, None),
-    };
-    let bytes = match address.parse().ok()? {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => address.octets().to_vec(),
-    };
-    let whole = if bytes.len() == 4 { 32 } else { 128 };
-    // Bits after the prefix are a slip: it is not guessed which network was meant.
-    Network::new(&bytes, prefix.unwrap_or(whole))
+    let (address, prefix) = orebook_gateway::Network::parse(text).ok()?.parts();
+    match address {
+        IpAddr::V4(address) => Network::new(&address.octets(), prefix),
+        IpAddr::V6(address) => Network::new(&address.octets(), prefix),
+    }
 }
 
 fn target(state: &Value, args: &TargetArgs) -> Result<BanTarget, Failure> {
