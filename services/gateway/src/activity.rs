@@ -224,11 +224,11 @@ fn network(address: IpAddr) -> Network {
 const fn closing(cause: Cause) -> Closing {
     match cause {
         Cause::Left => Closing::Left,
-        Cause::Protocol | Cause::Proxy | Cause::TlsOnPlain => Closing::Protocol,
+        Cause::Protocol | Cause::Http | Cause::Proxy | Cause::TlsOnPlain => Closing::Protocol,
         Cause::SlowReader => Closing::SlowReader,
-        Cause::LoginTimeout => Closing::Other,
+        Cause::LoginTimeout | Cause::TurnedAway => Closing::Other,
         Cause::FailedLogins => Closing::FailedLogins,
-        Cause::BadShares => Closing::BadShares,
+        Cause::BadShares | Cause::KeptOut => Closing::BadShares,
         Cause::Banned => Closing::Banned,
         Cause::NoWork => Closing::NoWork,
         Cause::Stopping => Closing::Stopped,

@@ -53,6 +53,19 @@ pub struct GatewayConfig {
     pub stale_grace: Duration,
     /// Limits.
     pub limits: Limits,
+    /// What else holds at its doors.
+    pub edge: EdgeConfig,
+}
+
+/// Most networks that no limit of addresses holds for.
+pub const EXEMPT_MAX: usize = 64;
+
+/// What holds at a gateway's doors beside its limits.
+#[derive(Clone, Debug, Default)]
+pub struct EdgeConfig {
+    /// Addresses that no limit of addresses holds for and that are never kept out, at most [`EXEMPT_MAX`] networks. Limits of
+    /// connections and logins hold for them too.
+    pub exempt: Vec<Network>,
 }
 
 /// A port.
@@ -159,9 +172,28 @@ pub struct Limits {
     pub login_timeout: Duration,
     /// Failed logins of one connection. At the last one it is answered, then closed.
     pub failed_logins_per_connection: u32,
-    /// Failed logins of one address within a minute. Beyond it, new connections of it are closed at once until the minute is
-    /// over.
+    /// Failed logins of one address within a minute. At the last one the address is kept out for [`Limits::ban`], unless
+    /// somebody inside had a good share: new connections of it are told why and closed. IPv6 counts by /64.
     pub failed_logins_per_address: u32,
+    /// Connections of one address within a minute that spoke another protocol. At the last one it is kept out likewise.
+    pub malformed_per_address: u32,
+    /// Logins of one address within a minute that were kept out for their shares. At the last one it is kept out likewise.
+    pub bad_logins_per_address: u32,
+    /// Connections that an address may open within a minute. Further ones take what its shares earned, and are told why and
+    /// closed if that is nothing.
+    pub connects_per_minute: u32,
+    /// Connections that a good share earns its address, kept up to [`Limits::connections_per_address`].
+    pub connects_per_share: u32,
+    /// For so long after the gateway's start connections are not counted by the minute: everybody comes back. May be zero.
+    pub connects_grace: Duration,
+    /// Refused shares (20, 22, 23) among [`Limits::invalid_of`] of a user of a connection, percent. Above it the user's login is
+    /// kept out of its address for [`Limits::ban`], and told why; the connection is closed if nobody else is on it. Where another
+    /// session of the same login stands well, only the connection is closed.
+    pub invalid_percent: u32,
+    /// Shares after which a user is judged.
+    pub invalid_of: u32,
+    /// How long an address or a login is kept out.
+    pub ban: Duration,
     /// Users of one connection. A further authorize is refused with error 24.
     pub users_per_connection: usize,
     /// Refused shares (20, 22, 23) in a row of one connection, not counting stale ones. At the last one it is answered, then
@@ -195,6 +227,14 @@ impl Default for Limits {
             login_timeout: Duration::from_secs(30),
             failed_logins_per_connection: 8,
             failed_logins_per_address: 600,
+            malformed_per_address: 600,
+            bad_logins_per_address: 64,
+            connects_per_minute: 16_384,
+            connects_per_share: 1,
+            connects_grace: Duration::from_secs(60),
+            invalid_percent: 30,
+            invalid_of: 100,
+            ban: Duration::from_secs(300),
             users_per_connection: 256,
             bad_shares_in_a_row: 1_000,
             unanswered_per_connection: 1_024,
@@ -231,6 +271,9 @@ pub enum ConfigError {
     /// More than [`PROXY_FROM_MAX`] networks of load balancers.
     #[error("port {0}: more than {PROXY_FROM_MAX} networks in proxy_from")]
     ProxyFrom(SocketAddr),
+    /// More than [`EXEMPT_MAX`] networks that no limit of addresses holds for.
+    #[error("more than {EXEMPT_MAX} networks are exempt")]
+    Exempt,
     /// A port's vardiff contradicts itself.
     #[error("port {0}: {1}")]
     Vardiff(SocketAddr, &'static str),
@@ -269,6 +312,9 @@ impl GatewayConfig {
                     .map_err(|what| ConfigError::Vardiff(port.address, what))?;
             }
         }
+        if EXEMPT_MAX < self.edge.exempt.len() {
+            return Err(ConfigError::Exempt);
+        }
         self.limits.check()
     }
 }
@@ -303,6 +349,12 @@ impl Limits {
                 "failed_logins_per_address",
                 self.failed_logins_per_address == 0,
             ),
+            ("malformed_per_address", self.malformed_per_address == 0),
+            ("bad_logins_per_address", self.bad_logins_per_address == 0),
+            ("connects_per_minute", self.connects_per_minute == 0),
+            ("invalid_percent", self.invalid_percent == 0),
+            ("invalid_of", self.invalid_of == 0),
+            ("ban", self.ban.is_zero()),
             ("users_per_connection", self.users_per_connection == 0),
             ("bad_shares_in_a_row", self.bad_shares_in_a_row == 0),
             (
@@ -351,6 +403,7 @@ mod tests {
             commit_spacing: COMMIT_SPACING_DEFAULT,
             stale_grace: Duration::from_secs(5),
             limits: Limits::default(),
+            edge: EdgeConfig::default(),
         }
     }
 
@@ -362,7 +415,7 @@ mod tests {
                 change(rule);
             }
         };
-        let table: [(&str, Change); 9] = [
+        let table: [(&str, Change); 11] = [
             ("ports", |config| config.ports.clear()),
             ("checked", |config| config.algorithm = Algorithm::Ethash),
             ("extranonce2", |config| config.extranonce2_bytes = 9),
@@ -374,6 +427,11 @@ mod tests {
                 let one = Network::parse("10.0.0.0/8").unwrap();
                 config.ports[0].proxy_from = vec![one; 65];
             }),
+            ("exempt", |config| {
+                let one = Network::parse("10.0.0.0/8").unwrap();
+                config.edge.exempt = vec![one; 65];
+            }),
+            ("`ban`", |config| config.limits.ban = Duration::ZERO),
             ("`jobs`", |config| config.limits.jobs = 0),
             ("`renotify`", |config| {
                 config.limits.renotify = Duration::ZERO

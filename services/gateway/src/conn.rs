@@ -14,6 +14,7 @@ use orebook_stratum::{DifficultyText, Id, Session};
 
 use crate::batch::{JobKey, WorkerKey};
 use crate::jobs::LiveJob;
+use crate::limits::ShareWindow;
 use crate::vardiff::Vardiff;
 
 /// Spare buffers that are kept for connections with something to say.
@@ -27,6 +28,8 @@ pub(crate) enum Cause {
     /// It ended, or the socket failed.
     Left,
     Protocol,
+    /// A request of the web's.
+    Http,
     /// A PROXY header where none is taken, or none where one is due.
     Proxy,
     TlsOnPlain,
@@ -36,6 +39,10 @@ pub(crate) enum Cause {
     /// An operator banned its account or its address.
     Banned,
     BadShares,
+    /// Its login is kept out for a while, for its shares.
+    KeptOut,
+    /// What a load balancer brought has no room at its address.
+    TurnedAway,
     NoWork,
     /// The gateway stops.
     Stopping,
@@ -52,6 +59,10 @@ pub(crate) struct User {
     pub(crate) introduced: Option<(WorkerKey, u32)>,
     /// The activity log knows of its first accepted share.
     pub(crate) is_said: bool,
+    /// Its shares of late.
+    pub(crate) window: ShareWindow,
+    /// Until then its shares are refused, where others share its connection.
+    pub(crate) barred: Option<Instant>,
 }
 
 /// What a session's shares of a job must be.
@@ -110,6 +121,10 @@ pub(crate) struct Conn {
     pub(crate) has_said_anything: bool,
     pub(crate) failed_logins: u32,
     pub(crate) bad_shares: u32,
+    /// Good shares that were not yet counted for its address; the first one was, once [`Conn::is_proved`].
+    pub(crate) earned: u32,
+    /// It had a good share.
+    pub(crate) is_proved: bool,
     /// Shares answered `true`, and refused ones.
     pub(crate) accepted: u64,
     pub(crate) rejected: u64,
@@ -164,6 +179,8 @@ impl Conn {
             has_said_anything: false,
             failed_logins: 0,
             bad_shares: 0,
+            earned: 0,
+            is_proved: false,
             accepted: 0,
             rejected: 0,
             unsaid: 0,

@@ -1,7 +1,6 @@
 //! Doors: the ports, who came through them, and who is kept out.
 
-use std::collections::HashMap;
-use std::io;
+use std::io::{self, Write as _};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -9,16 +8,16 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 
 use crate::config::{Limits, PortConfig};
+use crate::limits::{Offence, Place, Turned, Visitors};
+use crate::metrics::RefusedCounts;
 use crate::proxy::Network;
 
 /// Most connections accepted by one port in one turn.
 const ACCEPTS_PER_TURN: usize = 64;
 /// Pause after the system had no descriptor left for a connection.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Failed logins of an address are counted for this long.
-const FAILURES_KEPT: Duration = Duration::from_secs(60);
-/// Addresses remembered. Beyond it those without a connection are forgotten, with their failed logins.
-const ADDRESSES_MAX: usize = 65_536;
+/// Connections that are told within a second why they are turned away; the others are closed without a word.
+const WORDS_PER_SECOND: u32 = 1_000;
 
 /// A port.
 #[derive(Debug)]
@@ -32,25 +31,20 @@ pub(crate) struct Door {
     retry_at: Option<Instant>,
 }
 
-#[derive(Debug, Default)]
-struct Visitor {
-    connections: usize,
-    failures: u32,
-    failing_since: Option<Instant>,
-}
-
-/// Who is inside or failed to log in, by address.
-#[derive(Debug, Default)]
-struct Visitors {
-    by_address: HashMap<IpAddr, Visitor>,
-}
-
 /// All ports of a gateway.
 #[derive(Debug)]
 pub(crate) struct Doors {
     doors: Vec<Door>,
     visitors: Visitors,
-    limits: Limits,
+    connections_per_port: usize,
+    words: Words,
+}
+
+/// How many may be told why they are turned away, so that a flood of them costs no more than closing.
+#[derive(Debug)]
+struct Words {
+    since: Instant,
+    said: u32,
 }
 
 /// Somebody who came in.
@@ -79,7 +73,9 @@ impl Doors {
         registry: &Registry,
         ports: &[PortConfig],
         limits: Limits,
+        exempt: Vec<Network>,
     ) -> Result<Self, (SocketAddr, io::Error)> {
+        let now = Instant::now();
         let mut doors = Vec::with_capacity(ports.len());
         for (index, port) in ports.iter().enumerate() {
             let door = Door::open(registry, index, port);
@@ -87,8 +83,12 @@ impl Doors {
         }
         Ok(Self {
             doors,
-            visitors: Visitors::default(),
-            limits,
+            visitors: Visitors::new(limits, exempt, now),
+            connections_per_port: limits.connections_per_port,
+            words: Words {
+                since: now,
+                said: 0,
+            },
         })
     }
 
@@ -125,9 +125,13 @@ impl Doors {
         }
     }
 
-    /// Lets in who waits, a bounded number. Returns how many were turned away.
-    pub(crate) fn accept(&mut self, now: Instant, entered: &mut Vec<Entered>) -> u64 {
-        let mut refused = 0;
+    /// Lets in who waits, a bounded number, and counts who is turned away.
+    pub(crate) fn accept(
+        &mut self,
+        now: Instant,
+        entered: &mut Vec<Entered>,
+        refused: &mut RefusedCounts,
+    ) {
         for (port, door) in self.doors.iter_mut().enumerate() {
             if !door.is_ready || door.retry_at.is_some_and(|retry_at| now < retry_at) {
                 continue;
@@ -138,87 +142,98 @@ impl Doors {
                     break;
                 };
                 let is_counted = !door.is_balancer(address);
-                let has_room = door.connections < self.limits.connections_per_port;
-                if has_room && (!is_counted || self.visitors.arrive(address, &self.limits, now)) {
-                    door.connections += 1;
-                    entered.push(Entered {
-                        stream,
-                        port,
-                        address,
-                        is_counted,
-                    });
+                let turned = if self.connections_per_port <= door.connections {
+                    Err(Turned::Port)
+                } else if is_counted {
+                    self.visitors.arrive(address, now)
                 } else {
-                    refused += 1;
+                    Ok(())
+                };
+                match turned {
+                    Ok(()) => {
+                        door.connections += 1;
+                        entered.push(Entered {
+                            stream,
+                            port,
+                            address,
+                            is_counted,
+                        });
+                    }
+                    Err(why) => {
+                        refused.count(why);
+                        self.words.say(stream, why, now);
+                    }
                 }
             }
         }
-        refused
     }
 
     /// Somebody whom a load balancer brought is known now. Whether there is room at his address; then he counts there.
-    pub(crate) fn arrive(&mut self, address: IpAddr, now: Instant) -> bool {
-        self.visitors.arrive(address, &self.limits, now)
+    ///
+    /// # Errors
+    /// Why he is turned away.
+    pub(crate) fn arrive(&mut self, address: IpAddr, now: Instant) -> Result<(), Turned> {
+        self.visitors.arrive(address, now)
     }
 
-    /// Somebody left, who counted at this address, if at any.
-    pub(crate) fn left(&mut self, port: usize, address: Option<IpAddr>) {
+    /// Somebody left, who counted at this address, if at any, and had a good share or not.
+    pub(crate) fn left(
+        &mut self,
+        port: usize,
+        address: Option<IpAddr>,
+        had_proved: bool,
+        now: Instant,
+    ) {
         if let Some(door) = self.doors.get_mut(port) {
             door.connections = door.connections.saturating_sub(1);
         }
         if let Some(address) = address {
-            self.visitors.left(address);
+            self.visitors.left(address, had_proved, now);
         }
     }
 
-    /// A login of this address failed. Whether the address is kept out from now on, and was not before.
-    pub(crate) fn failed_login(&mut self, address: IpAddr, now: Instant) -> bool {
-        let visitor = self.visitors.of(address);
-        visitor.forget_old(now);
-        visitor.failing_since.get_or_insert(now);
-        visitor.failures = visitor.failures.saturating_add(1);
-        visitor.failures == self.limits.failed_logins_per_address
+    /// A connection of this address had its first good share.
+    pub(crate) fn prove(&mut self, address: IpAddr) {
+        self.visitors.prove(address);
+    }
+
+    /// Good shares were sent from this address.
+    pub(crate) fn earn(&mut self, address: IpAddr, shares: u32) {
+        self.visitors.earn(address, shares);
+    }
+
+    /// An offence of this address. The place, if it is kept out from now on, and was not before.
+    pub(crate) fn offend(
+        &mut self,
+        address: IpAddr,
+        offence: Offence,
+        now: Instant,
+    ) -> Option<Place> {
+        self.visitors.offend(address, offence, now)
     }
 }
 
-impl Visitors {
-    fn of(&mut self, address: IpAddr) -> &mut Visitor {
-        if ADDRESSES_MAX <= self.by_address.len() {
-            self.by_address.retain(|_, visitor| 0 < visitor.connections);
+impl Words {
+    /// Tells why, if the socket takes it at once, and closes.
+    fn say(&mut self, mut stream: TcpStream, why: Turned, now: Instant) {
+        if Duration::from_secs(1) <= now.saturating_duration_since(self.since) {
+            (self.since, self.said) = (now, 0);
         }
-        self.by_address.entry(address).or_default()
-    }
-
-    /// Counts one more, if he may enter.
-    fn arrive(&mut self, address: IpAddr, limits: &Limits, now: Instant) -> bool {
-        let visitor = self.of(address);
-        let may_enter = visitor.may_enter(limits, now);
-        visitor.connections += usize::from(may_enter);
-        may_enter
-    }
-
-    fn left(&mut self, address: IpAddr) {
-        if let Some(visitor) = self.by_address.get_mut(&address) {
-            visitor.connections = visitor.connections.saturating_sub(1);
-            if visitor.connections == 0 && visitor.failures == 0 {
-                self.by_address.remove(&address);
-            }
+        if WORDS_PER_SECOND <= self.said {
+            return;
+        }
+        self.said += 1;
+        let line = turned_line(why);
+        if let Err(error) = stream.write_all(line.as_bytes()) {
+            tracing::debug!(%error, "who is turned away does not hear why");
         }
     }
 }
 
-impl Visitor {
-    fn forget_old(&mut self, now: Instant) {
-        let over = |since: Instant| FAILURES_KEPT <= now.saturating_duration_since(since);
-        if self.failing_since.is_some_and(over) {
-            (self.failures, self.failing_since) = (0, None);
-        }
-    }
-
-    fn may_enter(&mut self, limits: &Limits, now: Instant) -> bool {
-        self.forget_old(now);
-        self.connections < limits.connections_per_address
-            && self.failures < limits.failed_logins_per_address
-    }
+/// What somebody hears who is turned away before he asked anything.
+pub(crate) fn turned_line(why: Turned) -> String {
+    let why = why.words();
+    format!("{{\"id\":null,\"result\":null,\"error\":[20,\"{why}\",null]}}\n")
 }
 
 impl Door {
@@ -267,40 +282,5 @@ impl Door {
                 }
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_with_too_many_failed_logins_stays_outside_for_a_minute() {
-        let limits = Limits {
-            failed_logins_per_address: 3,
-            ..Limits::default()
-        };
-        let start = Instant::now();
-        let address = IpAddr::from([192, 0, 2, 1]);
-        let mut doors = Doors {
-            doors: Vec::new(),
-            visitors: Visitors::default(),
-            limits,
-        };
-        let mut bans = 0;
-        let mut may_enter = |after: u64, fails: u32, doors: &mut Doors| {
-            let now = start + Duration::from_secs(after);
-            let banned = (0..fails).filter(|_| doors.failed_login(address, now));
-            bans += banned.count();
-            let visitor = doors.visitors.of(address);
-            visitor.may_enter(&limits, now)
-        };
-        assert!(may_enter(0, 2, &mut doors));
-        assert!(!may_enter(1, 1, &mut doors));
-        assert!(!may_enter(59, 0, &mut doors));
-        assert!(may_enter(60, 0, &mut doors));
-        assert!(may_enter(61, 2, &mut doors));
-        assert!(!may_enter(62, 7, &mut doors));
-        assert_eq!(bans, 2, "each time once");
     }
 }

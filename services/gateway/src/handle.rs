@@ -137,8 +137,13 @@ impl Gateway {
             },
             control,
         )?;
-        let doors = Doors::open(poll.registry(), &config.ports, config.limits)
-            .map_err(|(address, cause)| StartError::Listen { address, cause })?;
+        let doors = Doors::open(
+            poll.registry(),
+            &config.ports,
+            config.limits,
+            config.edge.exempt.clone(),
+        )
+        .map_err(|(address, cause)| StartError::Listen { address, cause })?;
         let addresses = doors.addresses();
         let (activity, teller) =
             activity::start(parts.activity, ledger, Arc::clone(&metrics.activity));

@@ -17,9 +17,11 @@ mod config;
 mod conn;
 mod control;
 mod doors;
+mod guard;
 mod handle;
 mod jobs;
 mod judge;
+mod limits;
 mod looper;
 mod metrics;
 mod proxy;
@@ -33,16 +35,17 @@ mod writer;
 pub use self::activity::{ActivityMetrics, ActivityParts};
 pub use self::config::{
     CLOCK_APART_S_MAX, COINBASE_TEXT_BYTES_MAX, COMMIT_SPACING_DEFAULT, COMMIT_SPACING_MAX,
-    ConfigError, DifficultyRule, EXTRANONCE1_BYTES, EXTRANONCE2_BYTES_DEFAULT, Elsewhere,
-    GatewayConfig, Limits, NTIME_AHEAD_S, PORTS_MAX, PortConfig, VERSION_MASK_DEFAULT, VardiffRule,
-    difficulty,
+    ConfigError, DifficultyRule, EXEMPT_MAX, EXTRANONCE1_BYTES, EXTRANONCE2_BYTES_DEFAULT,
+    EdgeConfig, Elsewhere, GatewayConfig, Limits, NTIME_AHEAD_S, PORTS_MAX, PortConfig,
+    VERSION_MASK_DEFAULT, VardiffRule, difficulty,
 };
 pub use self::control::{OfferedControl, control_size, keep_control};
 pub use self::handle::{
     FoundBlock, Gateway, GatewayHandle, GatewayParts, ParseAccount, StartError,
 };
 pub use self::metrics::{
-    ClosedCounts, Distribution, Metrics, SessionCounts, SessionMetrics, ShareCounts, SpoolMetrics,
+    ClosedCounts, Distribution, Metrics, RefusedCounts, SessionCounts, SessionMetrics, ShareCounts,
+    SpoolMetrics,
 };
 pub use self::proxy::{Network, NetworkError, PROXY_FROM_MAX};
 pub use self::room::{ALARM_FROM_PERCENT, NEWCOMERS_UNTIL_PERCENT};

@@ -25,6 +25,7 @@ use crate::doors::{Doors, Entered};
 use crate::handle::{FoundBlock, Mail, ParseAccount};
 use crate::jobs::JobBook;
 use crate::judge::{Bench, Claimed};
+use crate::limits::Logins;
 use crate::metrics::{SessionCounts, Shared};
 use crate::vardiff::Vardiff;
 
@@ -65,6 +66,7 @@ pub(crate) struct Loop {
     mail: Arc<Mutex<Mail>>,
     metrics: Arc<Shared>,
     pub(crate) activity: Activity,
+    pub(crate) logins: Logins,
     pub(crate) counts: SessionCounts,
     /// What others see of them.
     shown: SessionCounts,
@@ -148,6 +150,7 @@ impl Loop {
             mail: parts.mail,
             metrics: parts.metrics,
             activity: parts.activity,
+            logins: Logins::default(),
             config,
             counts: SessionCounts::default(),
             shown: SessionCounts::default(),
@@ -346,12 +349,13 @@ impl Loop {
             return;
         }
         let mut entered = Vec::new();
-        self.counts.refused += self.doors.accept(self.now, &mut entered);
+        let refused = &mut self.counts.refused;
+        self.doors.accept(self.now, &mut entered, refused);
         for one in entered {
             let (port, visitor) = (one.port, one.visitor());
             if let Err(error) = self.admit(one) {
                 tracing::warn!(%error, "a connection cannot be served");
-                self.doors.left(port, visitor);
+                self.doors.left(port, visitor, false, self.now);
             }
         }
     }
@@ -512,7 +516,9 @@ impl Loop {
             tracing::debug!(%error, "a socket was not deregistered");
         }
         let visitor = conn.is_counted.then_some(conn.address);
-        self.doors.left(conn.port, visitor);
+        self.doors
+            .left(conn.port, visitor, conn.is_proved, self.now);
+        self.note_ending(&conn, cause);
         if let Some(number) = conn.number {
             if 0 < conn.accepted {
                 let shares = (conn.accepted, conn.rejected);

@@ -8,6 +8,7 @@ use hdrhistogram::Histogram;
 
 use crate::activity::{ActivityMetrics, Figures};
 use crate::conn::Cause;
+use crate::limits::Turned;
 
 /// Longest time a histogram tells apart: what took longer counts as this.
 const HIGHEST_NS: u64 = 60_000_000_000;
@@ -51,8 +52,8 @@ pub struct SessionCounts {
     pub miners: u64,
     /// Connections accepted.
     pub accepted: u64,
-    /// Connections closed at once: a limit of the port, of the address, or its failed logins.
-    pub refused: u64,
+    /// Connections closed at once, by cause.
+    pub refused: RefusedCounts,
     /// Connections whose client's address a PROXY header said.
     pub proxied: u64,
     /// Connections closed by us, by cause.
@@ -67,10 +68,25 @@ pub struct SessionCounts {
     pub logins: u64,
     /// Failed logins.
     pub failed_logins: u64,
+    /// Addresses, and logins at one, that were kept out for a while from then on.
+    pub bans: u64,
     /// Jobs made.
     pub jobs: u64,
     /// Turns of the loop that had shares.
     pub share_turns: u64,
+}
+
+/// Connections closed at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RefusedCounts {
+    /// Their port had its connections.
+    pub port: u64,
+    /// Their address had its connections.
+    pub address: u64,
+    /// Their address opened too many within the minute.
+    pub rate: u64,
+    /// Their address was kept out.
+    pub banned: u64,
 }
 
 /// Shares by what they were answered.
@@ -99,8 +115,10 @@ pub struct ShareCounts {
 /// Connections closed by us.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClosedCounts {
-    /// What they sent was no Stratum: lines too long, no JSON, another protocol.
+    /// What they sent was no Stratum: lines too long, no JSON.
     pub protocol: u64,
+    /// A web browser's or a load balancer's request; it was told what this port is for.
+    pub http: u64,
     /// A PROXY header from an address that may not send one, or none from one that has to.
     pub proxy: u64,
     /// A TLS hello on a plain port.
@@ -111,12 +129,16 @@ pub struct ClosedCounts {
     pub login_timeout: u64,
     /// Too many failed logins.
     pub failed_logins: u64,
-    /// Too many refused shares in a row.
+    /// Too many refused shares in a row, or too many of a hundred.
     pub bad_shares: u64,
+    /// A login that is kept out for its shares came again.
+    pub kept_out: u64,
     /// No work for them: no node, or no room.
     pub no_work: u64,
     /// An operator banned their account or address.
     pub banned: u64,
+    /// A load balancer brought them, and their address has its connections or is kept out; they are in `refused` too.
+    pub turned_away: u64,
 }
 
 /// Figures of the writer.
@@ -152,11 +174,32 @@ pub struct SpoolMetrics {
     pub full: u64,
 }
 
+impl RefusedCounts {
+    pub(crate) const fn count(&mut self, why: Turned) {
+        let counter = match why {
+            Turned::Port => &mut self.port,
+            Turned::Address => &mut self.address,
+            Turned::Rate(_) => &mut self.rate,
+            Turned::Banned(..) => &mut self.banned,
+        };
+        *counter += 1;
+    }
+
+    /// All of them.
+    #[must_use]
+    pub const fn all(&self) -> u64 {
+        self.port + self.address + self.rate + self.banned
+    }
+}
+
 impl ClosedCounts {
     pub(crate) fn count(&mut self, cause: Cause) {
         let counter = match cause {
             Cause::Left | Cause::Stopping => return,
             Cause::Protocol => &mut self.protocol,
+            Cause::Http => &mut self.http,
+            Cause::KeptOut => &mut self.kept_out,
+            Cause::TurnedAway => &mut self.turned_away,
             Cause::Proxy => &mut self.proxy,
             Cause::TlsOnPlain => &mut self.tls_on_plain,
             Cause::SlowReader => &mut self.slow_reader,

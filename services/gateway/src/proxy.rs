@@ -8,6 +8,7 @@ use orebook_stratum::{Proxied, begins_as_proxy, read_proxy};
 
 use crate::batch::ConnId;
 use crate::conn::{Cause, Conn};
+use crate::doors::turned_line;
 use crate::looper::Loop;
 
 /// Most networks of a port.
@@ -152,11 +153,14 @@ impl Loop {
             conn.address = address;
             self.counts.proxied += 1;
         }
-        conn.is_counted = self.doors.arrive(conn.address, self.now);
-        if !conn.is_counted {
-            // As at a door: no word, and it counts as turned away.
-            self.counts.refused += 1;
-            self.send_away(conn, id, Cause::Left);
+        let arrived = self.doors.arrive(conn.address, self.now);
+        conn.is_counted = arrived.is_ok();
+        if let Err(why) = arrived {
+            // As at a door.
+            self.counts.refused.count(why);
+            let line = turned_line(why);
+            conn.out(&mut self.spare).extend_from_slice(line.as_bytes());
+            self.send_away(conn, id, Cause::TurnedAway);
         }
         conn.is_counted
     }

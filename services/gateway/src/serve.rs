@@ -20,6 +20,7 @@ use crate::config::{NTIME_AHEAD_S, exact};
 use crate::conn::{Cause, Conn, Found, User, reply_why};
 use crate::jobs::Freshness;
 use crate::judge::{Claimed, Verdict};
+use crate::limits::{Offence, ShareWindow};
 use crate::looper::{Loop, Names, Order};
 
 /// First byte of a TLS hello.
@@ -85,7 +86,7 @@ impl Loop {
         }
         if HTTP.iter().any(|method| bytes.starts_with(method)) {
             conn.out(&mut self.spare).extend_from_slice(HTTP_ANSWER);
-            return self.send_away(conn, id, Cause::Protocol);
+            return self.send_away(conn, id, Cause::Http);
         }
         self.hear_lines(conn, id, bytes);
     }
@@ -199,6 +200,11 @@ impl Loop {
             conn.closing = Some(Cause::NoWork);
             return;
         }
+        if let Some(why) = self.kept_out(conn, &authorize.user) {
+            reply_why(out, &authorize.id, "false", 24, &why);
+            conn.closing = Some(Cause::KeptOut);
+            return;
+        }
         let account = self.account_of(conn, authorize);
         let account = match account {
             Ok(account) => account,
@@ -226,6 +232,8 @@ impl Loop {
                 name: name.clone(),
                 introduced: None,
                 is_said: false,
+                window: ShareWindow::default(),
+                barred: None,
             });
         }
         if let Some(least) = options
@@ -268,9 +276,7 @@ impl Loop {
     fn failed_login(&mut self, conn: &mut Conn, fault: LoginFault) {
         self.counts.failed_logins += 1;
         self.activity.failed_login(fault, conn.address, self.now_ms);
-        if self.doors.failed_login(conn.address, self.now) {
-            self.activity.banned(conn.address, self.now_ms);
-        }
+        self.offend(conn.address, Offence::FailedLogin);
         conn.failed_logins += 1;
         if self.config.limits.failed_logins_per_connection <= conn.failed_logins {
             conn.closing = Some(Cause::FailedLogins);
@@ -338,6 +344,9 @@ impl Loop {
         _: ConnId,
         submit: &Submit,
     ) -> Result<(Claim, JobKey, crate::conn::Due, bool), StratumError> {
+        if conn.is_barred(submit.user, self.now) {
+            return Err(StratumError::Unauthorized);
+        }
         let key = JobKey(submit.job);
         let freshness = self.jobs.freshness(key, self.now);
         let (Some(freshness), Some(job), Some(work)) =
@@ -378,8 +387,8 @@ impl Loop {
         user: Option<UserNumber>,
         error: StratumError,
     ) {
-        let user = user.and_then(|user| conn.users.get(usize::from(user.0)));
-        let account = user.map(|user| &user.account);
+        let known = user.and_then(|user| conn.users.get(usize::from(user.0)));
+        let account = known.map(|user| &user.account);
         self.activity.rejected(account, reject(error), self.now_ms);
         conn.rejected += 1;
         let shares = &mut self.counts.shares;
@@ -396,6 +405,9 @@ impl Loop {
             conn.bad_shares += 1;
             if self.config.limits.bad_shares_in_a_row <= conn.bad_shares {
                 conn.closing = Some(Cause::BadShares);
+            }
+            if let Some(user) = user {
+                self.note_bad(conn, user);
             }
         }
     }

@@ -41,7 +41,7 @@ fn connections_of_a_port_and_of_an_address_are_counted() {
         });
         inside.push(Miner::ready(pool.address(0), "name-a"));
         pool.until("one refused", |metrics| {
-            metrics.sessions.counts.refused == 1
+            metrics.sessions.counts.refused.all() == 1
         });
     }
 }
@@ -106,7 +106,7 @@ fn failed_logins_say_why_and_end_a_connection_and_keep_an_address_out() {
         (
             counts.failed_logins,
             counts.closed.failed_logins,
-            counts.refused,
+            counts.refused.banned,
         ) == (8, 2, 1)
     });
 }

@@ -9,6 +9,7 @@
 
 mod activity;
 mod bans;
+mod edge;
 mod faults;
 mod keys;
 mod limits;

@@ -141,6 +141,13 @@ impl Miner {
         true
     }
 
+    /// Whether the gateway answered as web servers do, and closed.
+    pub(crate) fn is_told_in_http(&mut self) -> bool {
+        let mut text = String::new();
+        let read = std::io::Read::read_to_string(&mut self.reader, &mut text);
+        read.is_ok() && text.starts_with("HTTP/1.1 200 OK")
+    }
+
     /// Takes a notification; `false` if it is a reply.
     fn notice(&mut self, line: &Value) -> bool {
         let Some(method) = line.get("method").and_then(Value::as_str) else {

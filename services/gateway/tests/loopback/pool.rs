@@ -10,8 +10,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use orebook_chain::{Template, TemplateFields};
 use orebook_gateway::{
-    ActivityParts, DifficultyRule, Elsewhere, FoundBlock, Gateway, GatewayConfig, GatewayHandle,
-    GatewayParts, Limits, Metrics, Network, PortConfig, VERSION_MASK_DEFAULT, difficulty,
+    ActivityParts, DifficultyRule, EdgeConfig, Elsewhere, FoundBlock, Gateway, GatewayConfig,
+    GatewayHandle, GatewayParts, Limits, Metrics, Network, PortConfig, VERSION_MASK_DEFAULT,
+    difficulty,
 };
 use orebook_ledger::activity::{ActivitySource as _, Ring, RingConfig, RingReader, open};
 use orebook_ledger::admit::{Parsed, State, Trust, Verdict};
@@ -140,6 +141,7 @@ impl Log for TestLog {
 pub(crate) struct Setup {
     pub(crate) ports: Vec<DifficultyRule>,
     pub(crate) limits: Limits,
+    pub(crate) edge: EdgeConfig,
     pub(crate) stale_grace: Duration,
     pub(crate) spool_bytes: (u64, u64),
     pub(crate) algorithm: Algorithm,
@@ -156,6 +158,7 @@ impl Default for Setup {
         Self {
             ports: vec![DifficultyRule::Fixed(work("0.000001"))],
             limits: Limits::default(),
+            edge: EdgeConfig::default(),
             stale_grace: Duration::from_secs(60),
             spool_bytes: (1 << 20, 16 << 20),
             algorithm: Algorithm::Sha256d,
@@ -478,6 +481,7 @@ impl Pool {
             commit_spacing: Duration::from_millis(1),
             stale_grace: setup.stale_grace,
             limits: setup.limits,
+            edge: setup.edge.clone(),
         };
         let parts = GatewayParts {
             spool,

@@ -63,7 +63,7 @@ fn each_client_counts_at_his_own_address_by_both_versions() {
         (v1, "198.51.100.1"),
         (v2, "198.51.100.2"),
         (v1, "2001:db8::1"),
-        (v2, "2001:db8::2"),
+        (v2, "2001:db8:0:1::2"),
     ];
     let mut inside = Vec::new();
     for (header, client) in table {
@@ -88,7 +88,7 @@ fn each_client_counts_at_his_own_address_by_both_versions() {
     // Who is refused is counted as such first, and leaves afterwards.
     let metrics = pool.until("all are counted, and four left", |metrics| {
         let counts = &metrics.sessions.counts;
-        (counts.refused, counts.connections) == (4, 8)
+        (counts.refused.address, counts.connections) == (4, 8)
     });
     assert_eq!(metrics.sessions.counts.proxied, 12);
     // Who leaves makes room at his address, and nowhere else.

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use orebook_archiver::{Fatal, Source, start_mirror};
 use orebook_archiver::{LogReader, Mirror, SharedLog, WaitLog, lock, new_stream, now_ms};
 use orebook_gateway::{
-    COMMIT_SPACING_DEFAULT, DifficultyRule, EXTRANONCE2_BYTES_DEFAULT, Gateway, GatewayConfig,
-    GatewayHandle, GatewayParts, Limits, Metrics, PortConfig, VERSION_MASK_DEFAULT,
+    COMMIT_SPACING_DEFAULT, DifficultyRule, EXTRANONCE2_BYTES_DEFAULT, EdgeConfig, Gateway,
+    GatewayConfig, GatewayHandle, GatewayParts, Limits, Metrics, PortConfig, VERSION_MASK_DEFAULT,
 };
 use orebook_ledger::archiver::{Archiver, ArchiverConfig};
 use orebook_ledger::disk::real::RealDisk;
@@ -252,6 +252,7 @@ fn start<L: WaitLog>(disk: &RealDisk, mirror: &Mirror, log: L) -> Result<Gateway
         commit_spacing: COMMIT_SPACING_DEFAULT,
         stale_grace: Duration::from_secs(60),
         limits: Limits::default(),
+        edge: EdgeConfig::default(),
     };
     let parts = GatewayParts {
         spool,

@@ -194,7 +194,7 @@ fn archiver(out: &mut String, status: &ArchiveStatus) {
 
 fn sessions(out: &mut String, gateways: &[(usize, Metrics)]) {
     type Read = fn(&Metrics) -> u64;
-    let rows: [(&'static str, &'static str, &'static str, Read); 9] = [
+    let rows: [(&'static str, &'static str, &'static str, Read); 10] = [
         (
             "orebook_gateway_connections",
             "gauge",
@@ -223,7 +223,7 @@ fn sessions(out: &mut String, gateways: &[(usize, Metrics)]) {
             "orebook_gateway_turned_away",
             "counter",
             "Connections closed at once",
-            |m| m.sessions.counts.refused,
+            |m| m.sessions.counts.refused.all(),
         ),
         (
             "orebook_gateway_logins",
@@ -236,6 +236,12 @@ fn sessions(out: &mut String, gateways: &[(usize, Metrics)]) {
             "counter",
             "Failed logins",
             |m| m.sessions.counts.failed_logins,
+        ),
+        (
+            "orebook_gateway_bans",
+            "counter",
+            "Addresses, and logins at one, that were kept out for a while",
+            |m| m.sessions.counts.bans,
         ),
         (
             "orebook_gateway_blocks",
@@ -259,13 +265,17 @@ fn closed(out: &mut String, gateways: &[(usize, Metrics)]) {
         let counts = metrics.sessions.counts.closed;
         for (cause, count) in [
             ("protocol", counts.protocol),
+            ("http", counts.http),
             ("proxy", counts.proxy),
             ("tls_on_plain", counts.tls_on_plain),
             ("slow_reader", counts.slow_reader),
             ("login_timeout", counts.login_timeout),
             ("failed_logins", counts.failed_logins),
             ("bad_shares", counts.bad_shares),
+            ("kept_out", counts.kept_out),
             ("no_work", counts.no_work),
+            ("banned", counts.banned),
+            ("turned_away", counts.turned_away),
         ] {
             let labels = format!("{{gateway=\"{number}\",cause=\"{cause}\"}}");
             family.sample("_total", &labels, count);

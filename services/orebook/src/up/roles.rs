@@ -16,8 +16,8 @@ use orebook_archiver::{
 use orebook_chain::nodes::Work;
 use orebook_desk::Desk;
 use orebook_gateway::{
-    DifficultyRule, Elsewhere, FoundBlock, Gateway, GatewayConfig, GatewayHandle, GatewayParts,
-    Limits, PortConfig, VERSION_MASK_DEFAULT, VardiffRule, difficulty,
+    DifficultyRule, EdgeConfig, Elsewhere, FoundBlock, Gateway, GatewayConfig, GatewayHandle,
+    GatewayParts, Limits, PortConfig, VERSION_MASK_DEFAULT, VardiffRule, difficulty,
 };
 use orebook_ledger::archiver::{Archiver, ArchiverConfig};
 use orebook_ledger::reader::Reader;
@@ -700,5 +700,6 @@ fn gateway_config(
         commit_spacing: Duration::from_millis(u64::from(gateway.commit_ms)),
         stale_grace: Duration::from_millis(u64::from(gateway.stale_grace_ms)),
         limits: Limits::default(),
+        edge: EdgeConfig::default(),
     })
 }
