@@ -217,10 +217,6 @@ fn log(config: &Config, place: &Place, duty: Duty) -> Result<PoolLog, Failure> {
     not(feature = "kafka"),
     allow(unused_variables, reason = "only Kafka's brokers are asked")
 )]
-#[cfg_attr(
-    not(feature = "kafka"),
-    allow(unused_variables, reason = "only Kafka's brokers are asked")
-)]
 pub(crate) fn check(args: &CheckArgs, asks: bool) -> Result<(), Failure> {
     let path = args.config.as_deref();
     let path = path.ok_or_else(|| Failure::new("no configuration").hint("give --config"))?;
