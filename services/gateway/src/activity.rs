@@ -226,12 +226,12 @@ const fn closing(cause: Cause) -> Closing {
         Cause::Left => Closing::Left,
         Cause::Protocol | Cause::Http | Cause::Proxy | Cause::TlsOnPlain => Closing::Protocol,
         Cause::SlowReader => Closing::SlowReader,
-        Cause::LoginTimeout | Cause::TurnedAway => Closing::Other,
+        Cause::LoginTimeout | Cause::TurnedAway | Cause::Idle | Cause::Resumed => Closing::Other,
         Cause::FailedLogins => Closing::FailedLogins,
         Cause::BadShares | Cause::KeptOut => Closing::BadShares,
         Cause::Banned => Closing::Banned,
         Cause::NoWork => Closing::NoWork,
-        Cause::Stopping => Closing::Stopped,
+        Cause::Stopping | Cause::Drained => Closing::Stopped,
     }
 }
 

@@ -22,3 +22,14 @@ pub(crate) fn new_stream() -> StreamId {
     assert!(filled.is_ok(), "the system gives no randomness");
     StreamId::from_parts(now_ms(), random)
 }
+
+/// A secret of this process.
+///
+/// # Panics
+/// If the system gives no randomness: others could guess it.
+pub(crate) fn new_secret() -> [u8; 32] {
+    let mut secret = [0; 32];
+    let filled = getrandom::fill(&mut secret);
+    assert!(filled.is_ok(), "the system gives no randomness");
+    secret
+}

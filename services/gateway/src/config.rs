@@ -80,8 +80,9 @@ pub struct PortConfig {
     /// Load balancers, at most [`PROXY_FROM_MAX`] networks: a connection from them begins with a PROXY header, and counts as its
     /// client's.
     pub proxy_from: Vec<Network>,
-    /// Where its miners are sent when this gateway cannot serve them; none: they are told why, and go where they like.
-    pub elsewhere: Option<Elsewhere>,
+    /// Where its miners are sent, in turn, when this gateway cannot serve them or ends; none: they are told why, and go where
+    /// they like.
+    pub elsewhere: Vec<Elsewhere>,
 }
 
 /// A host's name at most (RFC 1035).
@@ -142,6 +143,18 @@ pub struct VardiffRule {
     pub target: Duration,
     /// Time over which the pace is observed before the difficulty moves; at least `target`.
     pub retarget: Duration,
+    /// What `d=` in a password means.
+    pub asked: AskedDifficulty,
+}
+
+/// What a difficulty in a miner's password (`d=`, `diff=`) means on a port with vardiff; within the port's bounds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AskedDifficulty {
+    /// The session starts with it.
+    #[default]
+    Start,
+    /// The session keeps it.
+    Fixed,
 }
 
 /// Work of a difficulty written as a plain decimal, such that the number a miner is shown is exactly it: six decimals, at
@@ -217,6 +230,25 @@ pub struct Limits {
     pub names_per_account: usize,
     /// Silence after which everybody gets a new job from the same template; keeps connections alive.
     pub renotify: Duration,
+    /// Silence of a miner that is borne in any case. Beyond it one is closed who showed a pace and was silent for 64 times as
+    /// long as a share at his difficulty needs by it; he may come again with his session's id. Who is gone is found by
+    /// keep-alive long before.
+    pub idle: Duration,
+    /// Pace, in hashes a second, of the slowest rig that is expected, by which a session is judged that has shown none of its
+    /// own. Zero: no rig is too slow, and such a session is never closed for its silence.
+    pub slowest_hashes_per_s: u64,
+    /// Silence of a connection after which the system asks its peer whether it lives. Without an answer for as long again, and
+    /// where bytes are not acknowledged for twice this time, the connection is lost. At least a second.
+    pub keepalive: Duration,
+    /// Miners that a gateway which ends sends elsewhere at a time; more if it would not be done within `drain_max`. Zero: all at
+    /// once, as where no port has an `elsewhere`.
+    pub drain_wave: usize,
+    /// Time between two waves.
+    pub drain_interval: Duration,
+    /// Beyond it, a miner who was sent elsewhere and did not go is closed.
+    pub drain_grace: Duration,
+    /// Beyond it, whoever is still there is told why and closed.
+    pub drain_max: Duration,
 }
 
 impl Default for Limits {
@@ -246,6 +278,13 @@ impl Default for Limits {
             seen: 16_000_000,
             names_per_account: 1_000,
             renotify: Duration::from_secs(30),
+            idle: Duration::from_secs(3_600),
+            slowest_hashes_per_s: 0,
+            keepalive: Duration::from_secs(60),
+            drain_wave: 256,
+            drain_interval: Duration::from_secs(1),
+            drain_grace: Duration::from_secs(10),
+            drain_max: Duration::from_secs(30),
         }
     }
 }
@@ -369,6 +408,9 @@ impl Limits {
             ("seen", self.seen == 0),
             ("names_per_account", self.names_per_account == 0),
             ("renotify", self.renotify.is_zero()),
+            ("idle", self.idle.is_zero()),
+            ("drain_interval", self.drain_interval.is_zero()),
+            ("keepalive", self.keepalive < Duration::from_secs(1)),
         ];
         let zero = zeros.iter().find(|(_, zero)| *zero);
         zero.map_or(Ok(()), |(name, _)| Err(ConfigError::Zero(name)))
@@ -392,9 +434,10 @@ mod tests {
                     max: work("1000"),
                     target: Duration::from_secs(10),
                     retarget: Duration::from_secs(60),
+                    asked: AskedDifficulty::Start,
                 }),
                 proxy_from: Vec::new(),
-                elsewhere: None,
+                elsewhere: Vec::new(),
             }],
             payout_script: vec![0x51],
             coinbase_text: "orebook".to_owned(),

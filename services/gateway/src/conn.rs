@@ -15,6 +15,8 @@ use orebook_stratum::{DifficultyText, Id, Session};
 use crate::batch::{JobKey, WorkerKey};
 use crate::jobs::LiveJob;
 use crate::limits::ShareWindow;
+use crate::sessions::Former;
+use crate::silence::Silence;
 use crate::vardiff::Vardiff;
 
 /// Spare buffers that are kept for connections with something to say.
@@ -43,6 +45,12 @@ pub(crate) enum Cause {
     KeptOut,
     /// What a load balancer brought has no room at its address.
     TurnedAway,
+    /// It was silent for longer than its difficulty and pace explain.
+    Idle,
+    /// Its session goes on at another connection.
+    Resumed,
+    /// It was sent elsewhere and did not go.
+    Drained,
     NoWork,
     /// The gateway stops.
     Stopping,
@@ -97,9 +105,14 @@ pub(crate) struct Conn {
     /// By [`orebook_stratum::UserNumber`].
     pub(crate) users: Vec<User>,
     pub(crate) vardiff: Vardiff,
+    pub(crate) silence: Silence,
     /// From which job on which difficulty holds, ascending.
     works: Vec<(JobKey, Due)>,
     pub(crate) sent: Option<Sent>,
+    /// Parent of the job that its session was sent last at a former connection.
+    resumed: Option<u32>,
+    /// When it was sent elsewhere.
+    pub(crate) told: Option<Instant>,
     /// Bytes of a line that is not whole yet.
     pub(crate) partial: Vec<u8>,
     /// What the peer has not taken yet.
@@ -154,19 +167,23 @@ impl Conn {
         session: Session,
         vardiff: Vardiff,
     ) -> Self {
+        let now = Instant::now();
         Self {
             stream,
             generation,
             port,
             address,
             is_counted,
-            since: Instant::now(),
+            since: now,
             number: None,
             session,
             users: Vec::new(),
             vardiff,
+            silence: Silence::new(now),
             works: Vec::new(),
             sent: None,
+            resumed: None,
+            told: None,
             partial: Vec::new(),
             out: Vec::new(),
             blocked: None,
@@ -273,6 +290,29 @@ impl Conn {
         sent.map(|(_, due)| *due)
     }
 
+    /// Takes what another connection of its session needs to go on; `None` if it never had a job.
+    pub(crate) fn leave(&mut self) -> Option<Former> {
+        let works = std::mem::take(&mut self.works);
+        (!works.is_empty()).then(|| Former {
+            works,
+            parent: self.sent.map(|sent| sent.parent).or(self.resumed),
+            vardiff: self.vardiff,
+        })
+    }
+
+    /// Goes on where a former connection of its session ended: the jobs of then keep their difficulties.
+    pub(crate) fn resume(&mut self, former: Former, now_ms: u64) {
+        self.vardiff.resume(former.vardiff, now_ms);
+        self.works = former.works;
+        self.resumed = former.parent;
+    }
+
+    /// The difficulty of its newest job, or of the next one.
+    pub(crate) fn difficulty(&self) -> Work {
+        let newest = self.works.last();
+        newest.map_or(self.vardiff.wanted(), |(_, due)| due.work)
+    }
+
     /// If its difficulty is another than that of its last job, it wants a new job.
     pub(crate) fn note_difficulty(&mut self) {
         let wanted = self.vardiff.wanted();
@@ -290,10 +330,12 @@ impl Conn {
         if !self.is_miner() || self.sent.is_some_and(|sent| job.key <= sent.job) {
             return false;
         }
-        let clean = self.sent.is_none_or(|sent| sent.parent != job.parent);
+        let parent = self.sent.map(|sent| sent.parent).or(self.resumed);
+        let clean = parent != Some(job.parent);
         let wanted = self.vardiff.wanted();
         let differs = self.works.last().is_none_or(|(_, due)| due.work != wanted);
-        let text = DifficultyText::parse(&wanted.shown(unit)).filter(|_| differs);
+        let is_told = self.sent.is_some() && !differs;
+        let text = DifficultyText::parse(&wanted.shown(unit)).filter(|_| !is_told);
         let out = self.out(spare);
         if let Some(text) = &text {
             write_set_difficulty(out, text);

@@ -99,7 +99,7 @@ pub struct GatewayHandle {
     bridge: Arc<Bridge>,
     metrics: Arc<Shared>,
     addresses: Vec<SocketAddr>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// The service.
@@ -175,7 +175,7 @@ impl Gateway {
             bridge,
             metrics,
             addresses,
-            threads,
+            threads: Mutex::new(threads),
         })
     }
 }
@@ -208,15 +208,22 @@ impl GatewayHandle {
         self.metrics.read()
     }
 
-    /// Stops accepting, answers what was asked, sends what the ledger takes now, and waits for the threads. What the ledger
-    /// does not take stays in the spool. The mirror should still run meanwhile.
+    /// Nobody comes in any more. Who is inside goes where his port's `elsewhere` says, in waves, and is served until then; the
+    /// gateway ends when they are gone, at the latest after `drain_max` and five seconds for the last answers.
+    pub fn drain(&self) {
+        lock(&self.mail).stop = true;
+        self.bridge.wake();
+    }
+
+    /// Drains, answers what was asked, sends what the ledger takes now, and waits for the threads. What the ledger
+    /// does not take stays in the spool. The mirror should still run meanwhile. A second call waits for nothing.
     ///
     /// # Errors
     /// The panic of a thread.
-    pub fn stop(self) -> std::thread::Result<()> {
-        lock(&self.mail).stop = true;
-        self.bridge.wake();
-        let results: Vec<_> = self.threads.into_iter().map(JoinHandle::join).collect();
+    pub fn stop(&self) -> std::thread::Result<()> {
+        self.drain();
+        let threads = std::mem::take(&mut *lock(&self.threads));
+        let results: Vec<_> = threads.into_iter().map(JoinHandle::join).collect();
         results.into_iter().collect()
     }
 }

@@ -194,6 +194,7 @@ impl Loop {
         };
         conn.bad_shares = 0;
         self.note_good(conn, claimed.user);
+        conn.silence.share(claimed.work.work, self.now);
         conn.wants_job |= conn.vardiff.share(claimed.work.work, self.now_ms);
         conn.waiting += 1;
         let index = u32::try_from(self.batch.shares.len()).unwrap_or(u32::MAX);

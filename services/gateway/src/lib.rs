@@ -29,15 +29,17 @@ mod recorder;
 mod room;
 mod seen;
 mod serve;
+mod sessions;
+mod silence;
 mod vardiff;
 mod writer;
 
 pub use self::activity::{ActivityMetrics, ActivityParts};
 pub use self::config::{
-    CLOCK_APART_S_MAX, COINBASE_TEXT_BYTES_MAX, COMMIT_SPACING_DEFAULT, COMMIT_SPACING_MAX,
-    ConfigError, DifficultyRule, EXEMPT_MAX, EXTRANONCE1_BYTES, EXTRANONCE2_BYTES_DEFAULT,
-    EdgeConfig, Elsewhere, GatewayConfig, Limits, NTIME_AHEAD_S, PORTS_MAX, PortConfig,
-    VERSION_MASK_DEFAULT, VardiffRule, difficulty,
+    AskedDifficulty, CLOCK_APART_S_MAX, COINBASE_TEXT_BYTES_MAX, COMMIT_SPACING_DEFAULT,
+    COMMIT_SPACING_MAX, ConfigError, DifficultyRule, EXEMPT_MAX, EXTRANONCE1_BYTES,
+    EXTRANONCE2_BYTES_DEFAULT, EdgeConfig, Elsewhere, GatewayConfig, Limits, NTIME_AHEAD_S,
+    PORTS_MAX, PortConfig, VERSION_MASK_DEFAULT, VardiffRule, difficulty,
 };
 pub use self::control::{OfferedControl, control_size, keep_control};
 pub use self::handle::{

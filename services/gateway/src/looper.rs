@@ -2,24 +2,26 @@
 //! the writer, and releases the answers that the writer gave back.
 
 mod answer;
+mod leave;
 mod work;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use orebook_chain::Template;
 use orebook_schema::names::Account;
 use orebook_schema::units::WorkUnit;
-use orebook_stratum::write::{write_reconnect, write_show_message};
 use orebook_stratum::{Session, SessionConfig};
+use socket2::{SockRef, TcpKeepalive};
 
 use crate::activity::Activity;
 use crate::batch::{Batch, ConnId};
 use crate::bridge::{Bridge, Standing, lock};
-use crate::clock::now_ms;
-use crate::config::{Elsewhere, GatewayConfig};
+use crate::clock::{new_secret, now_ms};
+use crate::config::GatewayConfig;
 use crate::conn::{Cause, Conn};
 use crate::doors::{Doors, Entered};
 use crate::handle::{FoundBlock, Mail, ParseAccount};
@@ -27,6 +29,7 @@ use crate::jobs::JobBook;
 use crate::judge::{Bench, Claimed};
 use crate::limits::Logins;
 use crate::metrics::{SessionCounts, Shared};
+use crate::sessions::Sessions;
 use crate::vardiff::Vardiff;
 
 /// Token of the waker; ports and connections are below.
@@ -41,6 +44,8 @@ const READS_PER_TURN: usize = 1_024;
 const LOOK: Duration = Duration::from_millis(100);
 /// Batches that are kept to be used again.
 const BATCHES_MAX: usize = 64;
+/// Questions of keep-alive without an answer that mean that the peer is gone.
+const KEEPALIVE_PROBES: u32 = 4;
 /// How long a stopping gateway waits for answers to leave.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
@@ -53,6 +58,8 @@ pub(crate) struct Names {
     pub(crate) since: Instant,
     pub(crate) names: HashSet<Box<str>>,
 }
+
+pub(crate) use self::leave::ENDS;
 
 /// See the module.
 pub(crate) struct Loop {
@@ -73,9 +80,10 @@ pub(crate) struct Loop {
     pub(crate) conns: Vec<Option<Box<Conn>>>,
     free: Vec<u32>,
     generation: u32,
-    /// Session numbers in use.
-    pub(crate) numbers: HashSet<u32>,
-    pub(crate) next_number: u32,
+    pub(crate) sessions: Sessions,
+    pub(crate) elsewhere: leave::Turns,
+    /// While miners leave in waves.
+    pub(crate) drain: Option<leave::Drain>,
     pub(crate) names: HashMap<Account, Names>,
     pub(crate) next_worker: u32,
     pub(crate) jobs: JobBook,
@@ -135,6 +143,17 @@ pub(crate) struct LoopParts {
     pub(crate) activity: Activity,
 }
 
+/// The system finds a peer that is gone, also one to whom nothing is said (RFC 1122, 4.2.3.6; RFC 5482).
+fn keep_alive(stream: &TcpStream, after: Duration) -> std::io::Result<()> {
+    let socket = SockRef::from(stream);
+    let interval = (after / KEEPALIVE_PROBES).max(Duration::from_secs(1));
+    let alive = TcpKeepalive::new().with_time(after).with_interval(interval);
+    socket.set_tcp_keepalive(&alive.with_retries(KEEPALIVE_PROBES))?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(after * 2))?;
+    Ok(())
+}
+
 impl Loop {
     pub(crate) fn new(parts: LoopParts) -> Self {
         let now = Instant::now();
@@ -157,8 +176,9 @@ impl Loop {
             conns: Vec::new(),
             free: Vec::new(),
             generation: 0,
-            numbers: HashSet::new(),
-            next_number: 0,
+            sessions: Sessions::new(new_secret()),
+            elsewhere: leave::Turns::default(),
+            drain: None,
             names: HashMap::new(),
             next_worker: 0,
             template: None,
@@ -306,41 +326,10 @@ impl Loop {
         if changed {
             self.open_or_shut();
         }
-        if stop && self.stopping.is_none() {
-            self.stopping = Some(self.now);
+        if stop && self.stopping.is_none() && self.drain.is_none() {
             self.doors.close(self.poll.registry());
-            self.shut = Some("the gateway stops".to_owned());
-            self.send_all_away(Cause::Stopping);
+            self.begin_to_end();
         }
-    }
-
-    /// Tells everybody why, and closes once everything is answered.
-    fn send_all_away(&mut self, cause: Cause) {
-        let why = self.shut.clone().unwrap_or_default();
-        for slot in 0..self.conns.len() {
-            let Some(Some(conn)) = self.conns.get_mut(slot) else {
-                continue;
-            };
-            if conn.closing.is_some() {
-                continue;
-            }
-            if conn.session.extranonce1().is_some() {
-                let elsewhere = self.config.ports.get(conn.port);
-                let elsewhere = elsewhere.and_then(|port| port.elsewhere.as_ref());
-                let out = conn.out(&mut self.spare);
-                write_show_message(out, &why);
-                if let Some(elsewhere) = elsewhere {
-                    write_reconnect(out, Some(elsewhere.shown()));
-                }
-            }
-            conn.closing = Some(cause);
-            self.dirty.push(u32::try_from(slot).unwrap_or(u32::MAX));
-        }
-    }
-
-    /// Where miners of a port go when this gateway cannot serve them.
-    pub(crate) fn elsewhere(&self, port: usize) -> Option<&Elsewhere> {
-        self.config.ports.get(port)?.elsewhere.as_ref()
     }
 
     /// Lets in who waits at the doors.
@@ -366,6 +355,7 @@ impl Loop {
             return Ok(());
         };
         stream.set_nodelay(true)?;
+        keep_alive(&stream, self.config.limits.keepalive)?;
         let slot = self.free.pop().unwrap_or_else(|| {
             self.conns.push(None);
             u32::try_from(self.conns.len() - 1).unwrap_or(u32::MAX)
@@ -524,7 +514,15 @@ impl Loop {
                 let shares = (conn.accepted, conn.rejected);
                 self.activity.closed(number, cause, shares, self.now_ms);
             }
-            self.numbers.remove(&number);
+            let id = ConnId {
+                slot,
+                generation: conn.generation,
+            };
+            if self.sessions.end(number, id)
+                && let Some(former) = conn.leave()
+            {
+                self.sessions.keep(number, former, self.now);
+            }
         }
         let introduced = conn.users.iter().filter_map(|user| user.introduced);
         self.batch

@@ -70,6 +70,10 @@ pub struct SessionCounts {
     pub failed_logins: u64,
     /// Addresses, and logins at one, that were kept out for a while from then on.
     pub bans: u64,
+    /// Sessions that went on at a new connection.
+    pub resumed: u64,
+    /// Miners that were sent elsewhere since this gateway ends.
+    pub sent_elsewhere: u64,
     /// Jobs made.
     pub jobs: u64,
     /// Turns of the loop that had shares.
@@ -133,6 +137,12 @@ pub struct ClosedCounts {
     pub bad_shares: u64,
     /// A login that is kept out for its shares came again.
     pub kept_out: u64,
+    /// They were silent for longer than their difficulty and pace explain.
+    pub idle: u64,
+    /// Their sessions went on at another connection.
+    pub resumed: u64,
+    /// They were sent elsewhere and did not go.
+    pub drained: u64,
     /// No work for them: no node, or no room.
     pub no_work: u64,
     /// An operator banned their account or address.
@@ -206,6 +216,9 @@ impl ClosedCounts {
             Cause::LoginTimeout => &mut self.login_timeout,
             Cause::FailedLogins => &mut self.failed_logins,
             Cause::BadShares => &mut self.bad_shares,
+            Cause::Idle => &mut self.idle,
+            Cause::Resumed => &mut self.resumed,
+            Cause::Drained => &mut self.drained,
             Cause::NoWork => &mut self.no_work,
             Cause::Banned => &mut self.banned,
         };

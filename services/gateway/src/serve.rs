@@ -21,7 +21,7 @@ use crate::conn::{Cause, Conn, Found, User, reply_why};
 use crate::jobs::Freshness;
 use crate::judge::{Claimed, Verdict};
 use crate::limits::{Offence, ShareWindow};
-use crate::looper::{Loop, Names, Order};
+use crate::looper::{ENDS, Loop, Names, Order};
 
 /// First byte of a TLS hello.
 const TLS_HELLO: u8 = 0x16;
@@ -124,6 +124,7 @@ impl Loop {
 
     fn line(&mut self, conn: &mut Conn, id: ConnId, line: &[u8]) {
         self.counts.lines += 1;
+        conn.silence.heard(self.now);
         let mut out = std::mem::take(&mut self.scratch);
         out.clear();
         let served = conn.session.may_send_work();
@@ -131,7 +132,7 @@ impl Loop {
             Action::Submit(submit) => self.submit(conn, id, submit, &mut out),
             Action::Nothing | Action::ExtranonceSubscribed => {}
             Action::Agent(agent) => conn.agent = AgentText::of(agent.as_str()),
-            Action::Subscribe(subscribe) => self.subscribe(conn, &subscribe, &mut out),
+            Action::Subscribe(subscribe) => self.subscribe(conn, id, &subscribe, &mut out),
             Action::Authorize(authorize) => self.authorize(conn, &authorize, &mut out),
             Action::Suggest(suggestion) => self.suggest(conn, &suggestion),
             Action::Configured(configured) => self.configured(conn, &configured),
@@ -165,33 +166,56 @@ impl Loop {
     /// The first job of a session.
     fn start(&mut self, conn: &mut Conn, id: ConnId) {
         let oldest = self.jobs.oldest();
+        conn.silence.begin(self.now);
         if let Some(job) = self.jobs.newest() {
             conn.send_job(job, oldest, self.unit, &mut self.spare);
             self.soil(id.slot);
         }
     }
 
-    fn subscribe(&mut self, conn: &mut Conn, subscribe: &Subscribe, out: &mut Vec<u8>) {
-        if let Some(why) = self.shut.as_deref().or(self.standing.newcomers) {
+    fn subscribe(&mut self, conn: &mut Conn, id: ConnId, subscribe: &Subscribe, out: &mut Vec<u8>) {
+        let leaving = self.drain.is_some().then_some(ENDS);
+        if let Some(why) = leaving.or(self.shut.as_deref()).or(self.standing.newcomers) {
             reply_why(out, &subscribe.id, "null", 20, why);
-            if let Some(elsewhere) = self.elsewhere(conn.port) {
+            if let Some(elsewhere) = self.elsewhere.next(&self.config.ports, conn.port) {
                 write_reconnect(out, Some(elsewhere.shown()));
             }
             conn.closing = Some(Cause::NoWork);
             return;
         }
-        // Numbers come again after 2^32 others: long after the jobs of their time.
-        while !self.numbers.insert(self.next_number) {
-            self.next_number = self.next_number.wrapping_add(1);
-        }
-        let number = self.next_number;
-        self.next_number = number.wrapping_add(1);
+        let resumed = subscribe.resume.as_deref();
+        let resumed = resumed.and_then(|text| self.sessions.number_of(text));
+        let number = if let Some(number) = resumed {
+            self.resume(conn, id, number);
+            number
+        } else {
+            self.sessions.begin(id)
+        };
         conn.number = Some(number);
         conn.agent = AgentText::of(subscribe.agent.as_str());
         let extranonce1 = Extranonce::new(&number.to_be_bytes()).unwrap_or_default();
-        let session_id = format!("{number:08x}");
+        let session_id = self.sessions.id(number);
         conn.session
             .subscribed(out, subscribe, &session_id, extranonce1);
+    }
+
+    /// A session goes on at this connection. The one that had it is closed, when what it asked is answered: as a rule nobody is
+    /// there any more.
+    fn resume(&mut self, conn: &mut Conn, id: ConnId, number: u32) {
+        let (holder, mut former) = self.sessions.take_over(number, id);
+        if let Some(holder) = holder {
+            let place = usize::try_from(holder.slot).unwrap_or(usize::MAX);
+            let held = self.conns.get_mut(place).and_then(Option::as_mut);
+            if let Some(held) = held.filter(|held| held.generation == holder.generation) {
+                former = held.leave();
+                held.closing.get_or_insert(Cause::Resumed);
+                self.soil(holder.slot);
+            }
+        }
+        if let Some(former) = former {
+            conn.resume(former, self.now_ms);
+        }
+        self.counts.resumed += 1;
     }
 
     fn authorize(&mut self, conn: &mut Conn, authorize: &Authorize, out: &mut Vec<u8>) {
@@ -248,7 +272,7 @@ impl Loop {
             .as_ref()
             .and_then(|text| text.work(self.unit))
         {
-            conn.vardiff.suggest(wanted, self.now_ms);
+            conn.vardiff.ask(wanted, self.now_ms);
         }
         conn.note_difficulty();
     }

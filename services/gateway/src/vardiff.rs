@@ -3,7 +3,7 @@
 use orebook_schema::Work;
 use orebook_schema::units::WorkUnit;
 
-use crate::config::{DifficultyRule, VardiffRule, exact};
+use crate::config::{AskedDifficulty, DifficultyRule, VardiffRule, exact};
 
 /// Most a step changes the difficulty, as a factor either way.
 const STEP_MAX: u128 = 4;
@@ -23,6 +23,10 @@ pub(crate) struct Vardiff {
     wanted: Work,
     /// Lowest that the miner takes (`minimum-difficulty`).
     floor: Option<Work>,
+    /// What the miner asked for last.
+    asked: Option<Work>,
+    /// It keeps what it asked for in its password.
+    is_kept: bool,
     since_ms: u64,
     shares: u32,
     /// Work of the shares in the observation.
@@ -41,9 +45,27 @@ impl Vardiff {
             unit,
             wanted: exact(wanted, unit),
             floor: None,
+            asked: None,
+            is_kept: false,
             since_ms: now_ms,
             shares: 0,
             work: 0,
+        }
+    }
+
+    /// Goes on where a former connection of the session ended, if it was on such a port. What this one asked for already counts.
+    pub(crate) fn resume(&mut self, former: Self, now_ms: u64) {
+        if self.rule != former.rule {
+            return;
+        }
+        let (asked, floor) = (self.asked, self.floor);
+        *self = former;
+        self.restart(now_ms);
+        if let Some(floor) = floor {
+            self.at_least(floor, now_ms);
+        }
+        if let Some(asked) = asked {
+            self.suggest(asked, now_ms);
         }
     }
 
@@ -52,11 +74,23 @@ impl Vardiff {
         self.wanted
     }
 
-    /// The miner asks for a difficulty: it is taken within the port's bounds. Fixed ports change nothing.
+    /// The miner asks for a difficulty: it is taken within the port's bounds. Said again it changes nothing, nor do fixed ports.
     pub(crate) fn suggest(&mut self, work: Work, now_ms: u64) {
+        if self.asked != Some(work) && !self.is_kept {
+            self.asked = Some(work);
+            self.begin_with(work, now_ms);
+        }
+    }
+
+    /// The miner's password asks for a difficulty: the session starts with it, or keeps it, as the port has it.
+    pub(crate) fn ask(&mut self, work: Work, now_ms: u64) {
+        if self.asked == Some(work) {
+            return;
+        }
         if let DifficultyRule::Vardiff(rule) = self.rule {
-            self.wanted = exact(self.clamp(work, &rule), self.unit);
-            self.restart(now_ms);
+            self.asked = Some(work);
+            self.is_kept = rule.asked == AskedDifficulty::Fixed;
+            self.begin_with(work, now_ms);
         }
     }
 
@@ -65,14 +99,21 @@ impl Vardiff {
         if let DifficultyRule::Vardiff(rule) = self.rule {
             self.floor = Some(work.min(rule.max));
             if self.wanted < work {
-                self.suggest(work, now_ms);
+                self.begin_with(work, now_ms);
             }
+        }
+    }
+
+    fn begin_with(&mut self, work: Work, now_ms: u64) {
+        if let DifficultyRule::Vardiff(rule) = self.rule {
+            self.wanted = exact(self.clamp(work, &rule), self.unit);
+            self.restart(now_ms);
         }
     }
 
     /// Counts an accepted share, and moves the difficulty where the pace asks for it. Whether it moved.
     pub(crate) fn share(&mut self, work: Work, now_ms: u64) -> bool {
-        if matches!(self.rule, DifficultyRule::Fixed(_)) {
+        if self.is_kept || matches!(self.rule, DifficultyRule::Fixed(_)) {
             return false;
         }
         self.shares = self.shares.saturating_add(1);
@@ -85,6 +126,9 @@ impl Vardiff {
         let DifficultyRule::Vardiff(rule) = self.rule else {
             return false;
         };
+        if self.is_kept {
+            return false;
+        }
         let (target, window) = (
             millis(rule.target.as_millis()),
             millis(rule.retarget.as_millis()),
@@ -139,12 +183,17 @@ mod tests {
     }
 
     fn vardiff(start: &str) -> Vardiff {
+        vardiff_with(start, AskedDifficulty::Start)
+    }
+
+    fn vardiff_with(start: &str, asked: AskedDifficulty) -> Vardiff {
         let rule = VardiffRule {
             start: work(start),
             min: work("0.0001"),
             max: work("1000000"),
             target: Duration::from_secs(10),
             retarget: Duration::from_secs(60),
+            asked,
         };
         Vardiff::new(DifficultyRule::Vardiff(rule), UNIT, 0)
     }
@@ -229,6 +278,66 @@ mod tests {
         fixed.at_least(work("64"), 0);
         assert!(!fixed.share(work("5"), 1) && !fixed.look(1 << 40));
         assert_eq!(fixed.wanted(), work("5"));
+    }
+
+    #[test]
+    fn a_difficulty_in_the_password_is_a_start_or_stays_as_the_port_has_it() {
+        for (rule, moves) in [
+            (AskedDifficulty::Start, true),
+            (AskedDifficulty::Fixed, false),
+        ] {
+            let mut asked = vardiff_with("1", rule);
+            asked.ask(work("64"), 0);
+            assert_eq!(asked.wanted(), work("64"));
+            mine(&mut asked, 0, 3_600, 1 << 32);
+            assert_eq!(asked.wanted() != work("64"), moves);
+            asked.suggest(work("2"), 3_600_000);
+            assert_eq!(asked.wanted() == work("2"), moves, "a suggestion");
+            // Bounds hold, and the least that the miner takes does.
+            asked.ask(work("0.000001"), 3_600_000);
+            assert_eq!(asked.wanted(), work("0.0001"));
+            asked.at_least(work("4"), 3_600_000);
+            assert_eq!(asked.wanted(), work("4"));
+            asked.ask(work("9000000"), 3_600_000);
+            assert_eq!(asked.wanted(), work("1000000"));
+        }
+    }
+
+    #[test]
+    fn what_is_suggested_again_does_not_undo_what_was_learned() {
+        let mut vardiff = vardiff("1");
+        vardiff.suggest(work("64"), 0);
+        let now = mine(&mut vardiff, 0, 3_600, 1 << 32);
+        let learned = vardiff.wanted();
+        assert_ne!(learned, work("64"));
+        vardiff.suggest(work("64"), now);
+        assert_eq!(vardiff.wanted(), learned);
+        vardiff.suggest(work("32"), now);
+        assert_eq!(vardiff.wanted(), work("32"), "another is heeded");
+    }
+
+    #[test]
+    fn a_resumed_session_goes_on_at_its_difficulty_unless_it_asks_for_another() {
+        let mut former = vardiff("1");
+        former.ask(work("64"), 0);
+        let now = mine(&mut former, 0, 3_600, 1 << 32);
+        let learned = former.wanted();
+        let mut same = vardiff("1");
+        same.resume(former, now);
+        assert_eq!(same.wanted(), learned);
+        same.ask(work("64"), now);
+        assert_eq!(same.wanted(), learned, "it asks for that each time");
+        let mut other = vardiff("1");
+        other.suggest(work("128"), now);
+        other.resume(former, now);
+        assert_eq!(other.wanted(), work("128"));
+        let mut strong = vardiff("1");
+        strong.at_least(work("4096"), now);
+        strong.resume(former, now);
+        assert_eq!(strong.wanted(), work("4096"));
+        let mut elsewhere = vardiff("3");
+        elsewhere.resume(former, now);
+        assert_eq!(elsewhere.wanted(), work("3"), "a port with another rule");
     }
 
     #[test]

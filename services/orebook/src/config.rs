@@ -181,6 +181,27 @@ pub struct Gateway {
     pub commit_ms: u32,
     /// How long a share of the last parent's job is taken as stale, milliseconds.
     pub stale_grace_ms: u32,
+    /// Silence of a miner that is borne in any case, seconds; who is slow on a high difficulty is given longer.
+    pub idle_s: u32,
+    /// Hashes a second of the slowest rig that is expected, by which a miner without a share is judged; 0: none is too slow.
+    pub slowest_hashes_per_s: u64,
+    /// How its miners leave when it ends.
+    pub drain: Drain,
+}
+
+/// How a gateway that ends sends its miners to the `elsewhere` of their ports: in waves, while the others are served on. Where
+/// no port has an `elsewhere` it ends at once.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Drain {
+    /// Miners of a wave; more where `max_s` is short. 0: all at once.
+    pub wave: u32,
+    /// Milliseconds between two waves.
+    pub interval_ms: u32,
+    /// Seconds after which a miner that was sent elsewhere and did not go is closed.
+    pub grace_s: u32,
+    /// Seconds after which nobody is waited for.
+    pub max_s: u32,
 }
 
 /// A port of a gateway.
@@ -200,8 +221,36 @@ pub struct Port {
     /// 2, and counts as its client's. From everybody else such a header is refused.
     #[serde(default)]
     pub proxy_from: Vec<String>,
-    /// Where its miners are sent when this gateway cannot serve them, `host:port`.
-    pub elsewhere: Option<String>,
+    /// Where its miners are sent when this gateway cannot serve them or ends, `host:port` each, in turn.
+    #[serde(default)]
+    pub elsewhere: OneOrMore,
+}
+
+/// A text, or a list of them.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(untagged)]
+pub enum OneOrMore {
+    /// One.
+    One(String),
+    /// Any number.
+    More(Vec<String>),
+}
+
+impl OneOrMore {
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> &[String] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::More(more) => more,
+        }
+    }
+}
+
+impl Default for OneOrMore {
+    fn default() -> Self {
+        Self::More(Vec::new())
+    }
 }
 
 /// A difficulty that follows the rig's speed.
@@ -217,6 +266,20 @@ pub struct Vardiff {
     /// Seconds between shares that it aims at.
     #[serde(default = "seconds_per_share")]
     pub seconds_per_share: u32,
+    /// What `d=` in a miner's password means, within these bounds.
+    #[serde(default)]
+    pub password: AskedText,
+}
+
+/// What `d=` in a password means.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum AskedText {
+    /// The session starts with it.
+    #[default]
+    Start,
+    /// The session keeps it.
+    Fixed,
 }
 
 const fn seconds_per_share() -> u32 {
@@ -370,6 +433,20 @@ impl Default for Gateway {
             port: vec![Port::default()],
             commit_ms: 1,
             stale_grace_ms: 5_000,
+            idle_s: 3_600,
+            slowest_hashes_per_s: 0,
+            drain: Drain::default(),
+        }
+    }
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self {
+            wave: 256,
+            interval_ms: 1_000,
+            grace_s: 10,
+            max_s: 30,
         }
     }
 }
@@ -382,7 +459,7 @@ impl Default for Port {
             difficulty: Some(DIFFICULTY_DEFAULT.to_owned()),
             vardiff: None,
             proxy_from: Vec::new(),
-            elsewhere: None,
+            elsewhere: OneOrMore::default(),
         }
     }
 }

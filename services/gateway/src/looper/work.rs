@@ -195,6 +195,8 @@ impl Loop {
 
     /// Time passed: deadlines, difficulties, jobs.
     pub(super) fn look_around(&mut self) {
+        self.drain_on();
+        self.sessions.forget_old(self.now);
         self.jobs.end_grace(self.now);
         self.names
             .retain(|_, names| self.now.saturating_duration_since(names.since) < HOUR);
@@ -245,8 +247,26 @@ impl Loop {
         {
             return Some(Cause::SlowReader);
         }
+        if conn.closing == Some(Cause::Resumed) && conn.waiting == 0 {
+            // Nobody reads there any more.
+            return Some(Cause::Resumed);
+        }
+        if conn
+            .told
+            .is_some_and(|since| over(since, limits.drain_grace))
+        {
+            // What it asked is answered first.
+            conn.closing.get_or_insert(Cause::Drained);
+            self.dirty.push(u32::try_from(slot).unwrap_or(u32::MAX));
+        }
         if conn.users.is_empty() && over(conn.since, limits.login_timeout) {
             return Some(Cause::LoginTimeout);
+        }
+        if conn.is_miner() && self.shut.is_none() {
+            let due = conn.difficulty();
+            if conn.silence.is_over(due, limits, self.now) {
+                return Some(Cause::Idle);
+            }
         }
         if conn.is_miner() && conn.vardiff.look(self.now_ms) {
             conn.wants_job = true;

@@ -332,6 +332,24 @@ impl Miner {
         Value::Array(params)
     }
 
+    /// Submits; whether it was accepted before the gateway closed.
+    pub(crate) fn try_submit(&mut self, user: &str, found: &Found) -> bool {
+        let id = self.next_id;
+        self.next_id += 1;
+        let params = Self::params(user, found);
+        let line = json!({ "id": id, "method": "mining.submit", "params": params });
+        if writeln!(self.stream, "{line}").is_err() {
+            return false;
+        }
+        while let Some(line) = self.try_line() {
+            if !self.notice(&line) {
+                assert_eq!(code(&line), 0);
+                return true;
+            }
+        }
+        false
+    }
+
     pub(crate) fn submit(&mut self, user: &str, found: &Found) -> Value {
         self.ask("mining.submit", &Self::params(user, found))
     }

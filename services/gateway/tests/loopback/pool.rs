@@ -150,7 +150,7 @@ pub(crate) struct Setup {
     /// Load balancers of every port.
     pub(crate) proxy_from: Vec<Network>,
     /// Where its miners are sent.
-    pub(crate) elsewhere: Option<Elsewhere>,
+    pub(crate) elsewhere: Vec<Elsewhere>,
 }
 
 impl Default for Setup {
@@ -164,7 +164,7 @@ impl Default for Setup {
             algorithm: Algorithm::Sha256d,
             key: Role::Gateway,
             proxy_from: Vec::new(),
-            elsewhere: None,
+            elsewhere: Vec::new(),
         }
     }
 }

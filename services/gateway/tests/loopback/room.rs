@@ -59,7 +59,7 @@ fn a_spool_that_fills_alarms_then_turns_newcomers_away_and_only_then_refuses_sha
         // Some forty hashes a share: thousands are wanted.
         ports: vec![DifficultyRule::Fixed(work("0.00000001"))],
         spool_bytes: (FILE_BYTES_MIN, 4 * FILE_BYTES_MIN),
-        elsewhere: Elsewhere::parse(elsewhere),
+        elsewhere: Elsewhere::parse(elsewhere).into_iter().collect(),
         ..Setup::default()
     });
     pool.work_at(1, HARD);

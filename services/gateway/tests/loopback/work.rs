@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use orebook_gateway::{DifficultyRule, Limits, VardiffRule};
+use orebook_gateway::{AskedDifficulty, DifficultyRule, Limits, VardiffRule};
 use orebook_schema::Work;
 use serde_json::json;
 
@@ -84,6 +84,7 @@ fn a_job_keeps_the_difficulty_it_was_sent_with() {
         max: work("0.01"),
         target: Duration::from_secs(3_600),
         retarget: Duration::from_secs(3_600),
+        asked: AskedDifficulty::Start,
     };
     let pool = Pool::start(&Setup {
         ports: vec![DifficultyRule::Vardiff(rule)],
@@ -140,6 +141,7 @@ fn a_fast_miner_gets_a_harder_job_and_keeps_the_one_he_has() {
         max: work("1000"),
         target: Duration::from_secs(60),
         retarget: Duration::from_secs(60),
+        asked: AskedDifficulty::Start,
     };
     let pool = Pool::start(&Setup {
         ports: vec![DifficultyRule::Vardiff(rule)],

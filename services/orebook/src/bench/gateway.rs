@@ -243,7 +243,7 @@ fn start<L: WaitLog>(disk: &RealDisk, mirror: &Mirror, log: L) -> Result<Gateway
             pot: POT,
             difficulty: DifficultyRule::Fixed(work),
             proxy_from: Vec::new(),
-            elsewhere: None,
+            elsewhere: Vec::new(),
         }],
         payout_script: payout_script(),
         coinbase_text: "bench".to_owned(),

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 #[cfg(feature = "kafka")]
 use std::sync::PoisonError;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ use orebook_archiver::{
 use orebook_chain::nodes::Work;
 use orebook_desk::Desk;
 use orebook_gateway::{
-    DifficultyRule, EdgeConfig, Elsewhere, FoundBlock, Gateway, GatewayConfig, GatewayHandle,
-    GatewayParts, Limits, PortConfig, VERSION_MASK_DEFAULT, VardiffRule, difficulty,
+    AskedDifficulty, DifficultyRule, EdgeConfig, Elsewhere, FoundBlock, Gateway, GatewayConfig,
+    GatewayHandle, GatewayParts, Limits, PortConfig, VERSION_MASK_DEFAULT, VardiffRule, difficulty,
 };
 use orebook_ledger::archiver::{Archiver, ArchiverConfig};
 use orebook_ledger::reader::Reader;
@@ -44,7 +44,7 @@ use super::health::{self, Readiness};
 use super::place::Place;
 use super::pool_log::PoolLog;
 use crate::Failure;
-use orebook::config::{Config, Gateway as GatewayText, Port, balancers};
+use orebook::config::{AskedText, Config, Gateway as GatewayText, Port, balancers};
 
 /// Retargets of a variable difficulty look at so many times the wanted time between shares.
 const RETARGET_SHARES: u32 = 12;
@@ -77,6 +77,8 @@ pub(crate) struct Roles {
     settler: Option<Settler>,
     desk: Option<(Desk, Server)>,
     gateways: Vec<Arc<GatewayHandle>>,
+    /// Whether it was asked to end.
+    ending: Arc<AtomicBool>,
     projector: Option<Projector>,
     activity: Option<ActivityReader>,
     server: Option<Server>,
@@ -261,6 +263,7 @@ impl Roles {
             settler: None,
             desk: None,
             gateways: Vec::new(),
+            ending: Arc::new(AtomicBool::new(false)),
             projector: None,
             activity: None,
             server: None,
@@ -495,12 +498,16 @@ impl Roles {
 
     /// Whether this process does its work, by the figures that it shows.
     fn readiness(&self) -> Readiness {
+        let ending = Arc::clone(&self.ending);
         let gateways: Vec<_> = self.gateways.iter().map(Arc::downgrade).collect();
         let archived = self.archived.clone();
         let mirror = self.mirror.clone();
         let mirrored = self.mirror_status.clone();
         let desk = self.desk.as_ref().map(|(desk, _)| desk.counters());
         Arc::new(move || {
+            if ending.load(Ordering::Acquire) {
+                return Some("draining: this process ends".to_owned());
+            }
             if desk
                 .as_ref()
                 .is_some_and(|desk| desk.read().key_refused != 0)
@@ -582,11 +589,12 @@ impl Roles {
                 tracing::error!("a thread panicked");
             }
         };
-        for gateway in self.gateways {
-            if let Ok(gateway) = Arc::try_unwrap(gateway) {
-                quiet(gateway.stop());
-            }
-        }
+        self.ending.store(true, Ordering::Release);
+        // Their miners leave at the same time.
+        self.gateways.iter().for_each(|gateway| gateway.drain());
+        self.gateways
+            .iter()
+            .for_each(|gateway| quiet(gateway.stop()));
         if let Some((desk, server)) = self.desk {
             quiet(server.stop());
             quiet(desk.stop());
@@ -640,17 +648,29 @@ pub(crate) fn check(config: &Config, gateways: &[GatewayText]) -> Result<(), Fai
     Ok(())
 }
 
-fn elsewhere(port: &Port) -> Result<Option<Elsewhere>, Failure> {
-    let Some(text) = &port.elsewhere else {
-        return Ok(None);
-    };
-    let wrong = || {
+fn elsewhere(port: &Port) -> Result<Vec<Elsewhere>, Failure> {
+    let wrong = |text: &str| {
         Failure::new(format!(
             "port {}: elsewhere = {text:?} is no host:port",
             port.listen
         ))
     };
-    Elsewhere::parse(text).map(Some).ok_or_else(wrong)
+    let all = port.elsewhere.all().iter();
+    all.map(|text| Elsewhere::parse(text).ok_or_else(|| wrong(text)))
+        .collect()
+}
+
+fn limits(gateway: &GatewayText) -> Limits {
+    let drain = &gateway.drain;
+    Limits {
+        idle: Duration::from_secs(u64::from(gateway.idle_s)),
+        slowest_hashes_per_s: gateway.slowest_hashes_per_s,
+        drain_wave: usize::try_from(drain.wave).unwrap_or(usize::MAX),
+        drain_interval: Duration::from_millis(u64::from(drain.interval_ms)),
+        drain_grace: Duration::from_secs(u64::from(drain.grace_s)),
+        drain_max: Duration::from_secs(u64::from(drain.max_s)),
+        ..Limits::default()
+    }
 }
 
 fn rule(port: &Port, unit: WorkUnit) -> Result<DifficultyRule, Failure> {
@@ -668,6 +688,10 @@ fn rule(port: &Port, unit: WorkUnit) -> Result<DifficultyRule, Failure> {
                 max: work(&vardiff.max)?,
                 target,
                 retarget: target * RETARGET_SHARES,
+                asked: match vardiff.password {
+                    AskedText::Start => AskedDifficulty::Start,
+                    AskedText::Fixed => AskedDifficulty::Fixed,
+                },
             }))
         }
         (None, None) => Err(Failure::new(format!("port {}: no difficulty", port.listen))),
@@ -699,7 +723,7 @@ fn gateway_config(
         version_mask: VERSION_MASK_DEFAULT,
         commit_spacing: Duration::from_millis(u64::from(gateway.commit_ms)),
         stale_grace: Duration::from_millis(u64::from(gateway.stale_grace_ms)),
-        limits: Limits::default(),
+        limits: limits(gateway),
         edge: EdgeConfig::default(),
     })
 }
