@@ -3,13 +3,14 @@
 //! A [`Claim`] is what a miner says; [`PreparedJob::prove`] puts the header of it together and hashes it; [`judge`] compares
 //! the [`Proof`] with the targets. Not here: what a claim is worth, whether it came before, whether its job still lives.
 //!
-//! `unsafe` is in `wide` and `quad` only: to call what is compiled for a processor's instructions after asking it whether
-//! it has them, and to move registers to and from memory.
+//! `unsafe` is in `wide`, `quad`, `ethash::light` and `ethash::mapped` only: to call what is compiled for a processor's
+//! instructions after asking it whether it has them, to move registers to and from memory, to prefetch, and to map a file.
 //!
 //! Byte orders: a [`Hash`](struct@Hash) is in header order, as in the 80 bytes; explorers show it reversed. As a number it is read
 //! little-endian (`schema/LEDGER-FORMAT.md`, section 3).
 
 mod engine;
+pub mod ethash;
 mod job;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
