@@ -21,6 +21,7 @@ use crate::disk::DiskError;
 use crate::tree::{Tree, leaf_hash};
 
 use self::judge::role_says;
+pub(crate) use self::parsed::is_block_of;
 pub use self::parsed::{Parsed, kinds_of};
 pub use self::snapshot::STATE_SNAPSHOT_VERSION;
 
@@ -341,7 +342,8 @@ impl State {
         // Tests 1 and 2, as far as a header tells.
         let is_ours = header.ledger == self.ledger
             && header.coin == authority.genesis().coin
-            && header.kinds & Kind::Genesis.bit() == 0
+            && header.kinds & (Kind::Genesis.bit() | authority.genesis().algorithm.foreign_kinds())
+                == 0
             && (header.first_seq == 0) == (header.previous == Hash::ZERO);
         let may_say = role_says(authority, header);
         let Some(stream) = self.streams.get_mut(&header.stream) else {

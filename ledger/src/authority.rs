@@ -280,7 +280,9 @@ impl Authority {
             | Event::Share(_)
             | Event::BlockFound(_)
             | Event::BlockStatus(_)
-            | Event::BlockRecovered(_) => {}
+            | Event::BlockRecovered(_)
+            | Event::EthashJob(_)
+            | Event::EthashShare(_) => {}
         }
     }
 

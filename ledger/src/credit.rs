@@ -6,7 +6,7 @@ use std::sync::Arc;
 use orebook_schema::names::Pot;
 use orebook_schema::policy::PPM;
 use orebook_schema::summary::{PotSummary, Row, Summary};
-use orebook_schema::work::Share;
+use orebook_schema::work::{JobRef, Share, ShareRef};
 use orebook_schema::{Event, FRAME_EVENTS_MAX, Policy};
 
 /// Parts of one that effort counts in.
@@ -119,7 +119,7 @@ fn lookup<'t, T>(base: Option<&'t [T]>, added: &'t [T], number: u32) -> Result<&
 
 /// What a share of a worker of `pot` is credited under its job's terms.
 #[must_use]
-pub fn credit(share: &Share, pot: Pot, terms: &JobTerms) -> u128 {
+pub fn credit(share: ShareRef, pot: Pot, terms: &JobTerms) -> u128 {
     let Some(policy) = &terms.policy else {
         return 0;
     };
@@ -323,14 +323,14 @@ const fn low(value: u128) -> u64 {
 pub fn summarise_shares(shares: &[Share], overlay: &Overlay<'_>) -> Result<Summary, Unannounced> {
     let mut builder = SummaryBuilder::with_capacity(shares.len().min(FRAME_EVENTS_MAX));
     for share in shares {
-        count(share, overlay, &mut builder)?;
+        count(share.into(), overlay, &mut builder)?;
     }
     Ok(builder.finish())
 }
 
 #[inline]
 fn count(
-    share: &Share,
+    share: ShareRef,
     overlay: &Overlay<'_>,
     builder: &mut SummaryBuilder,
 ) -> Result<(), Unannounced> {
@@ -349,15 +349,20 @@ fn count(
 pub fn summarise(
     events: &[Event],
     overlay: &mut Overlay<'_>,
-    mut terms_of: impl FnMut(&orebook_schema::work::Job) -> JobTerms,
+    mut terms_of: impl FnMut(JobRef) -> JobTerms,
 ) -> Result<Summary, Unannounced> {
     let mut builder = SummaryBuilder::with_capacity(events.len().min(FRAME_EVENTS_MAX));
     for event in events {
         match event {
-            Event::Share(share) => count(share, overlay, &mut builder)?,
+            Event::Share(share) => count(share.into(), overlay, &mut builder)?,
+            Event::EthashShare(share) => count(share.into(), overlay, &mut builder)?,
             Event::Worker(worker) => overlay.add_worker(worker.number, worker.pot)?,
             Event::Job(job) => {
-                let terms = terms_of(job);
+                let terms = terms_of(job.as_ref().into());
+                overlay.add_job(job.number, terms)?;
+            }
+            Event::EthashJob(job) => {
+                let terms = terms_of(job.as_ref().into());
                 overlay.add_job(job.number, terms)?;
             }
             Event::Difficulty(difficulty) => {

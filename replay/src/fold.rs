@@ -7,7 +7,7 @@ use orebook_ledger::segment::{StoredFrame, Summarised};
 use orebook_schema::event::{Moved, NO_NUMBER, RawEvent};
 use orebook_schema::names::Pot;
 use orebook_schema::summary::Summary;
-use orebook_schema::work::{BlockFound, Share};
+use orebook_schema::work::{BlockFound, ShareRef};
 use orebook_schema::{At, Event, Header, Kind, StreamId};
 
 use crate::rows::{Rows, StoreFault, View};
@@ -198,8 +198,8 @@ pub struct ShareEntry<'a> {
     pub job: u32,
     /// Producer's time, milliseconds since 1970. Shown, never paid by.
     pub time: u64,
-    /// The share. Of a moved one, its own `worker` and `job` are numbers of the stream it came from.
-    pub share: Share,
+    /// The share, of whatever algorithm. Of a moved one, its own `worker` and `job` are numbers of the stream it came from.
+    pub share: ShareRef,
     /// Set if it was moved: where it came from.
     pub moved: Option<&'a Moved>,
 }
@@ -240,7 +240,13 @@ impl<'a> FinalFrame<'a> {
     /// Whether the frame has an event of this kind.
     #[must_use]
     pub const fn has(&self, kind: Kind) -> bool {
-        self.parsed.frame().header().kinds & kind.bit() != 0
+        self.has_any(kind.bit())
+    }
+
+    /// Whether the frame has an event of a kind whose bit is set: [`Kind::SHARES`], [`Kind::JOBS`].
+    #[must_use]
+    pub const fn has_any(&self, kinds: u64) -> bool {
+        self.parsed.frame().header().kinds & kinds != 0
     }
 
     /// Keys and policies after this frame; there from position 0 on.
@@ -278,12 +284,11 @@ impl<'a> FinalFrame<'a> {
         let mut counts = self.counts.iter();
         self.events()
             .filter_map(move |(at, time, event)| match event {
-                Event::Share(share) => Some(own_share(at, time, share)),
                 Event::Moved(moved) => counts
                     .next()
                     .filter(|counts| **counts)
                     .and_then(|_| moved_share(at, moved)),
-                _ => None,
+                _ => event.share().map(|share| own_share(at, time, share)),
             })
     }
 
@@ -293,10 +298,6 @@ impl<'a> FinalFrame<'a> {
         let mut before: Option<ShareEntry<'a>> = None;
         self.events()
             .filter_map(move |(at, time, event)| match event {
-                Event::Share(share) => {
-                    before = Some(own_share(at, time, share));
-                    None
-                }
                 Event::BlockFound(found) => before.map(|share| BlockEntry {
                     at,
                     time,
@@ -320,7 +321,12 @@ impl<'a> FinalFrame<'a> {
                         _ => None,
                     }
                 }
-                _ => None,
+                _ => {
+                    if let Some(share) = event.share() {
+                        before = Some(own_share(at, time, share));
+                    }
+                    None
+                }
             })
     }
 
@@ -349,35 +355,33 @@ impl<'a> FinalFrame<'a> {
     #[must_use]
     pub fn credit(&self, entry: &ShareEntry<'_>) -> u128 {
         match (self.pot(entry.worker), self.terms(entry.job)) {
-            (Some(pot), Some(terms)) => credit::credit(&entry.share, pot, terms),
+            (Some(pot), Some(terms)) => credit::credit(entry.share, pot, terms),
             _ => 0,
         }
     }
 }
 
-fn own_share<'a>(at: At, time: u64, share: &Share) -> ShareEntry<'a> {
+fn own_share<'a>(at: At, time: u64, share: ShareRef) -> ShareEntry<'a> {
     ShareEntry {
         at,
         worker: share.worker,
         job: share.job,
         time,
-        share: *share,
+        share,
         moved: None,
     }
 }
 
 fn moved_share(at: At, moved: &Moved) -> Option<ShareEntry<'_>> {
-    match inner_of(moved)? {
-        (time, Event::Share(share)) => Some(ShareEntry {
-            at,
-            worker: moved.worker,
-            job: moved.job,
-            time,
-            share,
-            moved: Some(moved),
-        }),
-        _ => None,
-    }
+    let (time, inner) = inner_of(moved)?;
+    Some(ShareEntry {
+        at,
+        worker: moved.worker,
+        job: moved.job,
+        time,
+        share: inner.share()?,
+        moved: Some(moved),
+    })
 }
 
 /// Producer's time and the event that was moved; decoding `moved` made sure that there is one.

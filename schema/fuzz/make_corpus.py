@@ -14,7 +14,8 @@ SEED = 20_261_121
 HERE = pathlib.Path(__file__).resolve().parent
 GOLDEN = HERE.parent / "golden"
 EVENTS = ("genesis schema_set key_change policy approval checkpoint heartbeat recovery_note part moved ban adjustment "
-          "worker difficulty job share block_found block_status block_recovered").split()
+          "worker difficulty job share block_found block_status block_recovered ethash_job "
+          "ethash_share").split()
 MASK = 2**64 - 1
 
 

@@ -195,6 +195,24 @@ def block_recovered(block, height, expects, txid, value, fees):
             hash32("coinbase_txid", txid), u128("value", value), u128("fees", fees)]
 
 
+def ethash_job(number, cited, height, network_work, reward, fees, seal, seed, time, flags):
+    return [u32("number", number), at("policy", *cited), u64("height", height), u128("network_work", network_work),
+            u128("reward", reward), u128("fees", fees), hash32("seal", seal, "seal hash"), hash32("seed", seed, "seed hash"),
+            u32("time", time), u8("flags", flags, ["not clean", "clean"][flags])]
+
+
+def ethash_share(number, job_number, work, flags, nonce):
+    shown = ["none", "block candidate", "stale", "block candidate, stale"][flags]
+    return [u32("worker", number), u32("job", job_number), u64("work", work), u16("flags", flags, shown),
+            u64("nonce", nonce, f"{nonce:#018x}")]
+
+
+def ethash_found(seal, nonce, mix, height):
+    named = seal + nonce.to_bytes(8, "big")
+    return [hash32("hash", sha256(named), "SHA-256(seal hash, nonce big-endian)"), u64("height", height),
+            hash32("coinbase_txid", bytes(32), "none"), bytes8("header", named + mix, "seal hash, nonce big-endian, mix")]
+
+
 # The genesis block of Bitcoin's main chain.
 BLOCK = bytes.fromhex(
     "01000000" + "00" * 32 + "3ba3edfd7a7b12b27ac72c3e67768f617fc81bc3888a51323a9fb8aa4b1e5e4a29ab5f49ffff001d1dac2b7c")
@@ -202,6 +220,9 @@ BLOCK_HASH = sha256(sha256(BLOCK))
 SHARE = share(7, 3, 12_884_902, 0, 0xdeadbeef, 1_750_000_123, 0x20000000, run(0xa0, 4))
 MANY_FLAGS = share(MAX32 - 1, MAX32 - 1, WORK_MAX, 3, MAX32, MAX32, MAX32, b"\xff" * 8)
 RECOVERED = block_recovered(BLOCK_HASH, 840_001, (17, 2), run(5, 32), 325_000_000, 12_500_000)
+NONCE = 0xa100_031f_08aa_5b9c
+ETHASH_SHARE = ethash_share(7, 3, 4_000_000_000, 1, NONCE)
+ETHASH_MOST = ethash_share(MAX32 - 1, MAX32 - 1, WORK_MAX, 3, MAX64)
 THING = key_change(run(0x40, 32), 2, 1, (0, 0))
 EVENTS = {
     (1, "genesis"): [("typical", 0, GENESIS_TYPICAL), ("least", 0, GENESIS_LEAST), ("most", MAX32, GENESIS_MOST)],
@@ -232,7 +253,10 @@ EVENTS = {
         ("block", 41, moved(STREAMS["gateway"], 3, 1_001, START, MAX32, MAX32,
                             event(20, "block_found", 999, block_found(BLOCK_HASH, 0, run(5, 32), BLOCK)))),
         ("most", MAX32, moved(b"\xff" * 16, MAX32, MAX64, MAX64 - MAX32, MAX32 - 1, MAX32 - 1,
-                              event(19, "share", MAX32, MANY_FLAGS)))],
+                              event(19, "share", MAX32, MANY_FLAGS))),
+        ("ethash share", 40, moved(STREAMS["gateway"], 3, 1_002, START, 0, 1, event(24, "ethash_share", 999, ETHASH_SHARE))),
+        ("ethash block", 41, moved(STREAMS["gateway"], 3, 1_003, START, MAX32, MAX32,
+                                   event(20, "block_found", 999, ethash_found(run(0x30, 32), NONCE, run(0x70, 32), 15_537_393))))],
     (11, "ban"): [
         ("account, for ever", 0, ban(("account", 1, b"\x00\x14" + run(0x10, 20)), 1, 0, (0, 0), "botnet")),
         ("account, lifted", 1, ban(("account", 3, b"anna_k-7"), 2, 0, (1_234, 5), "it was not he")),
@@ -268,7 +292,8 @@ EVENTS = {
         ("46 bytes", MAX32, MANY_FLAGS)],
     (20, "block_found"): [
         ("bitcoin's genesis", 0, block_found(BLOCK_HASH, 0, run(5, 32), BLOCK)),
-        ("no header", MAX32, block_found(b"\xff" * 32, MAX64, bytes(32), b""))],
+        ("no header", MAX32, block_found(b"\xff" * 32, MAX64, bytes(32), b"")),
+        ("ethash", 1, ethash_found(run(0x30, 32), NONCE, run(0x70, 32), 15_537_393))],
     (21, "block_status"): [
         ("seen", 0, block_status(BLOCK_HASH, (0, 0), 1, 840_001, 325_000_000, 12_500_000)),
         ("immature", 1, block_status(BLOCK_HASH, (17, 2), 2, 840_001, 325_000_000, 0)),
@@ -277,6 +302,15 @@ EVENTS = {
     (22, "block_recovered"): [
         ("typical", 40, RECOVERED), ("least", 0, block_recovered(bytes(32), 0, (0, 0), bytes(32), 0, 0)),
         ("most", MAX32, block_recovered(b"\xff" * 32, MAX64, (MAX64, MAX16), b"\xff" * 32, MAX128, MAX128))],
+    (23, "ethash_job"): [
+        ("typical", 100, ethash_job(0, (12, 1), 15_537_393, 11_055_787_484_078_698, 2_012_345_678_901_234_567,
+                                    12_345_678_901_234_567, run(0x30, 32), run(0x90, 32), 1_663_224_162, 1)),
+        ("least", 0, ethash_job(0, (0, 0), 0, 1, 0, 0, bytes(32), bytes(32), 0, 0)),
+        ("most", MAX32, ethash_job(MAX32, (MAX64, MAX16), MAX64, MAX128, MAX128, MAX128, b"\xff" * 32, b"\xfe" * 32,
+                                   MAX32, 1))],
+    (24, "ethash_share"): [
+        ("block candidate", 250, ETHASH_SHARE), ("least", 0, ethash_share(0, 0, 1, 0, 0)),
+        ("stale", 1, ethash_share(1, 2, 3, 2, 4)), ("most", MAX32, ETHASH_MOST)],
 }
 
 

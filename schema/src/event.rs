@@ -9,10 +9,11 @@ use crate::policy::Policy;
 use crate::role::Role;
 use crate::units::{At, Hash};
 use crate::work::{
-    BlockFound, BlockRecovered, BlockStatus, Difficulty, Job, Share, Worker, read_block_found,
-    read_block_recovered, read_block_status, read_job, read_share, read_work, read_worker,
-    share_at_once, write_block_found, write_block_recovered, write_block_status, write_job,
-    write_share, write_worker,
+    BlockFound, BlockRecovered, BlockStatus, Difficulty, EthashJob, EthashShare, Job, JobRef,
+    Share, ShareRef, Worker, read_block_found, read_block_recovered, read_block_status,
+    read_ethash_job, read_ethash_share, read_job, read_share, read_work, read_worker,
+    share_at_once, write_block_found, write_block_recovered, write_block_status, write_ethash_job,
+    write_ethash_share, write_job, write_share, write_worker,
 };
 
 /// Bytes of an event's head: kind, version, length, dt.
@@ -70,9 +71,16 @@ kinds! {
     20 BlockFound "block_found",
     21 BlockStatus "block_status",
     22 BlockRecovered "block_recovered",
+    23 EthashJob "ethash_job",
+    24 EthashShare "ethash_share",
 }
 
 impl Kind {
+    /// Bits of the kinds that are shares: what a kinds mask is asked for, so that none is forgotten.
+    pub const SHARES: u64 = Self::Share.bit() | Self::EthashShare.bit();
+    /// Bits of the kinds that are jobs.
+    pub const JOBS: u64 = Self::Job.bit() | Self::EthashJob.bit();
+
     /// Bit of this kind in a kinds mask.
     #[must_use]
     pub const fn bit(self) -> u64 {
@@ -234,7 +242,7 @@ pub struct Moved {
     pub worker: u32,
     /// This stream's number of the inner share's job, [`NO_NUMBER`] for a block.
     pub job: u32,
-    /// The inner event's canonical bytes: a share or a block found.
+    /// The inner event's canonical bytes: a share of either kind or a block found.
     pub event: Vec<u8>,
 }
 
@@ -289,6 +297,10 @@ pub enum Event {
     BlockStatus(BlockStatus),
     /// A block of ours that no share explains.
     BlockRecovered(BlockRecovered),
+    /// Work handed to miners of ethash.
+    EthashJob(Box<EthashJob>),
+    /// An accepted share of ethash.
+    EthashShare(EthashShare),
 }
 
 impl Event {
@@ -315,6 +327,38 @@ impl Event {
             Self::BlockFound(_) => Kind::BlockFound,
             Self::BlockStatus(_) => Kind::BlockStatus,
             Self::BlockRecovered(_) => Kind::BlockRecovered,
+            Self::EthashJob(_) => Kind::EthashJob,
+            Self::EthashShare(_) => Kind::EthashShare,
+        }
+    }
+
+    /// The share it is, of whatever algorithm; none for other kinds, a moved event too.
+    #[inline]
+    #[must_use]
+    pub fn share(&self) -> Option<ShareRef> {
+        match self {
+            Self::Share(share) => Some(share.into()),
+            Self::EthashShare(share) => Some(share.into()),
+            _ => None,
+        }
+    }
+
+    /// The job it is, of whatever algorithm; none for other kinds.
+    #[must_use]
+    pub fn job(&self) -> Option<JobRef> {
+        match self {
+            Self::Job(job) => Some(job.as_ref().into()),
+            Self::EthashJob(job) => Some(job.as_ref().into()),
+            _ => None,
+        }
+    }
+
+    /// The number that a job announces, to write another there; none for other kinds.
+    pub fn job_number_mut(&mut self) -> Option<&mut u32> {
+        match self {
+            Self::Job(job) => Some(&mut job.number),
+            Self::EthashJob(job) => Some(&mut job.number),
+            _ => None,
         }
     }
 
@@ -347,7 +391,7 @@ impl Event {
     /// Whether the event is one that a reader would accept.
     #[must_use]
     pub fn is_legal(&self) -> bool {
-        if matches!(self, Self::Share(_)) {
+        if self.share().is_some() {
             // Every value of its fields is legal, so that the most frequent event is not read back.
             return true;
         }
@@ -391,7 +435,9 @@ impl Event {
             | Self::Difficulty(_)
             | Self::Share(_)
             | Self::BlockStatus(_)
-            | Self::BlockRecovered(_) => true,
+            | Self::BlockRecovered(_)
+            | Self::EthashJob(_)
+            | Self::EthashShare(_) => true,
         }
     }
 
@@ -445,6 +491,8 @@ impl Event {
             Self::BlockFound(block) => write_block_found(block, out),
             Self::BlockStatus(status) => write_block_status(status, out),
             Self::BlockRecovered(block) => write_block_recovered(block, out),
+            Self::EthashJob(job) => write_ethash_job(job, out),
+            Self::EthashShare(share) => write_ethash_share(share, out),
         }
     }
 }
@@ -592,6 +640,8 @@ fn read_fields(kind: Kind, reader: &mut Reader<'_>) -> Decoded<Event> {
         Kind::BlockFound => Event::BlockFound(read_block_found(reader)?),
         Kind::BlockStatus => Event::BlockStatus(read_block_status(reader)?),
         Kind::BlockRecovered => Event::BlockRecovered(read_block_recovered(reader)?),
+        Kind::EthashJob => Event::EthashJob(Box::new(read_ethash_job(reader)?)),
+        Kind::EthashShare => Event::EthashShare(read_ethash_share(reader)?),
     })
 }
 
@@ -689,7 +739,7 @@ fn read_moved(reader: &mut Reader<'_>) -> Decoded<Moved> {
     };
     let inner = RawEvent::one(&moved.event)?;
     let numbered = match inner.decode()? {
-        Event::Share(_) => true,
+        Event::Share(_) | Event::EthashShare(_) => true,
         Event::BlockFound(_) => false,
         _ => return Err(DecodeError::Value("moved kind")),
     };

@@ -1,7 +1,7 @@
 //! Genesis (section 5): what a ledger is, said once, at position 0.
 
 use crate::bytes::{DecodeError, Decoded, Reader, Write};
-use crate::event::{SchemaEntry, read_entries, write_entries};
+use crate::event::{Kind, SchemaEntry, read_entries, write_entries};
 use crate::names::{CoinName, Key, LedgerId};
 use crate::policy::Policy;
 use crate::role::Role;
@@ -60,6 +60,17 @@ impl Algorithm {
             Self::Sha256d => WorkUnit::Sha256d,
             Self::Scrypt | Self::Scrypt2 => WorkUnit::Scrypt,
             Self::Ethash | Self::Etchash => WorkUnit::Ethash,
+        }
+    }
+
+    /// Bit k set iff kind k is work of other algorithms, which a ledger of this one never has (section 6, test 1).
+    #[must_use]
+    pub const fn foreign_kinds(self) -> u64 {
+        match self {
+            Self::Sha256d | Self::Scrypt | Self::Scrypt2 => {
+                Kind::EthashJob.bit() | Kind::EthashShare.bit()
+            }
+            Self::Ethash | Self::Etchash => Kind::Job.bit() | Kind::Share.bit(),
         }
     }
 }

@@ -78,6 +78,8 @@ impl Role {
             | Kind::Difficulty
             | Kind::Job
             | Kind::Share
+            | Kind::EthashJob
+            | Kind::EthashShare
             | Kind::BlockFound
             | Kind::Moved => self == Self::Gateway,
             Kind::BlockStatus | Kind::BlockRecovered => self == Self::Settler,

@@ -1,5 +1,11 @@
-//! What miners' work looks like in the ledger (section 3, kinds 16 to 21).
+//! What miners' work looks like in the ledger (section 3, kinds 16 to 24).
 
+mod ethash;
+
+pub use self::ethash::{ETHASH_HEADER_BYTES, EthashHeader, EthashJob, EthashShare, ethash_name};
+pub(crate) use self::ethash::{
+    read_ethash_job, read_ethash_share, write_ethash_job, write_ethash_share,
+};
 use crate::bytes::{DecodeError, Decoded, Reader, Write};
 use crate::names::{Account, Pot, WorkerName};
 use crate::units::{At, Hash, Work};
@@ -134,16 +140,104 @@ pub struct Share {
     pub extranonce2: Extranonce,
 }
 
+/// What every job says, of whatever algorithm: what folds and admission ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobRef {
+    /// Dense from 0 within (stream, epoch).
+    pub number: u32,
+    /// The policy its shares and blocks are settled under.
+    pub policy: At,
+    /// Height of the block it would make.
+    pub height: u64,
+    /// Network work, at least 1.
+    pub network_work: u128,
+    /// What the block would pay us, base units, fees included.
+    pub reward: u128,
+    /// Transaction fees therein, base units.
+    pub fees: u128,
+    /// Whether it replaces the work before it.
+    pub clean: bool,
+}
+
+/// What every share says, of whatever algorithm: what is paid, and by which job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShareRef {
+    /// Worker's number.
+    pub worker: u32,
+    /// Job's number.
+    pub job: u32,
+    /// Work at the difficulty its job was sent with.
+    pub work: Work,
+    /// Meets its block target.
+    pub block: bool,
+    /// Arrived after its job was replaced.
+    pub stale: bool,
+}
+
+impl From<&Job> for JobRef {
+    fn from(job: &Job) -> Self {
+        Self {
+            number: job.number,
+            policy: job.policy,
+            height: job.height,
+            network_work: job.network_work,
+            reward: job.reward,
+            fees: job.fees,
+            clean: job.clean,
+        }
+    }
+}
+
+impl From<&EthashJob> for JobRef {
+    fn from(job: &EthashJob) -> Self {
+        Self {
+            number: job.number,
+            policy: job.policy,
+            height: job.height,
+            network_work: job.network_work,
+            reward: job.reward,
+            fees: job.fees,
+            clean: job.clean,
+        }
+    }
+}
+
+impl From<&Share> for ShareRef {
+    #[inline]
+    fn from(share: &Share) -> Self {
+        Self {
+            worker: share.worker,
+            job: share.job,
+            work: share.work,
+            block: share.block,
+            stale: share.stale,
+        }
+    }
+}
+
+impl From<&EthashShare> for ShareRef {
+    #[inline]
+    fn from(share: &EthashShare) -> Self {
+        Self {
+            worker: share.worker,
+            job: share.job,
+            work: share.work,
+            block: share.block,
+            stale: share.stale,
+        }
+    }
+}
+
 /// A share of ours met the block target; stands right after that share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockFound {
-    /// Block hash, header order.
+    /// Block hash, header order; of ethash the share's name ([`ethash_name`]).
     pub hash: Hash,
     /// Height.
     pub height: u64,
-    /// Id of the coinbase transaction, header order.
+    /// Id of the coinbase transaction, header order; zero for ethash, where the coinbase is the node's.
     pub coinbase_txid: Hash,
-    /// The header, at most 80 bytes.
+    /// The header, at most 80 bytes; of ethash those of [`EthashHeader`].
     pub header: Vec<u8>,
 }
 

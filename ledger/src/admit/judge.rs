@@ -1,7 +1,7 @@
 //! Tests 2 to 9, in their order.
 
 use orebook_schema::event::{Moved, SchemaEntry};
-use orebook_schema::work::Job;
+use orebook_schema::work::JobRef;
 use orebook_schema::{Event, Frame, Hash, Header, Key, Kind, Role, StreamId};
 
 use super::{AdmitError, Cause, Effects, History, Parsed, State, Trust};
@@ -23,7 +23,9 @@ impl State {
         let Some(authority) = &self.authority else {
             return Ok(judge_genesis(parsed));
         };
-        if header.coin != authority.genesis().coin || parsed.has(Kind::Genesis) {
+        let genesis = authority.genesis();
+        let foreign = parsed.works_by(genesis.algorithm.foreign_kinds());
+        if header.coin != genesis.coin || parsed.has(Kind::Genesis) || foreign {
             return Ok(Err(Cause::Malformed));
         }
         if !self.may_say(authority, parsed, trust) {
@@ -145,6 +147,7 @@ impl State {
         let next = self.size();
         match event {
             Event::Job(job) => job.policy.position < next,
+            Event::EthashJob(job) => job.policy.position < next,
             Event::KeyChange(change) => change.expects.position < next,
             Event::Policy(change) => change.expects.position < next,
             Event::Ban(ban) => ban.expects.position < next,
@@ -157,7 +160,7 @@ impl State {
     }
 
     /// Terms of a job that is admitted now: its policy must be obeyed, and final where it took effect.
-    pub(super) fn terms(&self, authority: &Authority, job: &Job) -> JobTerms {
+    pub(super) fn terms(&self, authority: &Authority, job: JobRef) -> JobTerms {
         let obeyed = authority
             .policy(job.policy)
             .filter(|obeyed| obeyed.effective < self.final_size());

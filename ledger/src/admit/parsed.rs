@@ -6,7 +6,7 @@ use orebook_schema::bytes::DecodeError;
 use orebook_schema::event::{Moved, RawEvent};
 use orebook_schema::frame::{FRAME_DOMAIN, SIGNED_BYTES};
 use orebook_schema::summary::Summary;
-use orebook_schema::work::Share;
+use orebook_schema::work::{BlockFound, EthashHeader, Share};
 use orebook_schema::{Event, Frame, Hash, Kind};
 
 use crate::sign::Verifier;
@@ -88,6 +88,19 @@ impl Parsed {
     /// Whether it has an event of this kind.
     pub(super) const fn has(&self, kind: Kind) -> bool {
         self.frame.header().kinds & kind.bit() != 0
+    }
+
+    /// Whether it has work of a kind whose bit is set, moved or its own.
+    pub(super) fn works_by(&self, kinds: u64) -> bool {
+        let moves = |event: &Event| match event {
+            Event::Moved(moved) => {
+                let kind = moved.event.first().copied().and_then(Kind::from_byte);
+                kind.is_some_and(|kind| kind.bit() & kinds != 0)
+            }
+            _ => false,
+        };
+        self.frame.header().kinds & kinds != 0
+            || self.has(Kind::Moved) && self.mixed().iter().any(moves)
     }
 
     /// Its summary.
@@ -210,9 +223,9 @@ fn blocks_follow_shares(events: &[Event]) -> bool {
     let mut before: Option<&Event> = None;
     events.iter().all(|event| {
         let ok = match event {
-            Event::BlockFound(_) => matches!(before, Some(Event::Share(share)) if share.block),
+            Event::BlockFound(block) => before.is_some_and(|share| is_block_of(share, block)),
             Event::Moved(moved) if moved.worker == orebook_schema::event::NO_NUMBER => {
-                matches!(before, Some(Event::Moved(share)) if is_block_share(share, moved))
+                matches!(before, Some(Event::Moved(share)) if is_moved_block_of(share, moved))
             }
             _ => true,
         };
@@ -221,9 +234,28 @@ fn blocks_follow_shares(events: &[Event]) -> bool {
     })
 }
 
-fn is_block_share(share: &Moved, block: &Moved) -> bool {
+/// Whether a share may be followed by this block. Of ethash all that the share alone tells is asked: the nonce and the name.
+/// That the seal hash is the job's is asked by whoever hashes the share again.
+pub(crate) fn is_block_of(share: &Event, block: &BlockFound) -> bool {
+    match share {
+        Event::Share(share) => share.block,
+        Event::EthashShare(share) => {
+            let header = EthashHeader::read(&block.header);
+            let named = header.is_some_and(|header| {
+                header.nonce == share.nonce && header.found(block.height) == *block
+            });
+            share.block && named
+        }
+        _ => false,
+    }
+}
+
+fn is_moved_block_of(share: &Moved, block: &Moved) -> bool {
     let follows = share.stream == block.stream
         && share.epoch == block.epoch
         && share.seq.checked_add(1) == Some(block.seq);
-    follows && matches!(share.inner(), Ok(Event::Share(inner)) if inner.block)
+    match (follows, share.inner(), block.inner()) {
+        (true, Ok(share), Ok(Event::BlockFound(block))) => is_block_of(&share, &block),
+        _ => false,
+    }
 }

@@ -52,7 +52,7 @@ impl LateFrames {
 
     /// Notes a frame, if it is late and has shares.
     pub(crate) fn note(&mut self, admitted: &Admitted, append_time: u64, header: &Header) {
-        let weighs = Kind::Share.bit() | Kind::Moved.bit();
+        let weighs = Kind::SHARES | Kind::Moved.bit();
         if header.kinds & weighs == 0 || !is_late(admitted.ledger_time, header.last_time) {
             return;
         }

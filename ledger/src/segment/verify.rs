@@ -504,7 +504,7 @@ fn shares_of(parsed: &Parsed, admitted: &Admitted) -> u64 {
     let own = parsed
         .events()
         .iter()
-        .filter(|event| matches!(event, Event::Share(_)));
+        .filter(|event| event.share().is_some());
     let moved = parsed.events().iter().filter_map(|event| match event {
         Event::Moved(moved) => Some(moved),
         _ => None,

@@ -4,7 +4,7 @@
 //! a crash or a full disk loses nothing and repeats at most one group; the ledger counts a moved event once.
 
 use orebook_schema::event::{Moved, NO_NUMBER, RecoveryCode, RecoveryNote};
-use orebook_schema::work::{Difficulty, Share};
+use orebook_schema::work::{Difficulty, ShareRef};
 use orebook_schema::{Event, StreamId};
 
 use super::Spool;
@@ -228,9 +228,8 @@ impl<D: Disk> Spool<D> {
     ) -> Result<(), Broken> {
         let source = walk.current().ok_or("a group without an epoch")?;
         let origin = |number: u32| (source.stream, source.epoch, number);
-        let Ok(Event::Share(Share { work, .. })) = moved.inner() else {
-            return Err("a moved share that is none");
-        };
+        let inner = moved.inner().ok().and_then(|inner| inner.share());
+        let ShareRef { work, .. } = inner.ok_or("a moved share that is none")?;
         let worker = moving.worker(batch, origin(moved.worker), &source.table, said)?;
         let job = moving.job(batch, origin(moved.job), &source.table, said)?;
         // A share's work is its worker's newest or previous difficulty, here as there.

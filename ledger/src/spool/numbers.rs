@@ -184,13 +184,12 @@ impl Moving {
             .jobs
             .get(&origin.2)
             .ok_or("a share of an unknown job")?;
-        let Ok(Event::Job(mut job)) = decode(&entry.event) else {
-            return Err("a job that does not decode");
-        };
+        let unreadable = "a job that does not decode";
+        let mut job = decode(&entry.event).map_err(|_| unreadable)?;
         let new = batch.next_job;
         batch.next_job = new.checked_add(1).ok_or("job numbers are used up")?;
-        job.number = new;
-        said.push(Event::Job(job));
+        *job.job_number_mut().ok_or(unreadable)? = new;
+        said.push(job);
         self.jobs.insert(origin, new);
         Ok(new)
     }

@@ -45,8 +45,11 @@ impl SourceGroup {
                 job,
                 event: raw.bytes.to_vec(),
             };
-            match raw.decode().map_err(unreadable)? {
-                Event::Share(share) => all.push((seq, moved(share.worker, share.job))),
+            let event = raw.decode().map_err(unreadable)?;
+            if let Some(share) = event.share() {
+                all.push((seq, moved(share.worker, share.job)));
+            }
+            match event {
                 Event::BlockFound(_) => all.push((seq, moved(NO_NUMBER, NO_NUMBER))),
                 Event::Moved(before) => all.push((seq, before)),
                 _ => {}

@@ -288,7 +288,7 @@ impl Standing {
         pending.body.extend_from_slice(group.body);
         for event in events {
             current.table.add(&event, &self.policies);
-            if let Event::Job(job) = &event
+            if let Some(job) = event.job()
                 && let Some(entry) = current.table.jobs.get(&job.number)
             {
                 pending.terms.push(entry.terms.clone());

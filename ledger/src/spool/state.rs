@@ -158,9 +158,8 @@ fn read_table(reader: &mut Reader<'_>, standing: &Standing, table: &mut Table) -
     }
     for _ in 0..reader.u32()? {
         let void = reader.u8()?;
-        let Event::Job(job) = take_event(reader)?.decode()? else {
-            return Err(wrong);
-        };
+        let event = take_event(reader)?.decode()?;
+        let job = event.job().ok_or(wrong)?;
         // A job that was void when it was announced stays void, though its policy may be known by now.
         let policy = match void {
             0 => Some(standing.policies.get(&job.policy).cloned().ok_or(wrong)?),
@@ -170,7 +169,7 @@ fn read_table(reader: &mut Reader<'_>, standing: &Standing, table: &mut Table) -
         if table.next_job <= job.number {
             return Err(wrong);
         }
-        table.add_job(&job, policy);
+        table.add_job(&event, policy);
     }
     Ok(())
 }

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use orebook_schema::names::Pot;
-use orebook_schema::work::{Job, Worker};
+use orebook_schema::work::{ShareRef, Worker};
 use orebook_schema::{At, Event, Kind, Policy, Role, Work};
 
 use super::error::Fault;
+use crate::admit::is_block_of;
 use crate::credit::{Announced, JobTerms};
 
 /// Policies by the place of their event.
@@ -54,7 +55,7 @@ const JOB_EXTRA_BYTES: u64 = 1;
 pub(super) fn state_bytes(event: &Event) -> u64 {
     match event {
         Event::Worker(_) => event.to_bytes(0).len() as u64 + WORKER_EXTRA_BYTES,
-        Event::Job(_) => event.to_bytes(0).len() as u64 + JOB_EXTRA_BYTES,
+        Event::Job(_) | Event::EthashJob(_) => event.to_bytes(0).len() as u64 + JOB_EXTRA_BYTES,
         _ => 0,
     }
 }
@@ -77,15 +78,20 @@ impl Table {
             let worker =
                 |n: u32| self.workers.contains_key(&n) || self.next_worker <= n && n < workers;
             let job = |n: u32| self.jobs.contains_key(&n) || self.next_job <= n && n < jobs;
+            let mut share = |it: ShareRef| {
+                let numbers = Some((it.worker, it.job));
+                if known != numbers && (!worker(it.worker) || !job(it.job)) {
+                    return Some(Fault::Unannounced);
+                }
+                known = numbers;
+                None
+            };
             let fault = match event {
+                Event::Share(it) => share(it.into()),
+                Event::EthashShare(it) => share(it.into()),
                 Event::Worker(it) if it.number != workers => Some(Fault::OutOfTurn),
                 Event::Job(it) if it.number != jobs => Some(Fault::OutOfTurn),
-                Event::Share(it) if known == Some((it.worker, it.job)) => None,
-                Event::Share(it) if !worker(it.worker) || !job(it.job) => Some(Fault::Unannounced),
-                Event::Share(it) => {
-                    known = Some((it.worker, it.job));
-                    None
-                }
+                Event::EthashJob(it) if it.number != jobs => Some(Fault::OutOfTurn),
                 Event::Difficulty(it) if !worker(it.worker) => Some(Fault::Unannounced),
                 Event::Moved(it)
                     if it.worker != orebook_schema::event::NO_NUMBER
@@ -102,7 +108,7 @@ impl Table {
             let next = |n: u32| n.checked_add(1).ok_or((index, Fault::OutOfTurn));
             match event {
                 Event::Worker(_) => workers = next(workers)?,
-                Event::Job(_) => jobs = next(jobs)?,
+                Event::Job(_) | Event::EthashJob(_) => jobs = next(jobs)?,
                 _ => {}
             }
         }
@@ -118,11 +124,11 @@ impl Table {
                     entry.work = Some(it.work);
                 }
             }
-            Event::Job(job) => {
-                self.next_job = job.number.saturating_add(1);
-                self.add_job(job, policies.get(&job.policy).cloned());
-            }
             _ => {}
+        }
+        if let Some(job) = event.job() {
+            self.next_job = job.number.saturating_add(1);
+            self.add_job(event, policies.get(&job.policy).cloned());
         }
         if let Event::Worker(worker) = event {
             self.next_worker = worker.number.saturating_add(1);
@@ -145,11 +151,10 @@ impl Table {
         );
     }
 
-    /// Puts a job in place; the next number stays.
-    pub(super) fn add_job(&mut self, job: &Job, policy: Option<Arc<Policy>>) {
-        let event = Event::Job(Box::new(job.clone()))
-            .to_bytes(0)
-            .into_boxed_slice();
+    /// Puts a job, of whatever algorithm, in place; the next number stays. Another event changes nothing.
+    pub(super) fn add_job(&mut self, event: &Event, policy: Option<Arc<Policy>>) {
+        let Some(job) = event.job() else { return };
+        let event = event.to_bytes(0).into_boxed_slice();
         self.bytes += event.len() as u64 + JOB_EXTRA_BYTES;
         let terms = JobTerms {
             network_work: job.network_work,
@@ -247,16 +252,18 @@ fn lengths_fit(event: &Event) -> bool {
     }
 }
 
-/// Each block of a group stands right after its share.
+/// Each block of a group stands right after its share, as admission asks it.
 pub(super) fn check_blocks<'e>(
     events: impl Iterator<Item = &'e Event>,
 ) -> Result<(), (usize, Fault)> {
-    let mut block_share = false;
+    let mut before: Option<&Event> = None;
     for (index, event) in events.enumerate() {
-        if matches!(event, Event::BlockFound(_)) && !block_share {
+        if let Event::BlockFound(block) = event
+            && !before.is_some_and(|share| is_block_of(share, block))
+        {
             return Err((index, Fault::BlockAlone));
         }
-        block_share = matches!(event, Event::Share(share) if share.block);
+        before = Some(event);
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use orebook_schema::{Account, Event, Genesis, Hash, Kind, LedgerId, Role};
 
 use crate::causes::{assert_admitted, assert_cause};
 use crate::desk::{adjust, ban};
+use crate::ethash::{ethash_job, ethash_share};
 use crate::world::{
     ARCHIVER, DESK, Draft, GATEWAY, LEDGER, NONE, PAYMASTER, Pen, SETTLER, STRANGER, World,
     all_kinds, approved, block_found, block_recovered, block_status, checkpoint, difficulty,
@@ -16,7 +17,7 @@ use crate::world::{
 };
 
 /// The last column of section 3, typed from the page: D desk, G gateway, A archiver, S settler, P paymaster.
-const SAID_BY: [(Kind, &str); 19] = [
+const SAID_BY: [(Kind, &str); 21] = [
     (Kind::Genesis, ""),
     (Kind::SchemaSet, "D"),
     (Kind::KeyChange, "D"),
@@ -36,6 +37,8 @@ const SAID_BY: [(Kind, &str); 19] = [
     (Kind::BlockFound, "G"),
     (Kind::BlockStatus, "S"),
     (Kind::BlockRecovered, "S"),
+    (Kind::EthashJob, "G"),
+    (Kind::EthashShare, "G"),
 ];
 
 /// Events with one of this kind, right in themselves for the producer named.
@@ -73,12 +76,14 @@ fn example(kind: Kind, name: u8) -> Vec<Event> {
         Kind::BlockFound => with_hello(&[winner(1), block_found()]),
         Kind::BlockStatus => vec![block_status(NONE)],
         Kind::BlockRecovered => vec![block_recovered(NONE)],
+        Kind::EthashJob => vec![ethash_job(0, NONE)],
+        Kind::EthashShare => vec![worker(0, 0), ethash_job(0, NONE), ethash_share(1)],
     }
 }
 
 #[test]
 fn every_role_says_the_kinds_of_the_table_and_no_other() {
-    let world = World::ready();
+    let (plain, ethash) = (World::ready(), World::of_ethash());
     let roles = [
         ("D", DESK, Role::Desk),
         ("G", GATEWAY, Role::Gateway),
@@ -89,17 +94,19 @@ fn every_role_says_the_kinds_of_the_table_and_no_other() {
     assert_eq!(SAID_BY.map(|(kind, _)| kind).as_slice(), Kind::ALL);
     for (letter, name, role) in roles {
         for (kind, said_by) in SAID_BY {
+            let is_of_ethash = matches!(kind, Kind::EthashJob | Kind::EthashShare);
+            let world = if is_of_ethash { &ethash } else { &plain };
             let pen = Pen::new(name, 0x50);
             let events = example(kind, name);
             assert!(events.iter().any(|event| event.kind() == kind));
             let draft = world.draft(&pen, &events);
             let what = format!("{} by {}", kind.name(), role.name());
             if said_by.contains(letter) {
-                assert_admitted(&world, &what, draft.bytes());
+                assert_admitted(world, &what, draft.bytes());
             } else if kind == Kind::Genesis {
-                assert_cause(&world, &what, draft.bytes(), Cause::Malformed);
+                assert_cause(world, &what, draft.bytes(), Cause::Malformed);
             } else {
-                assert_cause(&world, &what, draft.bytes(), Cause::Refused);
+                assert_cause(world, &what, draft.bytes(), Cause::Refused);
             }
             let listed = said_by.contains(letter) || kind == Kind::Genesis && role == Role::Desk;
             assert_eq!(role.may_say(kind), listed, "{what}");

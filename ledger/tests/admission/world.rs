@@ -17,7 +17,8 @@ use orebook_schema::names::{CoinName, Pot, RegisteredName};
 use orebook_schema::policy::{NetworkFees, PotRules, Scheme};
 use orebook_schema::summary::{PotSummary, Row, Summary};
 use orebook_schema::work::{
-    BlockFound, BlockRecovered, BlockState, BlockStatus, Difficulty, Extranonce, Job, Share, Worker,
+    BlockFound, BlockRecovered, BlockState, BlockStatus, Difficulty, Extranonce, Job, JobRef,
+    Share, Worker,
 };
 use orebook_schema::{
     Account, At, Event, Frame, Hash, Header, Key, Kind, LedgerId, Policy, Role, StreamId, Work,
@@ -295,6 +296,13 @@ impl World {
         world
     }
 
+    /// The same where the coin is ethash.
+    pub(crate) fn of_ethash() -> Self {
+        let mut world = Self::with(|genesis| genesis.algorithm = Algorithm::Ethash);
+        world.finalise();
+        world
+    }
+
     pub(crate) fn try_admit(&mut self, bytes: Vec<u8>) -> Result<Verdict, AdmitError> {
         self.clock += 10;
         let (verdict, parsed) = self.state.admit(&self.memory, self.clock, bytes)?;
@@ -375,7 +383,7 @@ impl World {
         summarise(events, &mut overlay, |job| self.terms(job)).unwrap_or_default()
     }
 
-    fn terms(&self, job: &Job) -> JobTerms {
+    fn terms(&self, job: JobRef) -> JobTerms {
         let policy = self
             .state
             .authority()
@@ -565,10 +573,10 @@ pub(crate) fn moved(from: u8, seq: u64, inner: &Event) -> Event {
 }
 
 pub(crate) fn moved_bytes(from: u8, seq: u64, event: Vec<u8>) -> Event {
-    let number = if event[0] == Kind::Share as u8 {
-        0
-    } else {
+    let number = if event[0] == Kind::BlockFound as u8 {
         NO_NUMBER
+    } else {
+        0
     };
     Event::Moved(Moved {
         stream: stream(from),

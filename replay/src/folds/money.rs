@@ -23,7 +23,7 @@ mod window;
 
 use orebook_schema::names::Pot;
 use orebook_schema::policy::Scheme;
-use orebook_schema::work::{Job, Worker};
+use orebook_schema::work::{JobRef, Worker};
 use orebook_schema::{At, Event, Kind};
 
 use crate::fold::{Backwards, BlockEntry, FinalFrame, Fold, FoldStop};
@@ -45,7 +45,7 @@ pub use self::tables::{
 
 /// Kinds that this fold applies where they stand. A frame of shares alone is looked at when a block is settled.
 const KINDS: u64 = Kind::Worker.bit()
-    | Kind::Job.bit()
+    | Kind::JOBS
     | Kind::Moved.bit()
     | Kind::BlockFound.bit()
     | Kind::BlockStatus.bit()
@@ -80,14 +80,18 @@ impl Fold for Money {
         for (at, _, event) in frame.events() {
             match event {
                 Event::Worker(worker) => announce_worker(frame, at, worker, rows)?,
-                Event::Job(job) => announce_job(frame, job, rows)?,
+                Event::Job(job) => announce_job(frame, job.as_ref().into(), rows)?,
+                Event::EthashJob(job) => announce_job(frame, job.as_ref().into(), rows)?,
                 Event::BlockStatus(status) => blocks::status(at, status, rows, ledger)?,
                 Event::BlockRecovered(block) => {
                     blocks::recovered(at, frame.ledger_time, block, rows)?;
                 }
                 Event::Adjustment(said) => adjust::said(at, said, rows)?,
                 // Shares are found again through summaries when a block is settled; blocks and moved events come below.
-                Event::Share(_) | Event::BlockFound(_) | Event::Moved(_) => {}
+                Event::Share(_)
+                | Event::EthashShare(_)
+                | Event::BlockFound(_)
+                | Event::Moved(_) => {}
                 // Admission's own: keys, policies and finality reach this fold through the terms of jobs.
                 Event::Genesis(_)
                 | Event::SchemaSet(_)
@@ -126,16 +130,17 @@ impl Fold for Money {
 
 /// Notes what a window asks for: workers, policies that jobs cite, jobs, and which moved events count.
 pub(super) fn announced(frame: &FinalFrame<'_>, rows: &mut dyn Rows) -> Result<(), FoldStop> {
-    let asked = Kind::Worker.bit() | Kind::Job.bit() | Kind::Moved.bit();
+    let asked = Kind::Worker.bit() | Kind::JOBS | Kind::Moved.bit();
     if frame.header().kinds & asked == 0 {
         return Ok(());
     }
     note_moved(frame, rows)?;
     for (_, _, event) in frame.events() {
-        match event {
-            Event::Worker(worker) => put_worker(frame, worker, rows)?,
-            Event::Job(job) => announce_job(frame, job, rows)?,
-            _ => {}
+        if let Event::Worker(worker) = event {
+            put_worker(frame, worker, rows)?;
+        }
+        if let Some(job) = event.job() {
+            announce_job(frame, job, rows)?;
         }
     }
     Ok(())
@@ -191,7 +196,7 @@ fn put_worker(
 }
 
 /// Notes a job's policy, where it differs from that of the job before.
-fn announce_job(frame: &FinalFrame<'_>, job: &Job, rows: &mut dyn Rows) -> Result<(), FoldStop> {
+fn announce_job(frame: &FinalFrame<'_>, job: JobRef, rows: &mut dyn Rows) -> Result<(), FoldStop> {
     let header = frame.header();
     let obeyed = frame
         .terms(job.number)

@@ -23,7 +23,7 @@ use orebook_schema::genesis::Algorithm;
 use orebook_schema::names::{CoinName, Pot, RegisteredName};
 use orebook_schema::policy::{NetworkFees, PotRules, Scheme};
 use orebook_schema::work::{
-    BlockFound, BlockRecovered, BlockState, BlockStatus, Extranonce, Job, Share, Worker,
+    BlockFound, BlockRecovered, BlockState, BlockStatus, Extranonce, Job, JobRef, Share, Worker,
 };
 use orebook_schema::{
     Account, At, Event, Frame, Genesis, Hash, Kind, LedgerId, Policy, Role, StreamId, Work,
@@ -326,7 +326,7 @@ impl Pool {
         At { position, index: 0 }
     }
 
-    fn terms(&self, job: &Job) -> JobTerms {
+    fn terms(&self, job: JobRef) -> JobTerms {
         let authority = self.state.authority();
         let obeyed = authority.and_then(|authority| authority.policy(job.policy));
         JobTerms {

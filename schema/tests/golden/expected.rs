@@ -9,7 +9,8 @@ use orebook_schema::names::{CoinName, Pot, RegisteredName, Script};
 use orebook_schema::policy::{NetworkFees, PotRules, Scheme};
 use orebook_schema::units::unhex;
 use orebook_schema::work::{
-    BlockFound, BlockRecovered, BlockState, BlockStatus, Difficulty, Extranonce, Job, Share, Worker,
+    BlockFound, BlockRecovered, BlockState, BlockStatus, Difficulty, EthashHeader, EthashJob,
+    EthashShare, Extranonce, Job, Share, Worker,
 };
 use orebook_schema::{
     Account, At, Event, Hash, Key, Kind, LedgerId, Policy, Role, StreamId, Work, WorkerName,
@@ -331,6 +332,87 @@ fn block_found() -> Event {
     })
 }
 
+fn ethash_share(numbers: (u32, u32), work: u64, flags: (bool, bool), nonce: u64) -> Event {
+    Event::EthashShare(EthashShare {
+        worker: numbers.0,
+        job: numbers.1,
+        work: Work::new(work).unwrap(),
+        block: flags.0,
+        stale: flags.1,
+        nonce,
+    })
+}
+
+const ETHASH_NONCE: u64 = 0xa100_031f_08aa_5b9c;
+
+fn ethash_found() -> EthashHeader {
+    EthashHeader {
+        seal: run_hash(0x30),
+        nonce: ETHASH_NONCE,
+        mix: run_hash(0x70),
+    }
+}
+
+fn ethash_block() -> Event {
+    Event::BlockFound(ethash_found().found(15_537_393))
+}
+
+fn ethash_shares() -> Vec<(u32, Event)> {
+    vec![
+        (
+            250,
+            ethash_share((7, 3), 4_000_000_000, (true, false), ETHASH_NONCE),
+        ),
+        (0, ethash_share((0, 0), 1, (false, false), 0)),
+        (1, ethash_share((1, 2), 3, (false, true), 4)),
+        (
+            MAX,
+            ethash_share((MAX - 1, MAX - 1), Work::MAX, (true, true), u64::MAX),
+        ),
+    ]
+}
+
+fn ethash_jobs() -> Vec<(u32, Event)> {
+    let typical = EthashJob {
+        number: 0,
+        policy: at(12, 1),
+        height: 15_537_393,
+        network_work: 11_055_787_484_078_698,
+        reward: 2_012_345_678_901_234_567,
+        fees: 12_345_678_901_234_567,
+        seal: run_hash(0x30),
+        seed: run_hash(0x90),
+        time: 1_663_224_162,
+        clean: true,
+    };
+    let least = EthashJob {
+        number: 0,
+        policy: NONE,
+        height: 0,
+        network_work: 1,
+        reward: 0,
+        fees: 0,
+        seal: Hash::ZERO,
+        seed: Hash::ZERO,
+        time: 0,
+        clean: false,
+    };
+    let most = EthashJob {
+        number: MAX,
+        policy: AT_MAX,
+        height: u64::MAX,
+        network_work: u128::MAX,
+        reward: u128::MAX,
+        fees: u128::MAX,
+        seal: FULL,
+        seed: Hash([0xfe; 32]),
+        time: MAX,
+        clean: true,
+    };
+    let job = |job: EthashJob| Event::EthashJob(Box::new(job));
+    vec![(100, job(typical)), (0, job(least)), (MAX, job(most))]
+}
+
 fn moved(from: (StreamId, u32, u64, u64), numbers: (u32, u32), inner: &Event, dt: u32) -> Event {
     Event::Moved(Moved {
         stream: from.0,
@@ -451,6 +533,8 @@ fn moves() -> Vec<(u32, Event)> {
         (40, moved(from(1_000), (0, 1), &share_typical(), 999)),
         (41, moved(from(1_001), none, &block_found(), 999)),
         (MAX, moved(all, (MAX - 1, MAX - 1), &share_most(), MAX)),
+        (40, moved(from(1_002), (0, 1), &ethash_shares()[0].1, 999)),
+        (41, moved(from(1_003), none, &ethash_block(), 999)),
     ]
 }
 
@@ -607,9 +691,15 @@ pub(crate) fn events(kind: Kind) -> Vec<(u32, Event)> {
                 coinbase_txid: Hash::ZERO,
                 header: Vec::new(),
             };
-            vec![(0, block_found()), (MAX, Event::BlockFound(bare))]
+            vec![
+                (0, block_found()),
+                (MAX, Event::BlockFound(bare)),
+                (1, ethash_block()),
+            ]
         }
         Kind::BlockStatus => statuses(),
         Kind::BlockRecovered => recoveries(),
+        Kind::EthashJob => ethash_jobs(),
+        Kind::EthashShare => ethash_shares(),
     }
 }

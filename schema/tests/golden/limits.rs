@@ -5,7 +5,7 @@ use orebook_schema::event::{Moved, NO_NUMBER, Part, RecoveryCode, RecoveryNote, 
 use orebook_schema::genesis::{Approved, Genesis};
 use orebook_schema::names::Pot;
 use orebook_schema::policy::PotRules;
-use orebook_schema::work::{BlockFound, BlockRecovered, BlockStatus, Job};
+use orebook_schema::work::{BlockFound, BlockRecovered, BlockStatus, EthashJob, Job};
 use orebook_schema::{Event, HEADER_BYTES, Hash, Header, Key, Kind, Policy, Role};
 
 use orebook_schema::event::RawEvent;
@@ -55,6 +55,14 @@ fn policy(edit: impl FnOnce(&mut Policy)) -> Event {
 
 fn pot(edit: impl FnOnce(&mut PotRules)) -> Event {
     policy(|policy| edit(&mut policy.pots[0]))
+}
+
+fn ethash_job(edit: impl FnOnce(&mut EthashJob)) -> Event {
+    let Event::EthashJob(mut job) = first(Kind::EthashJob) else {
+        panic!("the page of ethash jobs has ethash jobs");
+    };
+    edit(&mut job);
+    Event::EthashJob(job)
 }
 
 fn job(edit: impl FnOnce(&mut Job)) -> Event {
@@ -182,6 +190,39 @@ fn shares_and_difficulties_have_their_limits() {
     }
 }
 
+#[test]
+fn ethash_jobs_and_shares_have_their_limits() {
+    assert_outside("network work", &ethash_job(|job| job.network_work = 0));
+    assert_inside("network work", &ethash_job(|job| job.network_work = 1));
+    assert_inside("fees", &ethash_job(|job| job.fees = job.reward));
+    assert_outside("fees", &ethash_job(|job| job.fees = job.reward + 1));
+    let fees = 4 + 10 + 8 + 16 + 16;
+    let flags = fees + 16 + 32 + 32 + 4;
+    for byte in 0..=u8::MAX {
+        let legal = patched(Kind::EthashJob, flags, &[byte]);
+        assert_eq!(legal, byte < 2, "flags {byte}");
+    }
+    for (work, legal) in [
+        (0, false),
+        (1, true),
+        (u64::MAX >> 1, true),
+        (1 << 63, false),
+    ] {
+        let work = u64::to_le_bytes(work);
+        assert_eq!(patched(Kind::EthashShare, 8, &work), legal, "{work:?}");
+    }
+    for flags in 0..=u16::MAX {
+        let legal = patched(Kind::EthashShare, 16, &flags.to_le_bytes());
+        assert_eq!(legal, flags < 4, "flags {flags}");
+    }
+    for (len, legal) in [(33, false), (34, true), (35, false)] {
+        let mut share = [0; 35];
+        share[..8].copy_from_slice(&[24, 0, len, 0, 0, 0, 0, 0]);
+        share[16] = 1;
+        assert_eq!(is_read(&share[..usize::from(len)]), legal, "{len} bytes");
+    }
+}
+
 /// A worker of these bytes: extranonce1, extranonce2_size, account, name; each string with its length.
 fn worker(extranonce1: usize, size: u8, kind: u8, account: &[u8], name: &[u8]) -> bool {
     let mut fields = vec![0; 6];
@@ -261,6 +302,8 @@ fn small_numbers_have_their_limits() {
 fn moved_events_have_a_share_with_numbers_or_a_block_without() {
     for (kind, legal) in [
         (Kind::Share, true),
+        (Kind::EthashShare, true),
+        (Kind::EthashJob, false),
         (Kind::Worker, false),
         (Kind::Moved, false),
     ] {

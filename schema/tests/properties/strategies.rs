@@ -13,7 +13,8 @@ use orebook_schema::names::{CoinName, Pot, RegisteredName, Script};
 use orebook_schema::policy::{NetworkFees, PPM, PotRules, Scheme};
 use orebook_schema::summary::{PotSummary, Row, Summary};
 use orebook_schema::work::{
-    BlockFound, BlockRecovered, BlockState, BlockStatus, Difficulty, Extranonce, Job, Share, Worker,
+    BlockFound, BlockRecovered, BlockState, BlockStatus, Difficulty, EthashJob, EthashShare,
+    Extranonce, Job, Share, Worker,
 };
 use orebook_schema::{
     Account, At, Event, Hash, Header, Key, Kind, LedgerId, Policy, Role, StreamId, Work, WorkerName,
@@ -257,6 +258,35 @@ fn share() -> impl Strategy<Value = Share> {
     })
 }
 
+fn ethash_job() -> impl Strategy<Value = EthashJob> {
+    let cited = (edge_u32(), at(), edge_u64(), edge_u128(), two_sums());
+    let header = (hash(), hash(), any::<u32>(), any::<bool>());
+    (cited, header).prop_map(|(cited, header)| EthashJob {
+        number: cited.0,
+        policy: cited.1,
+        height: cited.2,
+        network_work: cited.3.max(1),
+        reward: cited.4.0,
+        fees: cited.4.1,
+        seal: header.0,
+        seed: header.1,
+        time: header.2,
+        clean: header.3,
+    })
+}
+
+fn ethash_share() -> impl Strategy<Value = EthashShare> {
+    let numbers = (edge_u32(), edge_u32(), work(), any::<bool>(), any::<bool>());
+    (numbers, edge_u64()).prop_map(|(numbers, nonce)| EthashShare {
+        worker: numbers.0,
+        job: numbers.1,
+        work: numbers.2,
+        block: numbers.3,
+        stale: numbers.4,
+        nonce,
+    })
+}
+
 fn block_found() -> impl Strategy<Value = BlockFound> {
     let all = (hash(), edge_u64(), hash(), vec(any::<u8>(), 0..=80));
     all.prop_map(|(hash, height, coinbase_txid, header)| BlockFound {
@@ -297,8 +327,11 @@ fn recovered() -> impl Strategy<Value = BlockRecovered> {
 }
 
 fn moved() -> impl Strategy<Value = Moved> {
-    let share = (share(), 0..NO_NUMBER, 0..NO_NUMBER);
-    let share = share.prop_map(|(share, worker, job)| (Event::Share(share), worker, job));
+    let share = prop_oneof![
+        share().prop_map(Event::Share),
+        ethash_share().prop_map(Event::EthashShare)
+    ];
+    let share = (share, 0..NO_NUMBER, 0..NO_NUMBER);
     let block = block_found().prop_map(|block| (Event::BlockFound(block), NO_NUMBER, NO_NUMBER));
     let inner = prop_oneof![share, block];
     let place = (stream(), edge_u32(), edge_u64(), edge_u64(), edge_u32());
@@ -446,6 +479,10 @@ pub(crate) fn event(kind: Kind) -> BoxedStrategy<Event> {
         Kind::BlockFound => block_found().prop_map(Event::BlockFound).boxed(),
         Kind::BlockStatus => block_status().prop_map(Event::BlockStatus).boxed(),
         Kind::BlockRecovered => recovered().prop_map(Event::BlockRecovered).boxed(),
+        Kind::EthashJob => ethash_job()
+            .prop_map(|it| Event::EthashJob(Box::new(it)))
+            .boxed(),
+        Kind::EthashShare => ethash_share().prop_map(Event::EthashShare).boxed(),
     }
 }
 

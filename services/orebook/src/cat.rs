@@ -9,7 +9,9 @@ use orebook_schema::event::{
 };
 use orebook_schema::policy::NetworkFees;
 use orebook_schema::units::hex;
-use orebook_schema::work::{BlockFound, BlockRecovered, BlockStatus, Job, Share, Worker};
+use orebook_schema::work::{
+    BlockFound, BlockRecovered, BlockStatus, EthashJob, EthashShare, Job, Share, Worker,
+};
 use orebook_schema::{At, Event, Genesis, Header, Policy};
 
 /// A JSON object under construction: keys in the order they are put.
@@ -137,6 +139,8 @@ fn put_event(line: &mut Object, event: &Event, counts: bool) {
         Event::BlockFound(block) => put_block_found(line, block),
         Event::BlockStatus(status) => put_block_status(line, status),
         Event::BlockRecovered(block) => put_block_recovered(line, block),
+        Event::EthashJob(job) => put_ethash_job(line, job),
+        Event::EthashShare(share) => put_ethash_share(line, share),
     }
 }
 
@@ -341,6 +345,28 @@ fn put_share(line: &mut Object, share: &Share) {
         .raw("ntime", share.ntime)
         .raw("version", share.version)
         .hex("extranonce2", share.extranonce2.bytes());
+}
+
+fn put_ethash_job(line: &mut Object, job: &EthashJob) {
+    line.raw("number", job.number)
+        .at("policy", job.policy)
+        .raw("height", job.height)
+        .text("network_work", job.network_work)
+        .text("reward", job.reward)
+        .text("fees", job.fees)
+        .text("seal", job.seal)
+        .text("seed", job.seed)
+        .raw("job_time", job.time)
+        .raw("clean", job.clean);
+}
+
+fn put_ethash_share(line: &mut Object, share: &EthashShare) {
+    line.raw("worker", share.worker)
+        .raw("job", share.job)
+        .text("work", share.work.units())
+        .raw("block", share.block)
+        .raw("stale", share.stale)
+        .hex("nonce", &share.nonce.to_be_bytes());
 }
 
 fn put_block_found(line: &mut Object, block: &BlockFound) {

@@ -256,7 +256,7 @@ impl Fold for Watch {
     ) -> Result<(), FoldStop> {
         note_keys(frame, rows)?;
         note_heard(frame, rows)?;
-        if frame.has(Kind::Job) {
+        if frame.has_any(Kind::JOBS) {
             take_jobs(frame, rows)?;
         }
         if frame.has(Kind::BlockFound) || frame.has(Kind::Moved) {
@@ -347,7 +347,7 @@ fn take_jobs(frame: &FinalFrame<'_>, rows: &mut dyn Rows) -> Result<(), StoreFau
     let header = frame.header();
     let mut facts = facts(rows)?;
     for (_, _, event) in frame.events() {
-        if let Event::Job(job) = event {
+        if let Some(job) = event.job() {
             put(
                 rows,
                 &JobFees {

@@ -33,7 +33,7 @@ pub(super) fn apply(
     kept.rigs.still_whole()?;
     let mut ledger = ledger(frame, rows)?;
     registry::learn(frame, rows)?;
-    if frame.has(Kind::Share) || frame.has(Kind::Moved) {
+    if frame.has_any(Kind::SHARES | Kind::Moved.bit()) {
         add_shares(frame, rows, kept)?;
     }
     // Minutes that are still kept must not come down into hours that are gone.

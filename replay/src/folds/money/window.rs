@@ -9,7 +9,7 @@ use orebook_ledger::credit::{JobTerms, credit};
 use orebook_schema::event::NO_NUMBER;
 use orebook_schema::names::Pot;
 use orebook_schema::summary::Row as SummaryRow;
-use orebook_schema::work::Share;
+use orebook_schema::work::ShareRef;
 use orebook_schema::{Account, At, Event, Kind, Policy, StreamId};
 
 use crate::fold::{Backwards, FoldStop, FrameSummary};
@@ -148,7 +148,7 @@ impl<'w> Walk<'w> {
             if pot != self.pot {
                 continue;
             }
-            let work = credit(&share, pot, terms_of(&epoch, job)?).min(self.left);
+            let work = credit(share, pot, terms_of(&epoch, job)?).min(self.left);
             self.add(account, work);
             self.left -= work;
         }
@@ -209,14 +209,13 @@ pub(super) fn policy(rows: &dyn Rows, at: At) -> Result<Option<Arc<Policy>>, Sto
 }
 
 /// Worker, job and share of an entry; none for events that are none.
-fn entry(event: &Event, counts: bool) -> Option<(u32, u32, Share)> {
+fn entry(event: &Event, counts: bool) -> Option<(u32, u32, ShareRef)> {
     match event {
-        Event::Share(share) => Some((share.worker, share.job, *share)),
-        Event::Moved(moved) if counts && moved.worker != NO_NUMBER => match moved.inner() {
-            Ok(Event::Share(share)) => Some((moved.worker, moved.job, share)),
-            _ => None,
-        },
-        _ => None,
+        Event::Moved(moved) if counts && moved.worker != NO_NUMBER => {
+            let share = moved.inner().ok()?.share()?;
+            Some((moved.worker, moved.job, share))
+        }
+        _ => event.share().map(|share| (share.worker, share.job, share)),
     }
 }
 

@@ -75,7 +75,7 @@ fn hear_kept(
             }
         }
     }
-    if frame.has(Kind::Share) || frame.has(Kind::Moved) {
+    if frame.has_any(Kind::SHARES | Kind::Moved.bit()) {
         for entry in frame.shares() {
             let share = Heard::of(&entry, frame.ledger_time);
             if let Some(known) = kept.get_mut(entry.worker) {

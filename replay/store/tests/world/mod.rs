@@ -24,7 +24,7 @@ use orebook_schema::genesis::Algorithm;
 use orebook_schema::names::{CoinName, Pot, RegisteredName};
 use orebook_schema::policy::{NetworkFees, PotRules, Scheme};
 use orebook_schema::work::{
-    BlockFound, BlockState, BlockStatus, Difficulty, Extranonce, Job, Share, Worker,
+    BlockFound, BlockState, BlockStatus, Difficulty, Extranonce, Job, JobRef, Share, Worker,
 };
 use orebook_schema::{
     Account, At, Event, Genesis, Hash, Kind, LedgerId, Policy, Role, StreamId, Work, WorkerName,
@@ -197,7 +197,7 @@ impl World {
         let (stream, name) = (pen(self).stream, pen(self).name);
         let announced = state.stream(stream).map(|stream| &stream.announced);
         let mut overlay = Overlay::new(announced);
-        let summary = summarise(events, &mut overlay, |job: &Job| {
+        let summary = summarise(events, &mut overlay, |job: JobRef| {
             let authority = state.authority();
             let obeyed = authority.and_then(|authority| authority.policy(job.policy));
             JobTerms {

@@ -82,7 +82,7 @@ fn describe(frames: &[Frame]) {
         let stream = streams.entry(header.stream.to_string()).or_default();
         stream.frames += 1;
         stream.events += u64::from(header.count);
-        stream.has_shares |= header.kinds & Kind::Share.bit() != 0;
+        stream.has_shares |= header.kinds & Kind::SHARES != 0;
     }
     for (name, stream) in streams {
         let shares = if stream.has_shares {

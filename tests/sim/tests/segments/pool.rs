@@ -12,7 +12,7 @@ use orebook_schema::event::{Checkpoint, Moved, NO_NUMBER};
 use orebook_schema::genesis::Algorithm;
 use orebook_schema::names::{Account, CoinName, Pot, Script};
 use orebook_schema::policy::{NetworkFees, PotRules, Scheme};
-use orebook_schema::work::{Difficulty, Extranonce, Job, Share, Worker};
+use orebook_schema::work::{Difficulty, Extranonce, Job, JobRef, Share, Worker};
 use orebook_schema::{
     At, Event, Frame, Genesis, Hash, Key, Kind, LedgerId, Policy, Role, StreamId, Work, WorkerName,
 };
@@ -245,7 +245,7 @@ impl Pool {
             .filter(|_| 0 < producer.next_seq);
         let mut overlay = Overlay::new(stream.map(|stream| &stream.announced));
         let authority = self.state.authority().unwrap();
-        let terms = |job: &Job| JobTerms {
+        let terms = |job: JobRef| JobTerms {
             network_work: job.network_work,
             policy: authority
                 .policy(job.policy)
