@@ -511,7 +511,7 @@ pub fn block_recovered(hash: Hash, height: u64, expects: At) -> Event {
 
 /// An event of another stream, said again with this stream's numbers of its worker and job.
 pub fn moved(from: &Pen, seq: u64, inner: &Event, worker: u32, job: u32) -> Event {
-    let is_share = matches!(inner, Event::Share(_));
+    let is_share = inner.share().is_some();
     Event::Moved(Moved {
         stream: from.stream,
         epoch: from.epoch,
