@@ -138,6 +138,13 @@ impl Loop {
             Action::Configured(configured) => self.configured(conn, &configured),
             Action::Refused { what, error } => self.refused(conn, what, error),
             Action::Close(_) => conn.closing = Some(Cause::Protocol),
+            // A `Speaker` says these; Stratum V1's session alone never does.
+            Action::EthashSubmit(_)
+            | Action::GetWork { .. }
+            | Action::GetHeight { .. }
+            | Action::Hashrate { .. }
+            | Action::NotSpoken(_)
+            | Action::More => {}
         }
         if !out.is_empty() {
             self.say(conn, id, &out);

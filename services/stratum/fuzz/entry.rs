@@ -81,6 +81,7 @@ fn fuzz_session(session: Session, data: &[u8]) -> Outcome {
             );
             Outcome::Closed
         }
+        other => panic!("not Stratum V1's: {other:?}"),
     }
 }
 

@@ -2,8 +2,9 @@
 
 use orebook_schema::units::U256;
 
+use crate::ethash::EthashSubmit;
 use crate::id::Id;
-use crate::submit::Submit;
+use crate::submit::{Submit, UserNumber};
 use crate::{Agent, CloseReason, DifficultyText, PasswordOptions, StratumError, UserName};
 
 /// What the gateway must decide or know after a line. Replies that needed nobody are in `out`.
@@ -34,6 +35,33 @@ pub enum Action {
     },
     /// Write what is in `out`, then close.
     Close(CloseReason),
+    /// A well-formed share of an ethash miner: answer it with [`Speaker::accepted`](crate::Speaker::accepted) or
+    /// [`Speaker::refused`](crate::Speaker::refused).
+    EthashSubmit(EthashSubmit),
+    /// The client asks for work: answer with [`Speaker::give_work`](crate::Speaker::give_work), or refuse.
+    GetWork {
+        /// To be echoed.
+        id: Id,
+    },
+    /// The client asks for a block's number: answer with [`Speaker::give_height`](crate::Speaker::give_height), or refuse.
+    GetHeight {
+        /// To be echoed.
+        id: Id,
+        /// The block that is being mined; else the newest of the chain.
+        is_pending: bool,
+    },
+    /// What a rig says of itself; it was answered. Nothing is paid for it.
+    Hashrate {
+        /// Whose.
+        user: UserNumber,
+        /// As he says.
+        hashes_per_second: u64,
+    },
+    /// A first request of a dialect that the port does not take; an error was answered. No offence: miners that look for a
+    /// pool's dialect try one after another.
+    NotSpoken(StratumError),
+    /// Nothing: the bytes that [`Speaker::hear`](crate::Speaker::hear) saw are no whole line or request.
+    More,
 }
 
 /// A first subscribe.

@@ -115,6 +115,21 @@ pub enum CloseReason {
     /// [`MALFORMED_LINES_MAX`](crate::MALFORMED_LINES_MAX) lines that were no request.
     #[error("malformed lines")]
     Malformed,
+    /// [`FOREIGN_REQUESTS_MAX`](crate::FOREIGN_REQUESTS_MAX) first requests of dialects that the port does not take.
+    #[error("no dialect of this port")]
+    Dialect,
+    /// A TLS hello where none is taken.
+    #[error("TLS on a plain port")]
+    Tls,
+    /// HTTP that is malformed or over a limit, or on a port without getwork.
+    #[error("HTTP that is not served")]
+    Http,
+    /// An HTTP request said that it was the connection's last; it was served.
+    #[error("the last request was served")]
+    Served,
+    /// The miner said good-bye.
+    #[error("good-bye")]
+    Bye,
 }
 
 impl CloseReason {
@@ -124,6 +139,11 @@ impl CloseReason {
         match self {
             Self::LineTooLong => "line_too_long",
             Self::Malformed => "malformed",
+            Self::Dialect => "dialect",
+            Self::Tls => "tls_on_plain",
+            Self::Http => "http",
+            Self::Served => "served",
+            Self::Bye => "bye",
         }
     }
 }

@@ -1,34 +1,46 @@
 //! Miners' dialects without sockets: bytes in, actions out. Pure: no clock, no socket, no state but the session's own.
 //!
-//! Stratum V1 so far. The gateway owns the connection and splits it at `\n`; [`Session::line`] reads one line, writes the
-//! replies that need nobody else, and returns an [`Action`] for what the gateway must decide. Notifications are written by
-//! the functions of [`write`](mod@write); a notification depends on the job only, so one line serves every session.
+//! The gateway owns the connection. [`Speaker::hear`] takes one line or HTTP request from its bytes, recognises the dialect by
+//! the first, writes the replies that need nobody else, and returns an [`Action`] for what the gateway must decide. Behind it
+//! stand [`Session`] for Stratum V1 and one session for the five dialects of ethash. Notifications are written by the functions
+//! of [`write`](mod@write) and by [`EthashLines`]; what depends on the job only is written once for every session.
 //! [`read_proxy`] reads what a load balancer says before a session begins.
 //!
 //! Not here: whether a share is real (`services/pow`), who may log in, difficulties, clocks, and when a reply may leave.
 
 mod action;
+mod dialect;
 mod difficulty;
 mod error;
+mod ethash;
 mod extensions;
 mod hex;
+mod http;
 mod id;
 mod proxy;
 mod request;
 mod scan;
 mod session;
+mod speaker;
 mod submit;
 mod user;
 pub mod write;
 
 pub use self::action::{Action, Authorize, Configured, Refused, Subscribe, Suggestion};
+pub use self::dialect::{Dialect, Dialects, Recognised, recognise};
 pub use self::difficulty::DifficultyText;
 pub use self::error::{CloseReason, StratumError};
+pub use self::ethash::{
+    EthashLines, EthashSubmit, EthashWork, HelloTerms, JobRef, NONCE_PREFIX_BYTES_MAX,
+    ethash_difficulty,
+};
+pub use self::http::{HTTP_BODY_BYTES_MAX, HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX};
 pub use self::id::Id;
 pub use self::proxy::{
     PROXY_V1_BYTES_MAX, PROXY_V2_BYTES_MAX, Proxied, ProxyFault, begins_as_proxy, read_proxy,
 };
 pub use self::session::{Session, SessionConfig};
+pub use self::speaker::{FOREIGN_REQUESTS_MAX, Heard, Speaker, SpeakerConfig};
 pub use self::submit::{Submit, UserNumber, parse_job_id, show_job_id};
 pub use self::user::{Agent, PasswordOptions, UserName};
 

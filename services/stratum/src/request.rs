@@ -20,6 +20,10 @@ pub(crate) struct Request<'a> {
     params: Option<&'a RawValue>,
     /// Of a reply.
     result: Option<&'a RawValue>,
+    /// As written. ethminer's legacy dialect says `"2.0"`.
+    jsonrpc: Option<&'a RawValue>,
+    /// eth-proxy's name of the rig, as written.
+    worker: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -34,6 +38,10 @@ struct Fields<'a> {
     result: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     error: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    jsonrpc: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    worker: Option<&'a RawValue>,
 }
 
 /// A value that is there, `null` included: a client may answer us `null`, and that is a reply.
@@ -66,7 +74,29 @@ impl<'a> Request<'a> {
             method: fields.method.map(|Text(method)| method),
             params: fields.params,
             result: fields.result,
+            jsonrpc: fields.jsonrpc,
+            worker: fields.worker,
         })
+    }
+
+    /// The parameters as written, whatever they are; `None` if there are none.
+    pub(crate) fn raw_params(&self) -> Option<&'a RawValue> {
+        self.params
+    }
+
+    /// A parameter that is a text.
+    pub(crate) fn text_param(&self, index: usize) -> Option<Cow<'a, str>> {
+        text(self.params()?.get(index)?)
+    }
+
+    /// Whether it says `"jsonrpc":"2.0"`.
+    pub(crate) fn is_jsonrpc_2(&self) -> bool {
+        self.jsonrpc.and_then(text).as_deref() == Some("2.0")
+    }
+
+    /// The member `worker`, if it is a text.
+    pub(crate) fn worker(&self) -> Option<Cow<'a, str>> {
+        text(self.worker?)
     }
 
     /// The parameters, none if there are none; `None` if they are no array.

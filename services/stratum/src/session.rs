@@ -105,6 +105,11 @@ impl Session {
             .map(|theirs| theirs & self.config.version_mask)
     }
 
+    /// How many lines were no request so far.
+    pub(crate) const fn malformed_lines(&self) -> u32 {
+        self.malformed_lines
+    }
+
     /// Whether the client takes another extranonce.
     #[must_use]
     pub const fn takes_extranonce(&self) -> bool {

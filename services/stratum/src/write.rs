@@ -125,6 +125,15 @@ pub(crate) fn write_get_version(out: &mut Vec<u8>, id: &str) {
     );
 }
 
+/// Words that need no escape in JSON: what is not printable ASCII, a quote or a backslash is shown as `?`.
+pub(crate) fn harmless(words: &str) -> String {
+    let legal = |c: char| matches!(c, ' '..='~') && c != '"' && c != '\\';
+    words
+        .chars()
+        .map(|c| if legal(c) { c } else { '?' })
+        .collect()
+}
+
 /// A JSON string.
 pub(crate) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
@@ -141,13 +150,13 @@ fn words_reversed(Hash(mut bytes): Hash) -> [u8; 32] {
     bytes
 }
 
-fn put(out: &mut Vec<u8>, parts: &[&[u8]]) {
+pub(crate) fn put(out: &mut Vec<u8>, parts: &[&[u8]]) {
     for part in parts {
         out.extend_from_slice(part);
     }
 }
 
-fn put_shown(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+pub(crate) fn put_shown(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     let written = out.write_fmt(text);
     assert!(written.is_ok(), "a Vec takes every byte");
 }
