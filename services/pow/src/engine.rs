@@ -4,6 +4,7 @@ use orebook_schema::Hash;
 use orebook_schema::genesis::Algorithm;
 use scrypt::Params;
 
+use crate::scrypt2::scrypt2_alone;
 use crate::sha256::sha256d_header;
 use crate::{HEADER_BYTES, Proof};
 
@@ -15,6 +16,7 @@ const SCRYPT_LOG_N: u8 = 10;
 pub(crate) enum Engine {
     Sha256d,
     Scrypt(Params),
+    Scrypt2,
 }
 
 impl Engine {
@@ -22,7 +24,8 @@ impl Engine {
         match algorithm {
             Algorithm::Sha256d => Some(Self::Sha256d),
             Algorithm::Scrypt => Params::new(SCRYPT_LOG_N, 1, 1).ok().map(Self::Scrypt),
-            Algorithm::Scrypt2 | Algorithm::Ethash | Algorithm::Etchash => None,
+            Algorithm::Scrypt2 => Some(Self::Scrypt2),
+            Algorithm::Ethash | Algorithm::Etchash => None,
         }
     }
 
@@ -35,6 +38,7 @@ impl Engine {
         let pow = match self {
             Self::Sha256d => block_hash,
             Self::Scrypt(params) => scrypt_of(&header, params),
+            Self::Scrypt2 => scrypt2_alone(&header),
         };
         Proof {
             header,
@@ -44,7 +48,8 @@ impl Engine {
     }
 }
 
-/// Hashes a whole header, as a miner or a node does. `None` for algorithms that are not built.
+/// Hashes a whole header, as a miner or a node does. `None` for algorithms that are not built. scrypt² takes 128 MiB for it;
+/// [`crate::scrypt2()`] hashes in memory that it is lent.
 #[must_use]
 pub fn prove_header(header: [u8; HEADER_BYTES], algorithm: Algorithm) -> Option<Proof> {
     Engine::of(algorithm).map(|engine| engine.prove(header))

@@ -51,6 +51,13 @@ impl PreparedJob {
         self.block_target
     }
 
+    /// Whether hashing a claim takes a large part of a second and memory of its own, so that it is done apart: with
+    /// [`Self::header`] and [`crate::scrypt2()`] instead of [`Self::prove`].
+    #[must_use]
+    pub const fn is_slow(&self) -> bool {
+        matches!(self.engine, Engine::Scrypt2)
+    }
+
     /// The coinbase transaction of a claim, without segwit marker and witness.
     #[must_use]
     pub fn coinbase(&self, claim: &Claim) -> Vec<u8> {

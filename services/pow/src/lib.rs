@@ -3,7 +3,7 @@
 //! A [`Claim`] is what a miner says; [`PreparedJob::prove`] puts the header of it together and hashes it; [`judge`] compares
 //! the [`Proof`] with the targets. Not here: what a claim is worth, whether it came before, whether its job still lives.
 //!
-//! `unsafe` is in `wide`, `quad`, `ethash::light` and `ethash::mapped` only: to call what is compiled for a processor's
+//! `unsafe` is in `wide`, `quad`, `scrypt2::rows`, `ethash::light` and `ethash::mapped` only: to call what is compiled for a processor's
 //! instructions after asking it whether it has them, to move registers to and from memory, to prefetch, and to map a file.
 //!
 //! Byte orders: a [`Hash`](struct@Hash) is in header order, as in the 80 bytes; explorers show it reversed. As a number it is read
@@ -18,6 +18,7 @@ mod many;
 #[cfg(target_arch = "x86_64")]
 mod quad;
 mod rounds;
+mod scrypt2;
 mod sha256;
 #[cfg(target_arch = "x86_64")]
 mod wide;
@@ -25,6 +26,7 @@ mod wide;
 pub use self::engine::prove_header;
 pub use self::job::PreparedJob;
 pub use self::many::Many;
+pub use self::scrypt2::{SCRYPT2_PAD_BYTES, scrypt2, scrypt2_pair};
 pub use self::sha256::{sha256d, sha256d_pair};
 
 use orebook_schema::units::U256;

@@ -180,7 +180,7 @@ fn a_batch_appends_and_keeps_what_was_there() {
 
 #[test]
 fn jobs_that_cannot_be_hashed_are_refused() {
-    for algorithm in [Algorithm::Scrypt2, Algorithm::Ethash, Algorithm::Etchash] {
+    for algorithm in [Algorithm::Ethash, Algorithm::Etchash] {
         assert!(
             PreparedJob::new(&plain_job(), algorithm).is_none(),
             "{algorithm:?}"
