@@ -18,7 +18,7 @@ pub(crate) struct WorkerKey(pub(crate) u32);
 pub(crate) struct JobKey(pub(crate) u32);
 
 /// A connection: its place, and which of those that had it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ConnId {
     pub(crate) slot: u32,
     pub(crate) generation: u32,

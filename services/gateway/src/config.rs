@@ -249,6 +249,14 @@ pub struct Limits {
     pub drain_grace: Duration,
     /// Beyond it, whoever is still there is told why and closed.
     pub drain_max: Duration,
+    /// Threads that check shares which take long to hash (scrypt²: 256 MiB each). 0: one less than there are cores, from 1 to 16.
+    pub check_threads: usize,
+    /// Shares that wait for such a check. A further one is answered with error 20, busy.
+    pub checks_waiting: usize,
+    /// The same of one connection. While half of the room or of the time below is used, a connection has one.
+    pub checks_waiting_per_connection: usize,
+    /// How long a share may be about to wait for its check. One that would wait longer is answered with error 20, busy, at once.
+    pub check_wait: Duration,
 }
 
 impl Default for Limits {
@@ -285,6 +293,10 @@ impl Default for Limits {
             drain_interval: Duration::from_secs(1),
             drain_grace: Duration::from_secs(10),
             drain_max: Duration::from_secs(30),
+            check_threads: 0,
+            checks_waiting: 4_096,
+            checks_waiting_per_connection: 16,
+            check_wait: Duration::from_secs(10),
         }
     }
 }
@@ -330,7 +342,7 @@ impl GatewayConfig {
         if !(1..=PORTS_MAX).contains(&self.ports.len()) {
             return Err(ConfigError::Ports(self.ports.len()));
         }
-        if !matches!(self.algorithm, Algorithm::Sha256d | Algorithm::Scrypt) {
+        if matches!(self.algorithm, Algorithm::Ethash | Algorithm::Etchash) {
             return Err(ConfigError::Algorithm(self.algorithm));
         }
         if !(2..=8).contains(&self.extranonce2_bytes) {
@@ -411,6 +423,12 @@ impl Limits {
             ("idle", self.idle.is_zero()),
             ("drain_interval", self.drain_interval.is_zero()),
             ("keepalive", self.keepalive < Duration::from_secs(1)),
+            ("checks_waiting", self.checks_waiting == 0),
+            (
+                "checks_waiting_per_connection",
+                self.checks_waiting_per_connection == 0,
+            ),
+            ("check_wait", self.check_wait.is_zero()),
         ];
         let zero = zeros.iter().find(|(_, zero)| *zero);
         zero.map_or(Ok(()), |(name, _)| Err(ConfigError::Zero(name)))

@@ -1,5 +1,6 @@
 //! A connection: its socket, what it has said so far, and what it has not read yet. An idle one owns no buffer.
 
+use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::IpAddr;
 use std::time::Instant;
@@ -12,6 +13,7 @@ use orebook_schema::units::{U256, WorkUnit};
 use orebook_stratum::write::write_set_difficulty;
 use orebook_stratum::{DifficultyText, Id, Session};
 
+use crate::awaited::Held;
 use crate::batch::{JobKey, WorkerKey};
 use crate::jobs::LiveJob;
 use crate::limits::ShareWindow;
@@ -121,6 +123,8 @@ pub(crate) struct Conn {
     pub(crate) blocked: Option<Instant>,
     /// Replies in batches.
     pub(crate) waiting: u32,
+    /// Replies that wait for a check, or behind one that does.
+    pub(crate) held: VecDeque<Held>,
     /// Claims of this turn that have no verdict yet.
     pub(crate) claims: u32,
     /// It may have bytes to be read.
@@ -188,6 +192,7 @@ impl Conn {
             out: Vec::new(),
             blocked: None,
             waiting: 0,
+            held: VecDeque::new(),
             claims: 0,
             is_ready: true,
             is_parked: false,
@@ -277,6 +282,12 @@ impl Conn {
             self.blocked.get_or_insert(now);
         }
         Ok(())
+    }
+
+    /// Replies that are not said yet.
+    pub(crate) fn unsaid_replies(&self) -> usize {
+        let waiting = usize::try_from(self.waiting).unwrap_or(usize::MAX);
+        waiting.saturating_add(self.held.len())
     }
 
     /// Whether work may be handed to it.

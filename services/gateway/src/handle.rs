@@ -17,6 +17,7 @@ use orebook_schema::{Account, Hash};
 
 use crate::activity::{self, ActivityParts};
 use crate::bridge::{Bridge, lock};
+use crate::checks::{Checks, Wake};
 use crate::config::{ConfigError, GatewayConfig};
 use crate::control::Control;
 use crate::doors::Doors;
@@ -81,8 +82,8 @@ pub enum StartError {
         /// What the system says.
         cause: io::Error,
     },
-    /// The system has no thread or no poll left.
-    #[error("the system gives no thread or no poll: {0}")]
+    /// The system has no thread, no poll or no memory for checks left.
+    #[error("the system gives no thread, no poll or no memory: {0}")]
     System(#[from] io::Error),
 }
 
@@ -108,7 +109,7 @@ pub struct Gateway;
 
 impl Gateway {
     /// Opens the spool's epoch, then the ports, and starts threads: the loop of the connections, the writer of the
-    /// spool, and who hands on activity reports. Miners are sent away with a reason until there is a template and a final policy.
+    /// spool, who hands on activity reports, and who checks shares that take long. Miners are sent away with a reason until there is a template and a final policy.
     ///
     /// # Errors
     /// [`StartError`].
@@ -148,6 +149,11 @@ impl Gateway {
         let (activity, teller) =
             activity::start(parts.activity, ledger, Arc::clone(&metrics.activity));
         let mail = Arc::new(Mutex::new(Mail::default()));
+        let wake: Wake = {
+            let bridge = Arc::clone(&bridge);
+            Arc::new(move || bridge.wake())
+        };
+        let checks = Checks::start(config.algorithm, &config.limits, &wake, &metrics.checks)?;
         let looping = Loop::new(LoopParts {
             config,
             parse_account: parts.parse_account,
@@ -158,6 +164,7 @@ impl Gateway {
             mail: Arc::clone(&mail),
             metrics: Arc::clone(&metrics),
             activity,
+            checks,
         });
         let writer = Builder::new()
             .name("gateway-writer".to_owned())

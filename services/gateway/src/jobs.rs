@@ -28,6 +28,8 @@ pub(crate) struct LiveJob {
     pub(crate) parent: u32,
     pub(crate) seen: Seen,
     pub(crate) made: Instant,
+    /// Claims of it that wait for a check: it lives until they are judged.
+    pub(crate) awaited: u32,
     /// Its notification, clean and not clean.
     clean_line: Box<[u8]>,
     line: Box<[u8]>,
@@ -133,7 +135,9 @@ impl JobBook {
         let job = self.get(key)?;
         if job.parent == self.parent {
             Some(Freshness::Fresh)
-        } else if now.saturating_duration_since(self.parent_since) <= self.grace {
+        } else if job.parent == self.parent.wrapping_sub(1)
+            && now.saturating_duration_since(self.parent_since) <= self.grace
+        {
             Some(Freshness::Stale)
         } else {
             None
@@ -173,9 +177,7 @@ impl JobBook {
             self.parent_since = wanted.now;
             // Of the parents before, one is left for the grace.
             let before = self.parent.wrapping_sub(1);
-            while self.live.front().is_some_and(|job| job.parent != before) {
-                self.drop_oldest();
-            }
+            self.drop_while(|job| job.parent != before);
         }
         let [clean_line, line] = [true, false].map(|clean| {
             let mut line = Vec::new();
@@ -190,6 +192,7 @@ impl JobBook {
             parent: self.parent,
             seen: Seen::new(self.expected),
             made: wanted.now,
+            awaited: 0,
             clean_line,
             line,
         });
@@ -200,13 +203,8 @@ impl JobBook {
     /// Drops the jobs of the parent before, once the grace is over.
     pub(crate) fn end_grace(&mut self, now: Instant) {
         if self.grace < now.saturating_duration_since(self.parent_since) {
-            while self
-                .live
-                .front()
-                .is_some_and(|job| job.parent != self.parent)
-            {
-                self.drop_oldest();
-            }
+            let parent = self.parent;
+            self.drop_while(|job| job.parent != parent);
         }
     }
 
@@ -217,10 +215,14 @@ impl JobBook {
         }
     }
 
-    /// Drops the oldest jobs while there are too many, or too many shares are remembered; never the newest.
+    /// Drops the oldest jobs while there are too many, or too many shares are remembered; never the newest, nor one that is
+    /// awaited.
     pub(crate) fn bound(&mut self) {
         let mut seen: usize = self.live.iter().map(|job| job.seen.len()).sum();
-        while 1 < self.live.len() && (self.jobs_max < self.live.len() || self.seen_max < seen) {
+        while 1 < self.live.len()
+            && (self.jobs_max < self.live.len() || self.seen_max < seen)
+            && self.live.front().is_some_and(|job| job.awaited == 0)
+        {
             seen -= self.live.front().map_or(0, |job| job.seen.len());
             self.drop_oldest();
         }
@@ -229,6 +231,14 @@ impl JobBook {
     /// Takes the jobs that went.
     pub(crate) fn take_gone(&mut self, gone: &mut Vec<JobKey>) {
         gone.append(&mut self.gone);
+    }
+
+    /// Drops the oldest jobs that are so, up to one that is awaited.
+    fn drop_while(&mut self, is_so: impl Fn(&LiveJob) -> bool) {
+        let goes = |job: &LiveJob| is_so(job) && job.awaited == 0;
+        while self.live.front().is_some_and(goes) {
+            self.drop_oldest();
+        }
     }
 
     fn drop_oldest(&mut self) {

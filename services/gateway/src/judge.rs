@@ -2,15 +2,20 @@
 //! turn's batch, in the order of the requests. A block leaves for the nodes before anything else.
 
 use orebook_pow::{Claim, Judgement, Proof, judge};
+use orebook_schema::activity::Reject;
 use orebook_schema::work::{BlockFound, Worker};
 use orebook_stratum::write::reply_error;
 use orebook_stratum::{Id, StratumError, UserNumber};
 
+use crate::awaited::Held;
 use crate::batch::{Answer, Candidate, ConnId, JobKey, Outcome, Reply, WorkerKey};
-use crate::conn::{Conn, Due};
+use crate::conn::{Conn, Due, reply_why};
 use crate::handle::FoundBlock;
 use crate::jobs::LiveJob;
 use crate::looper::{Loop, Order};
+
+/// Said to a miner whose share nobody has time to check.
+const BUSY: &str = "busy: too many shares wait for their checks";
 
 /// A submit whose fields are in order.
 #[derive(Debug)]
@@ -31,9 +36,24 @@ pub(crate) struct Claimed {
 pub(crate) enum Verdict {
     /// Not judged yet.
     Open,
+    /// Judged when the check of this name comes back.
+    Asked(u64),
+    /// Not judged, and not to be: too many wait for their checks.
+    Busy,
     Share,
     Block(Box<BlockFound>),
     Refused(StratumError),
+}
+
+impl Claimed {
+    /// Takes it, with its verdict.
+    pub(crate) fn taken(&mut self) -> Self {
+        Self {
+            id: self.id.clone(),
+            verdict: std::mem::replace(&mut self.verdict, Verdict::Open),
+            ..*self
+        }
+    }
 }
 
 /// Memory of a turn's judging, used again.
@@ -105,7 +125,7 @@ impl Loop {
         bench.claims.extend(members.map(|claimed| claimed.claim));
         let job = group.first().and_then(|index| claims.get(*index));
         let job = job.and_then(|claimed| self.jobs.get_mut(claimed.job));
-        let Some(job) = job else {
+        let Some(job) = job.filter(|job| !job.prepared.is_slow()) else {
             return;
         };
         job.prepared.prove_batch(&bench.claims, &mut bench.proofs);
@@ -116,20 +136,12 @@ impl Loop {
             let Some(claimed) = claims.get_mut(*index) else {
                 continue;
             };
-            let judgement = judge(proof, claimed.work.target, job.prepared.block_target());
-            // A share is remembered only if it is one: an entry costs its miner work.
-            claimed.verdict = if judgement == Judgement::Low {
-                Verdict::Refused(StratumError::LowDifficulty)
-            } else if !job.seen.insert(&proof.block_hash) {
-                Verdict::Refused(StratumError::Duplicate)
-            } else if judgement == Judgement::Block {
+            let block;
+            (claimed.verdict, block) = verdict(job, claimed, proof);
+            if let Some(block) = block {
                 blocks += 1;
-                let (found, event) = found(job, claimed, proof);
-                (self.on_block)(found);
-                Verdict::Block(Box::new(event))
-            } else {
-                Verdict::Share
-            };
+                (self.on_block)(block);
+            }
         }
         self.counts.blocks += blocks;
     }
@@ -142,7 +154,10 @@ impl Loop {
         };
         conn.claims = 0;
         let text = self.arena.get(range).unwrap_or_default();
-        if conn.waiting == 0 {
+        if !conn.held.is_empty() {
+            conn.held.push_back(Held::Lines(text.into()));
+            self.awaited.held += 1;
+        } else if conn.waiting == 0 {
             conn.out(&mut self.spare).extend_from_slice(text);
             self.soil(id.slot);
         } else {
@@ -159,32 +174,69 @@ impl Loop {
             return;
         };
         conn.claims = 0;
-        match std::mem::replace(&mut claimed.verdict, Verdict::Open) {
-            Verdict::Share => self.record(&mut conn, claimed, None),
-            Verdict::Block(event) => self.record(&mut conn, claimed, Some(*event)),
-            Verdict::Refused(error) => self.refuse(&mut conn, claimed, error),
-            Verdict::Open => self.refuse(&mut conn, claimed, StratumError::JobNotFound),
+        if matches!(claimed.verdict, Verdict::Open) {
+            self.ask(claimed);
+        }
+        if conn.held.is_empty() && !matches!(claimed.verdict, Verdict::Asked(_)) {
+            self.answer_claim(&mut conn, claimed);
+        } else {
+            self.hold(&mut conn, claimed);
         }
         if let Some(place) = self.conns.get_mut(place) {
             *place = Some(conn);
         }
     }
 
+    /// Everything before it is answered, and it is judged.
+    pub(crate) fn answer_claim(&mut self, conn: &mut Conn, claimed: &mut Claimed) {
+        match std::mem::replace(&mut claimed.verdict, Verdict::Open) {
+            Verdict::Share => self.record(conn, claimed, None),
+            Verdict::Block(event) => self.record(conn, claimed, Some(*event)),
+            Verdict::Refused(error) => self.refuse(conn, claimed, error),
+            Verdict::Busy => self.refuse_busy(conn, claimed),
+            Verdict::Open | Verdict::Asked(_) => {
+                self.refuse(conn, claimed, StratumError::JobNotFound);
+            }
+        }
+    }
+
     fn refuse(&mut self, conn: &mut Conn, claimed: &Claimed, error: StratumError) {
         self.count_refused(conn, Some(claimed.user), error);
+        self.reply(conn, claimed.conn, |out| {
+            reply_error(out, &claimed.id, error)
+        });
+    }
+
+    /// The miner is not to blame, so it is not counted against its session.
+    fn refuse_busy(&mut self, conn: &mut Conn, claimed: &Claimed) {
+        let user = conn.users.get(usize::from(claimed.user.0));
+        let account = user.map(|user| &user.account);
+        self.activity
+            .rejected(account, Reject::Unrecorded, self.now_ms);
+        conn.rejected += 1;
+        self.counts.shares.other += 1;
+        self.reply(conn, claimed.conn, |out| {
+            reply_why(out, &claimed.id, "null", 20, BUSY);
+        });
+    }
+
+    /// Replies behind what waits for the writer.
+    fn reply(&mut self, conn: &mut Conn, id: ConnId, write: impl FnOnce(&mut Vec<u8>)) {
         if conn.waiting == 0 {
-            reply_error(conn.out(&mut self.spare), &claimed.id, error);
+            write(conn.out(&mut self.spare));
         } else {
             conn.waiting += 1;
             let start = self.batch.arena.len();
-            reply_error(&mut self.batch.arena, &claimed.id, error);
+            write(&mut self.batch.arena);
             let what = Answer::Lines(crate::batch::arena_range(start, self.batch.arena.len()));
-            self.batch.replies.push(Reply {
-                conn: claimed.conn,
-                what,
-            });
+            self.batch.replies.push(Reply { conn: id, what });
         }
-        self.soil(claimed.conn.slot);
+        self.soil(id.slot);
+    }
+
+    /// Lines whose turn came.
+    pub(crate) fn reply_lines(&mut self, conn: &mut Conn, id: ConnId, text: &[u8]) {
+        self.reply(conn, id, |out| out.extend_from_slice(text));
     }
 
     /// A share goes to the writer; its answer comes back with it.
@@ -253,6 +305,26 @@ impl Loop {
             user.introduced = Some((key, mask));
         }
         Some(key)
+    }
+}
+
+/// What a proven claim comes to, and the block for the nodes if it is one.
+pub(crate) fn verdict(
+    job: &mut LiveJob,
+    claimed: &Claimed,
+    proof: &Proof,
+) -> (Verdict, Option<FoundBlock>) {
+    let judgement = judge(proof, claimed.work.target, job.prepared.block_target());
+    // A share is remembered only if it is one: an entry costs its miner work.
+    if judgement == Judgement::Low {
+        (Verdict::Refused(StratumError::LowDifficulty), None)
+    } else if !job.seen.insert(&proof.block_hash) {
+        (Verdict::Refused(StratumError::Duplicate), None)
+    } else if judgement == Judgement::Block {
+        let (found, event) = found(job, claimed, proof);
+        (Verdict::Block(Box::new(event)), Some(found))
+    } else {
+        (Verdict::Share, None)
     }
 }
 

@@ -3,15 +3,18 @@
 //! Two threads. The **loop** owns every connection: it reads, lets `stratum` understand and `pow` prove, and knows jobs,
 //! difficulties and duplicates. The **writer** owns the spool: it appends what gathered with one sync, gives it back to be
 //! answered, cuts frames and publishes them. They meet in a bridge of bounded queues; nothing else is shared. A third thread
-//! hands on what the loop counts for the activity log (`activity`); nobody waits for it.
+//! hands on what the loop counts for the activity log (`activity`); nobody waits for it. Where a share takes long to hash
+//! (scrypt²), threads of `checks` do it, and the loop goes on meanwhile (`awaited`).
 //!
 //! Reading order: [`GatewayConfig`], `handle` (start and stop), `looper` (a turn), `serve` (lines), `judge` (claims), `jobs`,
 //! `writer`, `recorder` (numbers in the ledger). Not here: what a share is worth, positions and finality, chain nodes.
 
 mod activity;
+mod awaited;
 mod bans;
 mod batch;
 mod bridge;
+mod checks;
 mod clock;
 mod config;
 mod conn;
@@ -35,6 +38,7 @@ mod vardiff;
 mod writer;
 
 pub use self::activity::{ActivityMetrics, ActivityParts};
+pub use self::checks::CheckMetrics;
 pub use self::config::{
     AskedDifficulty, CLOCK_APART_S_MAX, COINBASE_TEXT_BYTES_MAX, COMMIT_SPACING_DEFAULT,
     COMMIT_SPACING_MAX, ConfigError, DifficultyRule, EXEMPT_MAX, EXTRANONCE1_BYTES,

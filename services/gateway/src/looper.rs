@@ -18,8 +18,10 @@ use orebook_stratum::{Session, SessionConfig};
 use socket2::{SockRef, TcpKeepalive};
 
 use crate::activity::Activity;
+use crate::awaited::Awaited;
 use crate::batch::{Batch, ConnId};
 use crate::bridge::{Bridge, Standing, lock};
+use crate::checks::Checks;
 use crate::clock::{new_secret, now_ms};
 use crate::config::GatewayConfig;
 use crate::conn::{Cause, Conn};
@@ -109,6 +111,7 @@ pub(crate) struct Loop {
     pub(crate) orders: Vec<Order>,
     pub(crate) arena: Vec<u8>,
     pub(crate) bench: Bench,
+    pub(crate) awaited: Awaited,
     pub(crate) batch: Batch,
     batches: Vec<Batch>,
     done: Vec<Batch>,
@@ -141,6 +144,7 @@ pub(crate) struct LoopParts {
     pub(crate) mail: Arc<Mutex<Mail>>,
     pub(crate) metrics: Arc<Shared>,
     pub(crate) activity: Activity,
+    pub(crate) checks: Checks,
 }
 
 /// The system finds a peer that is gone, also one to whom nothing is said (RFC 1122, 4.2.3.6; RFC 5482).
@@ -198,6 +202,7 @@ impl Loop {
             orders: Vec::new(),
             arena: Vec::new(),
             bench: Bench::default(),
+            awaited: Awaited::new(parts.checks),
             batch: Batch::new(),
             batches: Vec::new(),
             done: Vec::new(),
@@ -232,6 +237,7 @@ impl Loop {
     fn turn(&mut self) {
         self.take_mail();
         self.release();
+        self.take_checked();
         self.enter();
         self.read_ready();
         self.judge();
@@ -269,7 +275,7 @@ impl Loop {
     }
 
     fn may_read(&self) -> bool {
-        self.unanswered < self.config.limits.unanswered
+        self.unanswered + self.awaited.held < self.config.limits.unanswered
     }
 
     /// Marks who may be read or written.
@@ -394,7 +400,8 @@ impl Loop {
         std::mem::swap(&mut ready, &mut self.ready);
         for (index, slot) in ready.iter().enumerate() {
             if READS_PER_TURN <= index
-                || self.config.limits.unanswered <= self.unanswered + self.claims.len()
+                || self.config.limits.unanswered
+                    <= self.unanswered + self.awaited.held + self.claims.len()
             {
                 self.ready.extend(ready.get(index..).unwrap_or_default());
                 break;
@@ -416,7 +423,7 @@ impl Loop {
             slot,
             generation: conn.generation,
         };
-        let held = usize::try_from(conn.waiting).unwrap_or(usize::MAX);
+        let held = conn.unsaid_replies();
         let result = if conn.closing.is_some() {
             // What it says now is not heard, but a lost connection is noticed.
             conn.read(buffer).map_or(Err(Cause::Left), |_| Ok(()))
@@ -482,10 +489,10 @@ impl Loop {
         if self.config.limits.backlog_bytes < conn.backlog() {
             return self.close(slot, Cause::SlowReader);
         }
-        let held = usize::try_from(conn.waiting).unwrap_or(usize::MAX);
+        let held = conn.unsaid_replies();
         if conn.is_flushed() {
             match conn.closing {
-                Some(cause) if conn.waiting == 0 => self.close(slot, cause),
+                Some(cause) if held == 0 => self.close(slot, cause),
                 // It waited for its answers to leave.
                 None if conn.is_parked && held < self.config.limits.unanswered_per_connection => {
                     conn.is_parked = false;
@@ -505,6 +512,7 @@ impl Loop {
         if let Err(error) = self.poll.registry().deregister(&mut conn.stream) {
             tracing::debug!(%error, "a socket was not deregistered");
         }
+        self.awaited.held = self.awaited.held.saturating_sub(conn.held.len());
         let visitor = conn.is_counted.then_some(conn.address);
         self.doors
             .left(conn.port, visitor, conn.is_proved, self.now);

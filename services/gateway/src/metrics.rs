@@ -7,6 +7,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use crate::activity::{ActivityMetrics, Figures};
+use crate::checks::{CheckFigures, CheckMetrics};
 use crate::conn::Cause;
 use crate::limits::Turned;
 
@@ -30,6 +31,8 @@ pub struct Metrics {
     pub spool: SpoolMetrics,
     /// Reports of the activity log.
     pub activity: ActivityMetrics,
+    /// Checks that take long.
+    pub checks: CheckMetrics,
 }
 
 /// Figures of the loop that serves connections.
@@ -279,6 +282,7 @@ pub(crate) struct Shared {
     sessions: Mutex<SessionMetrics>,
     spool: Mutex<SpoolMetrics>,
     pub(crate) activity: Arc<Figures>,
+    pub(crate) checks: Arc<CheckFigures>,
 }
 
 impl Shared {
@@ -295,6 +299,7 @@ impl Shared {
             sessions: self.sessions().clone(),
             spool: self.spool().clone(),
             activity: self.activity.read(),
+            checks: self.checks.lock().clone(),
         }
     }
 }

@@ -56,6 +56,13 @@ impl Seen {
         std::hint::black_box(any);
     }
 
+    /// Whether a share is remembered.
+    pub(crate) fn contains(&self, pow: &Hash) -> bool {
+        let key = key_of(pow);
+        let table = self.tables.get(table_of(key));
+        table.is_some_and(|table| table.contains(key))
+    }
+
     /// Remembers a share by its proof-of-work hash; `false` if it is there already.
     pub(crate) fn insert(&mut self, pow: &Hash) -> bool {
         let key = key_of(pow);
@@ -86,6 +93,13 @@ fn home_of(key: u128, slots: usize) -> usize {
 }
 
 impl Table {
+    fn contains(&self, key: u128) -> bool {
+        let home = home_of(key, self.slots.len());
+        let (before, from) = self.slots.split_at_checked(home).unwrap_or_default();
+        let mut slots = from.iter().chain(before);
+        slots.find(|slot| **slot == key || **slot == 0) == Some(&key)
+    }
+
     fn insert(&mut self, key: u128) -> bool {
         if self.slots.len() < 2 * (self.count + 1) {
             self.grow();

@@ -160,7 +160,7 @@ impl Loop {
 
     /// Says something behind the answers that are due before it.
     fn say(&mut self, conn: &mut Conn, id: ConnId, lines: &[u8]) {
-        if conn.waiting == 0 && conn.claims == 0 {
+        if conn.unsaid_replies() == 0 && conn.claims == 0 {
             conn.out(&mut self.spare).extend_from_slice(lines);
             self.soil(id.slot);
         } else {

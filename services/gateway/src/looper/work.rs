@@ -247,7 +247,7 @@ impl Loop {
         {
             return Some(Cause::SlowReader);
         }
-        if conn.closing == Some(Cause::Resumed) && conn.waiting == 0 {
+        if conn.closing == Some(Cause::Resumed) && conn.unsaid_replies() == 0 {
             // Nobody reads there any more.
             return Some(Cause::Resumed);
         }
