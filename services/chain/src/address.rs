@@ -1,13 +1,16 @@
-//! Payout addresses of bitcoin-likes: every spelling of an address is one output script.
+//! Payout addresses: every spelling of an address is one account, and what is none is told why, in words for a miner.
 //!
-//! SegWit addresses by BIP173 and BIP350 (version 0 and Taproot), the older ones by base58 with checksum. Litecoin's extension
-//! block addresses name no output script and are refused by name. Nothing here knows keys.
+//! Of bitcoin-likes SegWit addresses by BIP173 and BIP350 (version 0 and Taproot), the older ones by base58 with checksum.
+//! Litecoin's extension block addresses name no output script and are refused by name. Of ethash-likes 20 bytes in hex, with
+//! the checksum of EIP-55 where letters of both cases are used (`evm`). Nothing here knows keys.
+
+mod evm;
 
 use std::fmt;
 
 use bech32::primitives::decode::{SegwitHrpstring, SegwitHrpstringError, UncheckedHrpstringError};
 use bech32::{Fe32, Hrp, segwit};
-use orebook_schema::names::Script;
+use orebook_schema::names::{Account, Script};
 
 /// Longest address that is looked at (BIP173); a longer one is refused unread.
 pub const ADDRESS_BYTES_MAX: usize = 90;
@@ -30,6 +33,15 @@ pub enum Network {
     LitecoinTest,
     /// Litecoin regtest.
     LitecoinRegtest,
+    /// Verium. Vericoin has the same spellings, so that nobody can tell an address of one from an address of the other: the
+    /// same key has both.
+    Verium,
+    /// Ethereum Classic. No chain of its kind has spellings of its own.
+    EthereumClassic,
+    /// Expanse.
+    Expanse,
+    /// A test chain of ethash.
+    EthashTest,
     /// The development chain: SegWit addresses only.
     Development,
 }
@@ -45,13 +57,17 @@ struct Spelling {
 
 impl Network {
     /// Every network.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 11] = [
         Self::Bitcoin,
         Self::BitcoinTest,
         Self::BitcoinRegtest,
         Self::Litecoin,
         Self::LitecoinTest,
         Self::LitecoinRegtest,
+        Self::Verium,
+        Self::EthereumClassic,
+        Self::Expanse,
+        Self::EthashTest,
         Self::Development,
     ];
 
@@ -81,6 +97,10 @@ impl Network {
                 &[0x6f],
                 &[0x3a, 0xc4],
             ),
+            Self::Verium => ("verium", "Verium", "vry", &[0x46], &[0x84]),
+            Self::EthereumClassic => ("ethereum-classic", "Ethereum Classic", "", &[], &[]),
+            Self::Expanse => ("expanse", "Expanse", "", &[], &[]),
+            Self::EthashTest => ("ethash-test", "an ethash test chain", "", &[], &[]),
             Self::Development => ("development", "the development chain", "ob", &[], &[]),
         };
         Spelling {
@@ -93,10 +113,19 @@ impl Network {
     }
 
     /// The name in configurations: `bitcoin`, `bitcoin-test`, `bitcoin-regtest`, `litecoin`, `litecoin-test`,
-    /// `litecoin-regtest`, `development`.
+    /// `litecoin-regtest`, `verium`, `ethereum-classic`, `expanse`, `ethash-test`, `development`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         self.spelling().name
+    }
+
+    /// Whether its addresses are 20 bytes in hex, as those of every ethash-like.
+    #[must_use]
+    pub const fn is_evm(self) -> bool {
+        matches!(
+            self,
+            Self::EthereumClassic | Self::Expanse | Self::EthashTest
+        )
     }
 
     /// Reads a name of a configuration.
@@ -141,6 +170,18 @@ pub enum AddressError {
         /// The network asked for.
         pool: Network,
     },
+    /// An address of an ethash-like, where a bitcoin-like is mined.
+    #[error("an address of an Ethereum-like chain; this pool mines {0}")]
+    EvmElsewhere(Network),
+    /// No 40 hex digits, where an ethash-like is mined.
+    #[error("this is no address of {0}: give 0x and 40 hex digits")]
+    EvmDigits(Network),
+    /// Letters of both cases that do not spell the checksum (EIP-55).
+    #[error("the address has a wrong checksum: a character or its case is mistyped")]
+    EvmChecksum,
+    /// The address of nobody.
+    #[error("the zero address belongs to nobody")]
+    EvmZero,
     /// An address of Litecoin's extension block.
     #[error(
         "an MWEB address cannot be paid by a pool: give a Litecoin address that begins with ltc1, L or M"
@@ -148,11 +189,36 @@ pub enum AddressError {
     Mweb,
 }
 
-/// Reads an address of `network`.
+/// Reads an address of `network` as the account that it is.
+///
+/// # Errors
+/// [`AddressError`], the first that applies.
+pub fn account(text: &str, network: Network) -> Result<Account, AddressError> {
+    if network.is_evm() {
+        evm::parse(text, network).map(Account::Evm)
+    } else {
+        parse(text, network).map(Account::Script)
+    }
+}
+
+/// Shows an account as an address of `network`; `None` if the network has none for it. Ethash-likes with checksum.
+#[must_use]
+pub fn show_account(account: &Account, network: Network) -> Option<String> {
+    match account {
+        Account::Script(script) => show(script.bytes(), network),
+        Account::Evm(address) => network.is_evm().then(|| evm::show(address)),
+        Account::Name(_) => None,
+    }
+}
+
+/// Reads an address of a bitcoin-like as its output script.
 ///
 /// # Errors
 /// [`AddressError`], the first that applies.
 pub fn parse(text: &str, network: Network) -> Result<Script, AddressError> {
+    if network.is_evm() {
+        return Err(AddressError::Unknown(network));
+    }
     if text.is_empty() || ADDRESS_BYTES_MAX < text.len() {
         // Addresses of the extension block are longer; their owner hears the real reason.
         return Err(if is_mweb(text) {
@@ -164,13 +230,16 @@ pub fn parse(text: &str, network: Network) -> Result<Script, AddressError> {
     if is_mweb(text) {
         return Err(AddressError::Mweb);
     }
+    if evm::is_spelled(text) {
+        return Err(AddressError::EvmElsewhere(network));
+    }
     let prefix = text
         .rsplit_once('1')
         .map(|(prefix, _)| prefix.to_ascii_lowercase());
     let of = prefix.and_then(|prefix| {
         Network::ALL
             .into_iter()
-            .find(|one| one.spelling().hrp == prefix)
+            .find(|one| !prefix.is_empty() && one.spelling().hrp == prefix)
     });
     let bytes = match of {
         Some(of) => {

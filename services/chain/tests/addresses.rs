@@ -7,7 +7,8 @@
     reason = "a test stops at the first surprise and says which"
 )]
 
-use orebook_chain::address::{AddressError, Network, parse, show};
+use orebook_chain::address::{AddressError, Network, account, parse, show, show_account};
+use orebook_schema::Account;
 use orebook_schema::units::{hex, unhex};
 use proptest::prelude::*;
 
@@ -163,6 +164,140 @@ fn the_wrong_network_is_said_in_words() {
     );
 }
 
+/// EIP-55's own examples.
+const CHECKSUMMED: [&str; 8] = [
+    "0x52908400098527886E0F7030069857D2E4169EE7",
+    "0x8617E340B3D01FA5F11F306F4090FD50E238070D",
+    "0xde709f2102306220921060314715629080e2fb77",
+    "0x27b1fdb04752bbc536007a920d24acb045561c26",
+    "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
+    "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359",
+    "0xdbF03B407c01E7cD3CBea99509d93f8DDDC8C6FB",
+    "0xD1220A0cf47c7B9Be7A2E6BA89F429762e7b9aDb",
+];
+
+#[test]
+fn an_ethash_like_has_one_account_for_every_spelling_and_shows_the_checksum() {
+    for network in Network::ALL.into_iter().filter(|one| one.is_evm()) {
+        for address in CHECKSUMMED {
+            let read = account(address, network).expect("an address");
+            let Account::Evm(bytes) = read else {
+                panic!("{address} is {read:?}");
+            };
+            assert_eq!(hex(&bytes), address[2..].to_ascii_lowercase());
+            assert_eq!(show_account(&read, network).as_deref(), Some(address));
+            let digits = &address[2..];
+            for other in [
+                address.to_ascii_lowercase(),
+                digits.to_owned(),
+                format!("0x{}", digits.to_ascii_uppercase()),
+                format!("0X{}", digits.to_ascii_uppercase()),
+            ] {
+                assert_eq!(account(&other, network), Ok(read.clone()), "{other}");
+            }
+        }
+    }
+    let script = account(
+        "ltc1qw508d6qejxtdg4y5r3zarvary0c5xw7kgmn4n9",
+        Network::Litecoin,
+    );
+    let script = script.expect("an address");
+    assert_eq!(show_account(&script, Network::EthereumClassic), None);
+    let evm = Account::Evm([1; 20]);
+    assert_eq!(show_account(&evm, Network::Litecoin), None);
+}
+
+#[test]
+fn what_is_wrong_with_an_address_is_said_in_words() {
+    let good = CHECKSUMMED[4];
+    let (etc, verium) = (Network::EthereumClassic, Network::Verium);
+    let long = format!("{good}0");
+    let verium_key = show(&unhex(KEY_HASH).expect("hex"), verium).expect("an address");
+    assert!(verium_key.starts_with('V'), "{verium_key}");
+    let zero = format!("0x{}", "0".repeat(40));
+    let bech32 = show(
+        &unhex("0014751e76e8199196d454941c45d1b3a323f1433bd6").expect("hex"),
+        verium,
+    );
+    let bech32 = bech32.expect("an address");
+    assert!(bech32.starts_with("vry1"), "{bech32}");
+    for (network, text, says) in [
+        (
+            etc,
+            "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1Beaed",
+            "wrong checksum: a character or its case",
+        ),
+        (
+            etc,
+            "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAee",
+            "wrong checksum",
+        ),
+        (
+            etc,
+            &good[..41],
+            "this is no address of Ethereum Classic: give 0x and 40 hex digits",
+        ),
+        (etc, &long, "40 hex digits"),
+        (etc, "", "40 hex digits"),
+        (etc, "0x", "40 hex digits"),
+        (etc, "0xzz", "40 hex digits"),
+        (etc, "rig1", "40 hex digits"),
+        (etc, &zero, "the zero address belongs to nobody"),
+        (
+            etc,
+            "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa",
+            "a Bitcoin address; this pool mines Ethereum Classic",
+        ),
+        (
+            etc,
+            "ltc1qw508d6qejxtdg4y5r3zarvary0c5xw7kgmn4n9",
+            "a Litecoin address; this pool mines Ethereum Classic",
+        ),
+        (
+            etc,
+            &verium_key,
+            "a Verium address; this pool mines Ethereum Classic",
+        ),
+        (
+            Network::Litecoin,
+            good,
+            "an address of an Ethereum-like chain; this pool mines Litecoin",
+        ),
+        (
+            verium,
+            good,
+            "an Ethereum-like chain; this pool mines Verium",
+        ),
+        (
+            verium,
+            "ltc1qw508d6qejxtdg4y5r3zarvary0c5xw7kgmn4n9",
+            "a Litecoin address; this pool mines Verium",
+        ),
+        (
+            verium,
+            "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa",
+            "a Bitcoin address; this pool mines Verium",
+        ),
+        (
+            Network::Litecoin,
+            &verium_key,
+            "a Verium address; this pool mines Litecoin",
+        ),
+        (
+            Network::Bitcoin,
+            &bech32,
+            "a Verium address; this pool mines Bitcoin",
+        ),
+    ] {
+        let refused = account(text, network).expect_err(text);
+        assert!(refused.to_string().contains(says), "{text}: {refused}");
+    }
+    for address in [verium_key, bech32] {
+        let read = account(&address, verium).expect("its own");
+        assert_eq!(show_account(&read, verium), Some(address));
+    }
+}
+
 #[test]
 fn scripts_without_an_address_are_not_shown() {
     for text in [
@@ -212,7 +347,7 @@ proptest! {
                 let read = parse(&address, network).expect("our own address");
                 prop_assert_eq!(read.bytes(), script.as_slice());
             } else {
-                prop_assert_eq!(network, Network::Development);
+                prop_assert!(network == Network::Development || network.is_evm());
             }
         }
     }
@@ -230,9 +365,23 @@ proptest! {
     }
 
     #[test]
+    fn an_address_of_an_ethash_like_is_shown_and_read_again(bytes in any::<[u8; 20]>(), at in 0..40_usize) {
+        let evm = Account::Evm(bytes);
+        let address = show_account(&evm, Network::Expanse).expect("an address");
+        prop_assert_eq!(account(&address, Network::Expanse), Ok(evm.clone()));
+        // Another case of a letter is no longer the checksum, unless one case is left.
+        let mut changed = address.clone().into_bytes();
+        changed[2 + at] ^= if changed[2 + at].is_ascii_alphabetic() { 0x20 } else { 0 };
+        let changed = String::from_utf8(changed).expect("ASCII");
+        let is_mixed = changed[2..].bytes().any(|b| b.is_ascii_lowercase())
+            && changed[2..].bytes().any(|b| b.is_ascii_uppercase());
+        prop_assert_eq!(account(&changed, Network::Expanse).is_ok(), changed == address || !is_mixed);
+    }
+
+    #[test]
     fn no_text_makes_it_panic(text in "\\PC{0,100}") {
         for network in Network::ALL {
-            let _read = parse(&text, network);
+            let _read = (parse(&text, network), account(&text, network));
         }
     }
 }

@@ -52,17 +52,12 @@ impl Addresses {
 
     /// The account of a login: a payout address.
     pub(crate) fn account(self, login: &str) -> Result<Account, String> {
-        address::parse(login, self.0)
-            .map(Account::Script)
-            .map_err(|error| error.to_string())
+        address::account(login, self.0).map_err(|error| error.to_string())
     }
 
     /// How an account is shown: the address, where it has one.
     pub(crate) fn shown(self, account: &Account) -> Option<String> {
-        match account {
-            Account::Script(script) => address::show(script.bytes(), self.0),
-            Account::Evm(_) | Account::Name(_) => None,
-        }
+        address::show_account(account, self.0)
     }
 
     /// A user of the development chain: `alice.rig1` is the address that "alice" stands for, and worker rig1.
