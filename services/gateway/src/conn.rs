@@ -111,8 +111,8 @@ pub(crate) struct Conn {
     /// From which job on which difficulty holds, ascending.
     works: Vec<(JobKey, Due)>,
     pub(crate) sent: Option<Sent>,
-    /// Parent of the job that its session was sent last at a former connection.
-    resumed: Option<u32>,
+    /// What its session was sent last at a former connection.
+    resumed: Option<Sent>,
     /// When it was sent elsewhere.
     pub(crate) told: Option<Instant>,
     /// Bytes of a line that is not whole yet.
@@ -306,7 +306,7 @@ impl Conn {
         let works = std::mem::take(&mut self.works);
         (!works.is_empty()).then(|| Former {
             works,
-            parent: self.sent.map(|sent| sent.parent).or(self.resumed),
+            sent: self.sent.or(self.resumed),
             vardiff: self.vardiff,
         })
     }
@@ -315,7 +315,7 @@ impl Conn {
     pub(crate) fn resume(&mut self, former: Former, now_ms: u64) {
         self.vardiff.resume(former.vardiff, now_ms);
         self.works = former.works;
-        self.resumed = former.parent;
+        self.resumed = former.sent;
     }
 
     /// The difficulty of its newest job, or of the next one.
@@ -341,27 +341,30 @@ impl Conn {
         if !self.is_miner() || self.sent.is_some_and(|sent| job.key <= sent.job) {
             return false;
         }
-        let parent = self.sent.map(|sent| sent.parent).or(self.resumed);
-        let clean = parent != Some(job.parent);
-        let wanted = self.vardiff.wanted();
-        let differs = self.works.last().is_none_or(|(_, due)| due.work != wanted);
+        let former = self.sent.or(self.resumed);
+        let clean = former.is_none_or(|sent| sent.parent != job.parent);
+        // A job keeps the difficulty that it was sent with, also where its session goes on.
+        let kept = self.work_of(job.key);
+        let kept = kept.filter(|_| former.is_some_and(|sent| job.key <= sent.job));
+        let work = kept.map_or(self.vardiff.wanted(), |due| due.work);
+        let differs = self.works.last().is_none_or(|(_, due)| due.work != work);
         let is_told = self.sent.is_some() && !differs;
-        let text = DifficultyText::parse(&wanted.shown(unit)).filter(|_| !is_told);
+        let text = DifficultyText::parse(&work.shown(unit)).filter(|_| !is_told);
         let out = self.out(spare);
         if let Some(text) = &text {
             write_set_difficulty(out, text);
         }
         out.extend_from_slice(job.notification(clean));
-        if differs {
+        if differs && kept.is_none() {
             let needless = self.works.iter().rposition(|(from, _)| *from <= oldest);
             self.works.drain(..needless.unwrap_or(0));
             let due = Due {
-                work: wanted,
-                target: wanted.target(unit),
+                work,
+                target: work.target(unit),
             };
             self.works.push((job.key, due));
         }
-        self.wants_job = false;
+        self.wants_job = work != self.vardiff.wanted();
         self.sent = Some(Sent {
             job: job.key,
             parent: job.parent,

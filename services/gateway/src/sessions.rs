@@ -10,7 +10,7 @@ use orebook_schema::Hash;
 use orebook_schema::units::{hex, unhex};
 
 use crate::batch::{ConnId, JobKey};
-use crate::conn::Due;
+use crate::conn::{Due, Sent};
 use crate::vardiff::Vardiff;
 
 /// How long an ended session's difficulty and jobs are kept. Later, its id still gives its number.
@@ -26,8 +26,8 @@ const ID_DIGITS: usize = 2 * (4 + TAG_BYTES);
 #[derive(Clone, Debug)]
 pub(crate) struct Former {
     pub(crate) works: Vec<(JobKey, Due)>,
-    /// Of the last job that it was sent.
-    pub(crate) parent: Option<u32>,
+    /// The last job that it was sent.
+    pub(crate) sent: Option<Sent>,
     pub(crate) vardiff: Vardiff,
 }
 
@@ -156,7 +156,10 @@ mod tests {
         let rule = DifficultyRule::Fixed(Work::new(1).unwrap());
         Former {
             works: Vec::new(),
-            parent: Some(parent),
+            sent: Some(Sent {
+                job: JobKey(1),
+                parent,
+            }),
             vardiff: Vardiff::new(rule, WorkUnit::Sha256d, 0),
         }
     }
@@ -206,7 +209,13 @@ mod tests {
         assert!(sessions.end(number, conn(3)));
         sessions.keep(number, former(5), now);
         let (holder, kept) = sessions.take_over(number, conn(4));
-        assert_eq!((holder, kept.and_then(|kept| kept.parent)), (None, Some(5)));
+        assert_eq!(
+            (
+                holder,
+                kept.and_then(|kept| kept.sent).map(|sent| sent.parent)
+            ),
+            (None, Some(5))
+        );
         // What it had is given once, and what is kept again outlives the first time's end.
         assert!(sessions.take_over(number, conn(5)).1.is_none());
         sessions.keep(number, former(6), now + KEPT / 2);

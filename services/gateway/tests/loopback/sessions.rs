@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 use crate::miner::{Miner, code};
-use crate::pool::{HARD, Pool, Setup, template, work};
+use crate::pool::{HARD, Pool, Setup, UNIT, template, work};
 
 fn setup() -> Setup {
     Setup {
@@ -89,6 +89,27 @@ fn a_session_goes_on_with_its_number_its_jobs_and_its_difficulty() {
     let works: Vec<_> = shares.iter().map(|share| share.work).collect();
     let (easy, hard) = (work("0.000002"), work("0.00001"));
     assert_eq!(works, [easy, easy, hard]);
+}
+
+#[test]
+fn a_job_keeps_its_difficulty_where_its_session_goes_on() {
+    let pool = Pool::start(&setup());
+    pool.work_at(1, HARD);
+    let (mut first, id) = enter(&pool, "");
+    let job = first.job();
+    // Wanted, and not said yet: the job is too young to be replaced for it.
+    let asked = first.ask("mining.suggest_difficulty", &json!([0.0001]));
+    assert_eq!(code(&asked), 0);
+    let (mut second, _) = enter(&pool, &id);
+    let (low, high) = (work("0.000002").target(UNIT), work("0.0001").target(UNIT));
+    let between = second.mine_between(&job, None, low, high);
+    assert_eq!(code(&second.submit("name-a", &between)), 0);
+    if second.job().id == job.id {
+        assert_eq!(second.job().difficulty, "0.000002");
+        second.next_job();
+    }
+    let harder = second.job();
+    assert_eq!(harder.difficulty, "0.0001", "from the next job on");
 }
 
 #[test]
