@@ -224,7 +224,6 @@ fn the_newest_is_refused_when_the_queue_is_full_and_those_before_keep_their_orde
 fn answers_that_nobody_takes_are_bounded_too() {
     let fixture = fixture(limits());
     fixture.door.open();
-    let mut taken = 0;
     let room = 8 + Doubler::TOGETHER;
     for token in 0..room {
         let slot = u32::try_from(token).unwrap();
@@ -233,10 +232,9 @@ fn answers_that_nobody_takes_are_bounded_too() {
             .lane
             .ask(number, session(slot), 10 * number)
             .unwrap();
-        taken += 1;
         // Answered, and not taken.
-        let begun = |state: &DoorState| taken <= state.batches.len();
-        drop(fixture.woken.wait("an answer", begun));
+        let answered = |state: &DoorState| token < state.batches.len();
+        drop(fixture.woken.wait("an answer", answered));
     }
     assert_eq!(fixture.lane.ask(99, session(98), 1), Err(Busy::Full));
     assert_eq!(fixture.finish(room).len(), room);

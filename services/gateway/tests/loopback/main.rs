@@ -22,5 +22,6 @@ mod proxy;
 mod room;
 mod sessions;
 mod silence;
+mod slow;
 mod walk;
 mod work;

@@ -1,0 +1,223 @@
+//! Shares that take long to hash: scrypt² at Verium's N, checked away from the loop.
+
+use std::time::Duration;
+
+use orebook_gateway::{DifficultyRule, Limits, difficulty};
+use orebook_pow::{Claim, PreparedJob};
+use orebook_schema::genesis::Algorithm;
+use orebook_schema::units::{U256, WorkUnit, target_of_bits};
+use orebook_schema::work::Extranonce;
+use orebook_schema::{Hash, Work};
+use serde_json::json;
+
+use crate::miner::{Found, Miner, Notified, code};
+use crate::pool::{EASY, HARD, Pool, Setup, jobs};
+
+fn scrypt_work(text: &str) -> Work {
+    difficulty(text, WorkUnit::Scrypt).expect("a difficulty")
+}
+
+/// One thread checks; every hash is a share on the first port, and none is on the second.
+fn pool(limits: Limits) -> Pool {
+    Pool::start(&Setup {
+        algorithm: Algorithm::Scrypt2,
+        ports: ["0.000001", "1000000"]
+            .map(|text| DifficultyRule::Fixed(scrypt_work(text)))
+            .to_vec(),
+        limits: Limits {
+            check_threads: 1,
+            ..limits
+        },
+        stale_grace: Duration::ZERO,
+        ..Setup::default()
+    })
+}
+
+fn ready(pool: &Pool, port: usize, user: &str) -> Miner {
+    let mut miner = Miner::ready(pool.address(port), user);
+    miner.algorithm = Algorithm::Scrypt2;
+    miner
+}
+
+/// A claim that nobody hashed.
+fn claim(job: &Notified, nonce: u32) -> Found {
+    Found {
+        job: job.id.clone(),
+        extranonce2: [0; 4],
+        ntime: job.ntime,
+        nonce,
+        bits: None,
+        hash: Hash::ZERO,
+        pow: U256::ZERO,
+    }
+}
+
+fn send(miner: &mut Miner, user: &str, found: &Found) -> u64 {
+    miner.send("mining.submit", &Miner::params(user, found))
+}
+
+#[test]
+fn replies_stay_in_order_around_shares_that_are_checked_elsewhere() {
+    let pool = pool(Limits::default());
+    pool.work_at(1, HARD);
+    let mut miner = ready(&pool, 0, "name-a");
+    let job = miner.job();
+    let nowhere = Found {
+        job: "ffffffff".to_owned(),
+        ..claim(&job, 5)
+    };
+    let mut expected = Vec::new();
+    for (found, code) in [
+        (claim(&job, 1), 0),
+        (nowhere.clone(), 21),
+        (claim(&job, 1), 22),
+        (claim(&job, 2), 0),
+        (nowhere, 21),
+    ] {
+        expected.push((json!(send(&mut miner, "name-a", &found)), code));
+        let ping = miner.send("mining.suggest_difficulty", &json!([1]));
+        expected.push((json!(ping), 0));
+    }
+    for (id, expected) in expected {
+        let reply = miner.reply();
+        assert_eq!((&reply["id"], code(&reply)), (&id, expected), "{reply}");
+    }
+    // What is known is refused without a check.
+    let checked = pool.gateway.metrics().checks.checked;
+    assert_eq!(code(&miner.submit("name-a", &claim(&job, 2))), 22);
+    assert_eq!(pool.gateway.metrics().checks.checked, checked);
+
+    let nonces = pool.final_shares(2);
+    let nonces: Vec<u32> = nonces.iter().map(|share| share.nonce).collect();
+    assert_eq!(nonces, [1, 2]);
+    let counts = pool.gateway.metrics().sessions.counts.shares;
+    assert_eq!(
+        (counts.accepted, counts.duplicate, counts.unknown_job),
+        (2, 2, 2)
+    );
+    pool.stop();
+}
+
+#[test]
+fn a_scrypt2_share_of_the_ledger_hashes_to_what_its_miner_found() {
+    let pool = pool(Limits::default());
+    pool.work_at(1, HARD);
+    let mut miner = ready(&pool, 0, "name-a");
+    let job = miner.job();
+    let found = miner.mine(&job);
+    assert_eq!(code(&miner.submit("name-a", &found)), 0);
+    let share = pool.final_shares(1)[0];
+    let events = pool.ledger.events();
+    let job = jobs(&events)[&share.job].clone();
+    let prepared = PreparedJob::new(&job, Algorithm::Scrypt2).expect("an algorithm that is built");
+    let proof = prepared.prove(&Claim {
+        extranonce1: Extranonce::new(&miner.extranonce1).expect("four bytes"),
+        extranonce2: share.extranonce2,
+        ntime: share.ntime,
+        nonce: share.nonce,
+        version: share.version,
+    });
+    assert_eq!(
+        (proof.value(), proof.block_hash),
+        (found.pow, found.hash),
+        "the miner hashed the same"
+    );
+    pool.stop();
+}
+
+#[test]
+fn a_claim_that_misses_is_refused_after_its_check() {
+    let pool = pool(Limits::default());
+    pool.work_at(1, HARD);
+    let mut miner = ready(&pool, 1, "name-a");
+    let job = miner.job();
+    assert_eq!(code(&miner.submit("name-a", &claim(&job, 1))), 23);
+    let metrics = pool.gateway.metrics();
+    assert_eq!(
+        (metrics.checks.checked, metrics.sessions.counts.shares.low),
+        (1, 1)
+    );
+    pool.stop();
+}
+
+#[test]
+fn a_flood_is_told_busy_in_order_and_a_quiet_miner_is_served() {
+    let pool = pool(Limits {
+        checks_waiting_per_connection: 2,
+        ..Limits::default()
+    });
+    pool.work_at(1, HARD);
+    let mut flood = ready(&pool, 0, "name-a");
+    let mut quiet = ready(&pool, 0, "name-b");
+    let job = flood.job();
+    let ids: Vec<u64> = (0..40)
+        .map(|nonce| send(&mut flood, "name-a", &claim(&job, nonce)))
+        .collect();
+    pool.until("the flood is refused", |metrics| 0 < metrics.checks.busy);
+    let quiet_job = quiet.job();
+    assert_eq!(code(&quiet.submit("name-b", &claim(&quiet_job, 1))), 0);
+    let mut accepted = 0;
+    for id in ids {
+        let reply = flood.reply();
+        assert_eq!(reply["id"], json!(id), "in order");
+        match code(&reply) {
+            0 => accepted += 1,
+            20 => assert!(
+                reply["error"][1]
+                    .as_str()
+                    .expect("a text")
+                    .starts_with("busy")
+            ),
+            other => panic!("{other}: {reply}"),
+        }
+    }
+    assert!((1..40).contains(&accepted), "{accepted} of 40");
+    assert_eq!(pool.final_shares(accepted + 1).len(), accepted + 1);
+    pool.stop();
+}
+
+#[test]
+fn a_share_handed_in_before_a_new_parent_counts_though_its_check_ends_after_it() {
+    let pool = pool(Limits::default());
+    pool.work_at(1, HARD);
+    let mut miner = ready(&pool, 0, "name-a");
+    let job = miner.job();
+    let lines = pool.gateway.metrics().sessions.counts.lines;
+    for nonce in 0..4 {
+        send(&mut miner, "name-a", &claim(&job, nonce));
+    }
+    pool.until("they are read", |metrics| {
+        lines + 4 <= metrics.sessions.counts.lines
+    });
+    pool.work_at(2, HARD);
+    pool.work_at(3, HARD);
+    let checked = pool.gateway.metrics().checks.checked;
+    assert!(checked < 4, "the parent came before the last check ended");
+    for _ in 0..4 {
+        let reply = miner.reply();
+        assert_eq!(code(&reply), 0, "{reply}");
+    }
+    // The job is gone with the last of them.
+    assert_eq!(code(&miner.submit("name-a", &claim(&job, 9))), 21);
+    assert_eq!(pool.final_shares(4).len(), 4);
+    pool.stop();
+}
+
+#[test]
+fn a_block_goes_out_though_its_miner_left_before_its_check() {
+    let pool = pool(Limits::default());
+    pool.work_at(1, EASY);
+    let mut miner = ready(&pool, 0, "name-a");
+    let job = miner.job();
+    let target = target_of_bits(EASY).expect("a target");
+    let found = miner.mine_between(&job, None, target, U256::ZERO);
+    send(&mut miner, "name-a", &found);
+    drop(miner);
+    pool.until("a block", |metrics| metrics.sessions.counts.blocks == 1);
+    let blocks = pool.blocks.lock().expect("no panic").clone();
+    assert_eq!(blocks[0].hash, found.hash);
+    pool.until("its miner left", |metrics| {
+        metrics.sessions.counts.connections == 0
+    });
+    pool.stop();
+}
