@@ -128,7 +128,9 @@ impl Loop {
             return;
         };
         job.awaited = job.awaited.saturating_sub(1);
-        let Answer::Scrypt2(pow) = answer;
+        let Answer::Scrypt2(pow) = answer else {
+            return;
+        };
         let header = job.prepared.header(&claimed.claim);
         let proof = Proof {
             header,

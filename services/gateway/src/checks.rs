@@ -5,6 +5,7 @@
 //! refuses the newest question at once: whoever waits already is not put off by it. Not here: what a question is about, and
 //! what its answer means ([`awaited`](crate::awaited)).
 
+mod ethash;
 mod fair;
 mod lane;
 mod scrypt2;
@@ -12,13 +13,15 @@ mod scrypt2;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use orebook_pow::HEADER_BYTES;
+use orebook_pow::{HEADER_BYTES, ethash as pow_ethash};
 use orebook_schema::Hash;
 use orebook_schema::genesis::Algorithm;
 
 use crate::batch::ConnId;
 use crate::config::Limits;
 use crate::metrics::Distribution;
+use ethash::Ethash;
+pub(crate) use ethash::EthashQuestion;
 use lane::{Lane, LaneLimits};
 use scrypt2::Scrypt2;
 
@@ -30,6 +33,9 @@ const THREADS_MAX: usize = 16;
 pub(crate) enum Question {
     /// scrypt² of a header.
     Scrypt2([u8; HEADER_BYTES]),
+    /// Mix and value of a nonce.
+    #[allow(dead_code, reason = "asked by tests until the loop has jobs of ethash")]
+    Ethash(EthashQuestion),
 }
 
 /// What came out.
@@ -37,6 +43,7 @@ pub(crate) enum Question {
 pub(crate) enum Answer {
     /// The proof-of-work hash, header order.
     Scrypt2(Hash),
+    Ethash(pow_ethash::Answer),
 }
 
 /// An answered question.
@@ -94,7 +101,7 @@ pub(crate) type Wake = Arc<dyn Fn() + Send + Sync>;
 #[derive(Debug)]
 pub(crate) struct Checks {
     scrypt2: Option<Lane<Scrypt2>>,
-    done: Vec<Done<Hash>>,
+    ethash: Option<Lane<Ethash>>,
 }
 
 impl Checks {
@@ -109,18 +116,20 @@ impl Checks {
         figures: &Arc<CheckFigures>,
     ) -> io::Result<Self> {
         let limits = LaneLimits::of(limits);
-        let scrypt2 = match algorithm {
+        let (mut scrypt2, mut ethash) = (None, None);
+        match algorithm {
+            Algorithm::Sha256d | Algorithm::Scrypt => {}
             Algorithm::Scrypt2 => {
                 let threads = (0..limits.threads).map(|_| Scrypt2::new());
                 let threads = threads.collect::<io::Result<Vec<Scrypt2>>>()?;
-                Some(Lane::start(threads, limits, wake, figures)?)
+                scrypt2 = Some(Lane::start(threads, limits, wake, figures)?);
             }
-            Algorithm::Sha256d | Algorithm::Scrypt | Algorithm::Ethash | Algorithm::Etchash => None,
-        };
-        Ok(Self {
-            scrypt2,
-            done: Vec::new(),
-        })
+            Algorithm::Ethash | Algorithm::Etchash => {
+                let threads = (0..limits.threads).map(|_| Ethash::default());
+                ethash = Some(Lane::start(threads.collect(), limits, wake, figures)?);
+            }
+        }
+        Ok(Self { scrypt2, ethash })
     }
 
     /// Asks; the answer comes with the same token.
@@ -128,21 +137,20 @@ impl Checks {
     /// # Errors
     /// [`Busy`]: it was not taken, and what waits is as it was.
     pub(crate) fn ask(&self, token: u64, session: ConnId, question: Question) -> Result<(), Busy> {
-        match (question, &self.scrypt2) {
-            (Question::Scrypt2(header), Some(lane)) => lane.ask(token, session, header),
-            (Question::Scrypt2(_), None) => Err(Busy::Full),
+        match (question, &self.scrypt2, &self.ethash) {
+            (Question::Scrypt2(header), Some(lane), _) => lane.ask(token, session, header),
+            (Question::Ethash(question), _, Some(lane)) => lane.ask(token, session, question),
+            (Question::Scrypt2(_) | Question::Ethash(_), _, _) => Err(Busy::Full),
         }
     }
 
     /// Takes the answers that are there.
-    pub(crate) fn take_done(&mut self, done: &mut Vec<Done>) {
+    pub(crate) fn take_done(&self, done: &mut Vec<Done>) {
         if let Some(lane) = &self.scrypt2 {
-            lane.take_done(&mut self.done);
-            done.extend(self.done.drain(..).map(|one| Done {
-                token: one.token,
-                session: one.session,
-                answer: Answer::Scrypt2(one.answer),
-            }));
+            lane.take_done(done, Answer::Scrypt2);
+        }
+        if let Some(lane) = &self.ethash {
+            lane.take_done(done, Answer::Ethash);
         }
     }
 }

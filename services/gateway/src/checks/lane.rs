@@ -183,8 +183,13 @@ impl<C: Check> Lane<C> {
     }
 
     /// Takes the answers that are there, in the order they came.
-    pub(crate) fn take_done(&self, done: &mut Vec<Done<C::Answer>>) {
-        done.append(&mut self.shared.lock().done);
+    pub(crate) fn take_done<A>(&self, done: &mut Vec<Done<A>>, named: impl Fn(C::Answer) -> A) {
+        let mut state = self.shared.lock();
+        done.extend(state.done.drain(..).map(|one| Done {
+            token: one.token,
+            session: one.session,
+            answer: named(one.answer),
+        }));
     }
 }
 

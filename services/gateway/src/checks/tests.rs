@@ -134,7 +134,7 @@ impl Fixture {
         while done.len() < count {
             assert!(since.elapsed() < DEADLINE, "{} of {count} came", done.len());
             let wakes = self.woken.lock().batches.len();
-            self.lane.take_done(&mut done);
+            self.lane.take_done(&mut done, |answer| answer);
             if done.len() < count {
                 drop(
                     self.woken
@@ -309,10 +309,12 @@ fn a_lane_that_ends_finishes_what_it_computes_and_forgets_what_waits() {
     assert_eq!(woken.lock().batches.len(), 1, "what was begun is answered");
 }
 
-#[test]
-fn the_checks_of_scrypt2_are_what_a_call_gives() {
+/// Asks a gateway's checks with one thread, and takes the answers by token.
+fn answers(algorithm: Algorithm, questions: Vec<Question>) -> Vec<Done> {
     let limits = Limits {
         check_threads: 1,
+        checks_waiting_per_connection: questions.len(),
+        check_wait: DEADLINE,
         ..Limits::default()
     };
     let woken = Arc::new(Door::default());
@@ -324,31 +326,65 @@ fn the_checks_of_scrypt2_are_what_a_call_gives() {
         })
     };
     let figures = Arc::new(CheckFigures::default());
-    let mut checks = Checks::start(Algorithm::Scrypt2, &limits, &wake, &figures).unwrap();
-    let headers = [[1; HEADER_BYTES], [2; HEADER_BYTES], [3; HEADER_BYTES]];
-    for (token, header) in (0..).zip(headers) {
-        let question = Question::Scrypt2(header);
+    let checks = Checks::start(algorithm, &limits, &wake, &figures).unwrap();
+    let count = questions.len();
+    for (token, question) in (0..).zip(questions) {
         checks.ask(token, session(5), question).unwrap();
     }
     let mut done = Vec::new();
     let since = Instant::now();
-    while done.len() < headers.len() {
+    while done.len() < count {
         assert!(since.elapsed() < DEADLINE, "{done:?}");
         let answered = |state: &DoorState| !state.batches.is_empty();
         woken.wait("an answer", answered).batches.clear();
         checks.take_done(&mut done);
     }
-    let mut pad = vec![0; orebook_pow::SCRYPT2_PAD_BYTES];
-    for (header, (token, found)) in headers.iter().zip((0..).zip(&done)) {
-        let expected = Done {
-            token,
-            session: session(5),
-            answer: Answer::Scrypt2(scrypt2(header, &mut pad).unwrap()),
-        };
-        assert_eq!(*found, expected);
-    }
-    assert_eq!(figures.lock().checked, 3);
+    assert_eq!(figures.lock().checked, u64::try_from(count).unwrap());
     assert_eq!(figures.lock().threads, 1);
+    done.sort_by_key(|one| one.token);
+    done
+}
+
+fn expected(answers: impl Iterator<Item = Answer>) -> Vec<Done> {
+    let done = |(token, answer)| Done {
+        token,
+        session: session(5),
+        answer,
+    };
+    (0..).zip(answers).map(done).collect()
+}
+
+#[test]
+fn the_checks_of_scrypt2_are_what_a_call_gives() {
+    let headers = [[1; HEADER_BYTES], [2; HEADER_BYTES], [3; HEADER_BYTES]];
+    let found = answers(Algorithm::Scrypt2, headers.map(Question::Scrypt2).to_vec());
+    let mut pad = vec![0; orebook_pow::SCRYPT2_PAD_BYTES];
+    let plain = headers.map(|header| Answer::Scrypt2(scrypt2(&header, &mut pad).unwrap()));
+    assert_eq!(found, expected(plain.into_iter()));
+}
+
+#[test]
+fn the_checks_of_ethash_are_what_a_call_gives_in_every_epoch() {
+    let epochs = [0, 30_000].map(|height| pow_ethash::EpochRule::Ethash.epoch(height).unwrap());
+    let caches: Vec<Arc<dyn pow_ethash::Prove>> = epochs
+        .iter()
+        .map(|epoch| -> Arc<dyn pow_ethash::Prove> { Arc::new(pow_ethash::Cache::build(*epoch)) })
+        .collect();
+    let (mut questions, mut plain) = (Vec::new(), Vec::new());
+    for nonce in 0..21 {
+        // Runs of one, two and three of an epoch.
+        let by =
+            &caches[usize::from([0, 1, 1, 0, 0, 0, 1][usize::try_from(nonce % 7).unwrap()] == 1)];
+        let question = pow_ethash::Question {
+            seal: Hash::of(&[b"seal"]),
+            nonce,
+        };
+        by.prove(&[question], &mut plain);
+        let by = Arc::clone(by);
+        questions.push(Question::Ethash(EthashQuestion { by, question }));
+    }
+    let found = answers(Algorithm::Ethash, questions);
+    assert_eq!(found, expected(plain.into_iter().map(Answer::Ethash)));
 }
 
 #[test]
