@@ -156,13 +156,13 @@ def entries_bytes(kinds=ALL_KINDS):
     return le(1, len(kinds)) + b"".join(bytes([kind, 0]) for kind in kinds)
 
 
-def genesis_event(policy):
+def genesis_event(policy, algorithm=1, kinds=ALL_KINDS):
     producers = sorted((public(seed), bytes([role])) for seed, role in
                        ((DESK, 1), (GATE, 2), (GATE2, 2), (KEEPER, 3), (SETTLER, 4)))
-    return event(1, LEDGER + le(4, 1) + short(b"test-coin") + b"\1\x08" + b"\x0f" * 32 + le(4, SEGMENT_POSITIONS)
+    return event(1, LEDGER + le(4, 1) + short(b"test-coin") + le(1, algorithm) + b"\x08" + b"\x0f" * 32 + le(4, SEGMENT_POSITIONS)
                  + le(8, 65_536) + b"\1" + le(1, 2) + b"".join(map(public, APPROVERS)) + b"\1\2\2"
                  + le(1, len(producers)) + b"".join(key + role for key, role in producers)
-                 + entries_bytes() + policy)
+                 + entries_bytes(kinds) + policy)
 
 
 def worker_event(number, pot, account, name=b"rig-1"):
@@ -182,6 +182,24 @@ def share_event(worker, job, work, flags=0, dt=0, extranonce2=b"\x0a\x0b"):
 
 def found_event(dt=0):
     return event(20, b"\x55" * 32 + le(8, 700) + b"\x66" * 32 + short(b"\x77" * 80), dt)
+
+
+SEAL = b"\x5e" * 32
+
+
+def ethash_job_event(number, policy, network_work=10**9, fees=12):
+    return event(23, le(4, number) + policy + le(8, 700) + le(16, network_work) + le(16, 5_000) + le(16, fees)
+                 + SEAL + b"\x5d" * 32 + le(4, 1_800_000_000) + b"\1")
+
+
+def ethash_share_event(worker, job, work, flags=0, dt=0, nonce=0xA100031F08AA5B9C):
+    return event(24, struct.pack("<IIQHQ", worker, job, work, flags, nonce), dt)
+
+
+def ethash_found_event(dt=0, nonce=0xA100031F08AA5B9C, **changes):
+    header = SEAL + nonce.to_bytes(8, "big") + b"\x31" * 32
+    said = {"hash": sha(header[:40]), "txid": bytes(32), "header": header} | changes
+    return event(20, said["hash"] + le(8, 700) + said["txid"] + short(said["header"]), dt)
 
 
 def moved_event(stream, epoch, seq, base_time, inner, worker=0xFFFFFFFF, job=0xFFFFFFFF):
@@ -386,6 +404,30 @@ def story(**changes):
         pen.frame(f"beat {len(pen.entries)}", desk, [event(7)])
     pen.checkpoint("last checkpoint", keeper, SEGMENT_POSITIONS + 1)
     pen.frame("last", desk, [event(7)])
+    return pen.finish()
+
+
+def ethash_story(**changes):
+    """A ledger of etchash: a void job, a block, and what a second stream moves of the first."""
+    pen = Pen({name.replace("_", " "): change for name, change in changes.items()})
+    desk, gate, keeper, gate2 = Stream(1, DESK), Stream(2, GATE), Stream(3, KEEPER), Stream(5, GATE)
+    pen.frame("genesis", desk, [genesis_event(policy_bytes(*POTS), 5, [*ALL_KINDS, 23, 24])])
+    pen.frame("void", gate, [
+        worker_event(0, 1, b"\2" + short(b"\xee" * 20)), worker_event(1, 2, b"\3" + short(b"some_one-1")),
+        ethash_job_event(0, at(0, 0)), ethash_share_event(0, 0, 1_000)], summary=summary_bytes({1: (0, {0: (1, 0)})}))
+    pen.checkpoint("checkpoint", keeper, 2)
+    pen.frame("shares", gate, [
+        ethash_job_event(1, at(0, 0)), ethash_share_event(0, 1, 1_000), ethash_share_event(0, 1, 3, 2),
+        ethash_share_event(1, 1, 7, nonce=0), ethash_share_event(0, 1, 2_000_000, 1, dt=4), ethash_found_event(dt=4)],
+        summary=summary_bytes({1: (2_001_001_000, {0: (3, 2_001_001)}), 2: (7_000, {1: (1, 7)})}))
+    lost, seq = pen.clock, gate.seq
+    moved = [ethash_share_event(0, 1, 9, 1, nonce=5), ethash_found_event(nonce=5)]
+    pen.frame("moved", gate2, [
+        worker_event(0, 1, b"\2" + short(b"\xee" * 20)), ethash_job_event(0, at(0, 0)),
+        moved_event(gate.uuid, 0, 5, START + 3_000, ethash_share_event(0, 1, 1_000), 0, 0),   # admitted: does not count
+        moved_event(gate.uuid, 0, seq, lost, moved[0], 0, 0), moved_event(gate.uuid, 0, seq + 1, lost, moved[1]),
+        ethash_share_event(0, 0, 4, dt=1)], summary=summary_bytes({1: (4_000, {0: (1, 4)})}))
+    pen.checkpoint("last checkpoint", keeper, 5)
     return pen.finish()
 
 

@@ -15,7 +15,8 @@ SUB_UNITS = 10**9                                   # rules 1.5: of a base unit
 PPM, EFFORT_UNITS = 10**6, 10**12                   # rules 6.1
 NONE = (0, 0)                                       # format 1: "none"; genesis stands there as well, and that is meant
 MONEY = {"genesis", "policy", "approval", "checkpoint", "moved", "worker", "job", "share", "block_found",
-         "block_status", "block_recovered", "adjustment"}
+         "block_status", "block_recovered", "adjustment", "ethash_job", "ethash_share"}
+SHARES = ("share", "ethash_share")                  # format 3: what is said of shares and jobs holds for both
 NOT_MONEY = {"ban", "schema_set", "key_change", "heartbeat", "recovery_note", "part", "difficulty"}
 BOOKS = ["reserve", "donation", "fee", "rounding"]  # format 3: the other side of an adjustment
 SCHEMES = {"pplns": 1, "solo": 2, "prop": 3, "pps": 4, "fpps": 5}
@@ -64,7 +65,6 @@ def split(value, fees, terms, weights, finder):
     return {key: amount for key, amount in parts.items() if amount}
 
 # ---- Ed25519, for approvals (format 1 and 5) -------------------------------------------------------------------------
-
 Q = 2**255 - 19
 ORDER = 2**252 + 27742317777372353535851937790883648493
 CURVE_D = -121665 * pow(121666, -1, Q) % Q
@@ -121,7 +121,6 @@ def adjustment_bytes(said):
             + bytes.fromhex(said["block"] or "00" * 32) + bytes([len(reason)]) + reason)
 
 # ---- the ledger, event by event --------------------------------------------------------------------------------------
-
 Worker = namedtuple("Worker", "account pot name")
 Job = namedtuple("Job", "policy_at terms void network_work")
 Share = namedtuple("Share", "at worker job credit")
@@ -161,7 +160,7 @@ class Oracle:
         need(kind in MONEY | NOT_MONEY, f"{self.at}: a kind that this page does not know: {kind}")
         if kind in MONEY:
             getattr(self, "on_" + kind)(event)
-        if kind not in ("share", "moved"):
+        if kind not in (*SHARES, "moved"):
             self.last_share = None
     def check_place(self, event):
         at, stream = (event["position"], event["index"]), event["stream"]
@@ -233,6 +232,7 @@ class Oracle:
     def on_share(self, event):
         self.admitted.add(hash(((event["stream"], event["seq"]), fields_of(event), event["time"])))
         self.credit(event, event["stream"], event["epoch"], event["worker"], event["job"], True)
+    on_ethash_job, on_ethash_share = on_job, on_share
     def credit(self, said, stream, epoch, worker, job, counts):
         worker, job = self.workers.get((stream, epoch, worker)), self.jobs.get((stream, epoch, job))
         need(worker and job, f"{self.at}: a share of a worker or job that is not announced")
@@ -252,11 +252,11 @@ class Oracle:
             need(hash((place, fields, inner["time"])) not in self.admitted, f"{self.at}: counts, but was admitted")
             self.moved.add((place, fields, offset))
             self.moved_from.setdefault(event["from"], self.at[0])
-        if inner["kind"] == "share":
+        if inner["kind"] in SHARES:
             self.credit(inner, event["stream"], event["epoch"], event["worker"], event["job"], event["counts"])
         elif event["counts"]:
             self.on_block_found(inner)
-        self.last_share = self.last_share if inner["kind"] == "share" else None
+        self.last_share = self.last_share if inner["kind"] in SHARES else None
 
     # ---- blocks: rules 3 to 6, format 3
 

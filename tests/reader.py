@@ -256,11 +256,17 @@ def share(f):
     return {"worker": worker, "job": job, "work": work, "block": flags & 1 == 1, "stale": flags & 2 == 2,
             "nonce": nonce, "ntime": ntime, "version": version, "extranonce2": extranonce2}
 
+ETHASH_SHARE = struct.Struct("<IIQH8s")
+def ethash_share(f):
+    worker, job, work, flags, nonce = ETHASH_SHARE.unpack(f.take(ETHASH_SHARE.size))
+    need(1 <= work < 2**63 and flags <= 3, "malformed: an ethash_share's work or flags")
+    return {"worker": worker, "job": job, "work": work, "block": flags & 1 == 1, "stale": flags & 2 == 2,
+            "nonce": nonce[::-1]}                  # 9: shown big-endian
 MOVED = {"from": uuid, "from_epoch": u32, "from_seq": u64, "base_time": u64, "worker": u32, "job": u32}
 def moved(f):
     fields = f.decode(MOVED) | {"counts": None}    # known when the effects hold
     raw = f.rest()
-    need(raw[:1] in (b"\x13", b"\x14"), "malformed: moved has an event that is not of kind 19 or 20")
+    need(raw[:1] in (b"\x13", b"\x14", b"\x18"), "malformed: moved has an event that is not of kind 19, 20 or 24")
     fields["event"] = Event(raw, fields["base_time"])
     if raw[0] == 20:
         need(fields["worker"] == fields["job"] == 0xFFFFFFFF, "malformed: a moved block_found has a worker or a job")
@@ -298,12 +304,17 @@ KINDS = {                                          # kind -> (name, said by, its
         "hash": hash32, "expects": at, "state": named(("seen", "immature", "confirmed", "orphaned")), "height": u64,
         "value": u128, "fees": u128}),
     22: ("block_recovered", ["settler"], {"hash": hash32, "height": u64, "expects": at, "coinbase_txid": hash32,
-                                          "value": u128, "fees": u128})}
+                                          "value": u128, "fees": u128}),
+    23: ("ethash_job", ["gateway"], {
+        "number": u32, "policy": at, "height": u64, "network_work": number(16, 1), "reward": u128, "fees": u128,
+        "seal": hash32, "seed": hash32, "job_time": u32, "clean": boolean}),
+    24: ("ethash_share", ["gateway"], ethash_share)}
+JOBS, SHARES = (18, 23), (19, 24)                  # 3: what is said of jobs and shares holds for both
 LIMITS_BETWEEN_FIELDS = {
     1: lambda genesis: all(needed <= len(genesis["approvers"]) for _, needed in genesis["approvals"]),
     9: lambda part: part["part_index"] < part["of"],
     11: lambda ban: ban["action"] == "ban" or ban["until_ms"] == 0,
-    18: lambda job: job["fees"] <= job["reward"],
+    18: lambda job: job["fees"] <= job["reward"], 23: lambda job: job["fees"] <= job["reward"],
     21: lambda status: status["fees"] <= status["value"], 22: lambda block: block["fees"] <= block["value"]}
 class Event:
     """kind u8, version u8, length u16, dt u32, fields."""
@@ -356,6 +367,10 @@ def split_body(body):
         offset += length
 def stands_right(before, event):
     """3: a block_found stands right after its share (flag 1), a moved one right after its moved share."""
+    if event.kind == 20 and before and before.kind == 24:          # an ethash_share's has its nonce and name
+        header, txid, name = (event.fields[field] for field in ("header", "coinbase_txid", "hash"))
+        right = len(header) == 72 and header[32:40] == before.fields["nonce"] and name == sha256(header[:40])
+        return before.fields["block"] and right and not any(txid)
     if event.kind == 20:
         return before and before.kind == 19 and before.fields["block"]
     if event.kind != 10 or event.fields["event"].kind != 20:
@@ -399,11 +414,9 @@ class Stream:
         self.key, self.epoch, self.next_seq, self.last_hash = header.key, header.epoch, 0, bytes(32)
         self.closed, self.workers, self.jobs = False, [], []      # pot by worker number, Job by job number of the epoch
         self.first_seqs, self.places = array("Q"), array("Q")     # of its frames: file and offset
-
     def is_fork(self, header):
         is_next = (header.first_seq, header.previous) == (self.next_seq, self.last_hash)
         return header.first_seq <= self.next_seq and not is_next
-
     def need_announced(self, worker, job=None):
         announced = worker < len(self.workers) and (job is None or job < len(self.jobs))
         need(announced, f"malformed: worker {worker} or job {job} is not announced")
@@ -424,7 +437,6 @@ class Ledger:
         self.pending, self.approvals = {}, {}      # thing -> [(at, event)]; thing -> set of approvers
         self.last_obeyed, self.moved = {}, set()   # subject -> at; what was counted as moved
         self.banned = set()                        # targets whose last ban or lift is a ban
-
     def admit(self, data, append_time, ledger_time):
         """Judges the frame of the next position, test by test, lets its effects take hold, and gives the frame."""
         frame = Frame(data)
@@ -448,7 +460,6 @@ class Ledger:
         self.tree.append(struct.pack("<QQ", self.position, ledger_time) + header.raw)     # 2: leaf entry
         self.position, self.events, self.time = self.position + 1, self.events + header.count, ledger_time
         return frame
-
     def establish(self, frame):
         """5: the genesis frame, and what it sets."""
         h = frame.header
@@ -457,31 +468,29 @@ class Ledger:
         self.genesis = fields = frame.events[0].fields
         self.keys, self.schema_sets[0] = dict(fields["producers"]), set(fields["schema_set"])
         need(self.keys.get(h.key) == "desk", "malformed: the genesis' key is not a desk among the producers")
+        self.foreign = {18, 19} if fields["algorithm"] in ("ethash", "etchash") else {23, 24}      # 3
         self.obey_policy((0, 0), fields["policy"])
-
     def test_key(self, header):
         """Tests 1 and 2, as far as a header goes."""
         ours = (header.ledger, header.coin) == (self.genesis["ledger"], self.genesis["coin"])
         need(ours, "malformed: a frame of another ledger or coin")
+        need(not header.kinds & self.foreign, "malformed: work of another algorithm")
         need((header.first_seq == 0) == (header.previous == bytes(32)), "malformed: only first_seq 0 has previous zero")
         role, stream = self.keys.get(header.key), self.streams.get(header.stream)
         need(role, f"refused: key {header.key.hex()} is not in force")
         for kind in sorted(header.kinds):
             need(role in KINDS[kind][1], f"refused: role {role} may not say {KINDS[kind][0]}")
         need(stream is None or stream.key == header.key, "refused: the stream was opened by another key")
-
     def test_signature(self, header):
         due = self.signatures == "all" or self.signatures == "sample" and self.position % 16 == 0
         self.unchecked = None if due else (len(self.paths), self.offset, self.position, header)
         need(not due or is_signed(header), "refused: signature of a frame")
-
     def test_order(self, stream, header):
         """Tests 3 to 7. A duplicate that stands in the ledger is named a fork."""
         need(not stream.closed, "closed: the stream is closed")
         need(not stream.is_fork(header), "fork: a frame that is not its stream's next stands in the ledger")
         need(header.first_seq == stream.next_seq, f"gap: first_seq is {header.first_seq}, next is {stream.next_seq}")
         need(header.epoch >= stream.epoch, f"stale epoch: {header.epoch} after {stream.epoch}")
-
     def test_prefix(self, stream, frame):
         """Test 8, with the stream's numbers going on from event to event."""
         header, summary = frame.header, Summary()
@@ -493,7 +502,6 @@ class Ledger:
             need((event.kind, event.version) in entries, f"malformed: {event.name} is not in the schema set")
             self.test_event(stream, event, summary)
         need(frame.summary == summary.encode(), "malformed: the summary is not that of the body")
-
     def test_event(self, stream, event, summary):
         kind, fields = event.kind, event.fields
         if kind == 6:
@@ -506,19 +514,19 @@ class Ledger:
             stream.workers.append(fields["pot"])
         elif kind == 17:
             stream.need_announced(fields["worker"])
-        elif kind == 18:
+        elif kind in JOBS:
             need(fields["number"] == len(stream.jobs), f"malformed: job {fields['number']} is not dense")
             # 4: void if there is no obeyed policy, or no checkpoint over the position where it took effect
             effect, stale_ppm = self.policies.get(fields["policy"], (self.final, None))
             stream.jobs.append(Job(stale_ppm if effect < self.final else None, fields["network_work"]))
-        elif kind == 19:
+        elif kind in SHARES:
             stream.need_announced(fields["worker"], fields["job"])
             summary.add(stream.workers[fields["worker"]], fields, stream.jobs[fields["job"]])
-        elif kind == 10 and fields["event"].kind == 19:
+        elif kind == 10 and fields["event"].kind in SHARES:
+            need(fields["event"].kind not in self.foreign, "malformed: moved work of another algorithm")
             stream.need_announced(fields["worker"], fields["job"])
-        cited = fields.get("expects") or kind == 18 and fields["policy"]
+        cited = fields.get("expects") or kind in JOBS and fields["policy"]
         need(not cited or cited[0] < self.position, "malformed: an event cites a position that is not below its own")
-
     def effects(self, at, event, header):
         fields = event.fields
         if event.kind == 2:
@@ -533,7 +541,6 @@ class Ledger:
             self.final = max(self.final, fields["size"])
         elif event.kind == 10:
             fields["counts"] = self.counts(fields, header)
-
     def say_thing(self, at, event):
         pots = event.fields["policy"]["pots"] if event.kind == 4 else []
         other_scheme = any(self.schemes.get(pot["pot"], pot["scheme"]) != pot["scheme"] for pot in pots)
@@ -543,17 +550,14 @@ class Ledger:
             self.take_effect(thing)
     def expects_right(self, event):
         return event.fields["expects"] == self.last_obeyed.get(subject(event), (0, 0))
-
     def bans_too_many(self, event):
         is_ban = event.kind == 11 and event.fields["action"] == "ban"
         return is_ban and event.fields["target"] not in self.banned and len(self.banned) >= 16_384
-
     def approve(self, thing, approver, signature):
         message = b"orebook/approval/0\n" + self.genesis["ledger"] + thing
         if approver in self.genesis["approvers"] and signature_is_right(approver, message, signature):
             self.approvals.setdefault(thing, set()).add(approver)
             self.take_effect(thing)
-
     def take_effect(self, thing):
         """The thing takes effect here if it is said, has its approvals, and its subject has not moved since."""
         for at, event in self.pending.get(thing, ()):
@@ -571,11 +575,9 @@ class Ledger:
                     self.keys.pop(event.fields["key"], None)
                     if event.fields["action"] == "in_force":
                         self.keys[event.fields["key"]] = event.fields["role"]
-
     def obey_policy(self, at, policy):
         self.policies[at] = (self.position, {pot["pot"]: pot["stale_ppm"] for pot in policy["pots"]})
         self.schemes |= {pot["pot"]: pot["scheme"] for pot in policy["pots"]}
-
     def counts(self, fields, header):
         """A moved event closes its stream, and counts iff that is closed and it was neither admitted nor counted before."""
         name, seq, raw = fields["from"], fields["from_seq"], fields["event"].raw
@@ -588,14 +590,12 @@ class Ledger:
         first_time = identity not in self.moved
         self.moved.add(identity)
         return first_time
-
     def event_at(self, stream, seq):
         """The bytes of the event that was admitted with this seq, or None."""
         if not self.streams[stream].first_seqs:
             return None
         first_seq, (_, events) = self.frame_with(self.streams[stream], seq)
         return events[seq - first_seq] if seq - first_seq < len(events) else None
-
     def frame_with(self, stream, seq):
         """first_seq, and what frame_at gives, of the stream's last frame that does not begin after the seq."""
         number = bisect_right(stream.first_seqs, seq) - 1

@@ -18,6 +18,7 @@ import oracle  # noqa: E402
 from ledger_pen import event, reader, secret_of  # noqa: E402
 from oracle_pen import *  # noqa: E402,F403
 from test_oracle_desk import *  # noqa: E402,F403
+from test_oracle_ethash import *  # noqa: E402,F403
 
 PAGE = (HERE.parent / "docs/rules.md").read_text()
 GIGA = 10**9                                        # sub-units of a base unit

@@ -434,7 +434,7 @@ class Faults(unittest.TestCase):
                 ("role: 6 is unknown", event(3, bytes(32) + b"\6\1" + at(0, 0))),
                 ("action: 3 is unknown", event(3, bytes(32) + b"\1\3" + at(0, 0))),
                 ("size: 0", event(6, bytes(104))),
-                ("not of kind 19 or 20", moved_event(bytes(16), 0, 0, 0, event(7))),
+                ("not of kind 19, 20 or 24", moved_event(bytes(16), 0, 0, 0, event(7))),
                 ("has a worker or a job", moved_event(bytes(16), 0, 0, 0, found_event(), 0)),
                 ("limit that another sets",
                  event(21, bytes(32) + at(0, 0) + b"\1" + bytes(8) + le(16, 1) + le(16, 2)))):
@@ -525,6 +525,63 @@ class Faults(unittest.TestCase):
             pen.offsets.clear()                        # the pen forgets to seal
             pen.frame(f"beat {n}", desk, [event(7)])
         self.assertIn("should have ended", fault_of(pen.finish()))
+
+
+class Ethash(unittest.TestCase):
+    """Kinds 23 and 24."""
+
+    def test_the_story(self):
+        pen = ethash_story()
+        with Folder(pen.files) as folder:
+            found, fault = folder.read()
+            lines = command(folder.path, "--cat").stdout.decode().splitlines()
+        self.assertIsNone(fault)
+        self.assertEqual(found.ledger.tree.root(), merkle(pen.entries))
+        said = [line[line.index('"kind":'):] for line in lines]
+        self.assertIn('"kind":"ethash_job","number":1,"policy":[0,0],"height":700,"network_work":"1000000000",'
+                      '"reward":"5000","fees":"12","seal":"%s","seed":"%s","job_time":1800000000,"clean":true}'
+                      % ("5e" * 32, "5d" * 32), said)
+        self.assertIn('"kind":"ethash_share","worker":0,"job":1,"work":"2000000","block":true,"stale":false,'
+                      '"nonce":"a100031f08aa5b9c"}', said)
+        self.assertIn('"kind":"block_found","hash":"%s","height":700,"coinbase_txid":"%s","header":"%s"}' % (
+            sha(SEAL, bytes.fromhex("a100031f08aa5b9c")).hex(), "00" * 32,
+            "5e" * 32 + "a100031f08aa5b9c" + "31" * 32), said)
+        moved = [json.loads(line) for line in lines if '"kind":"moved"' in line]
+        self.assertEqual([(line["counts"], line["event"]["kind"]) for line in moved],
+                         [(False, "ethash_share"), (True, "ethash_share"), (True, "block_found")])
+
+    def test_faults(self):
+        def block(**change):
+            return [ethash_share_event(0, 0, 1, 1), ethash_found_event(**change)]
+        named = sha(SEAL + bytes(8))
+        wrong = "right after its share"
+        for text, events in (
+                ("worker 2 or job 0 is not announced", [ethash_share_event(2, 0, 1)]),
+                ("worker 0 or job 1 is not announced", [ethash_share_event(0, 1, 1)]),
+                ("job 2 is not dense", [ethash_job_event(2, at(0, 0))]),
+                ("cites a position", [ethash_job_event(1, at(3, 0))]),
+                ("over the limit", [ethash_job_event(1, at(0, 0), fees=5_001)]),
+                ("network_work: 0", [ethash_job_event(1, at(0, 0), 0)]),
+                ("work or flags", [ethash_share_event(0, 0, 0)]), ("work or flags", [ethash_share_event(0, 0, 1, 4)]),
+                ("work of another algorithm", [job_event(1, at(0, 0))]),
+                ("work of another algorithm", [share_event(0, 0, 1)]),
+                ("moved work of another", [moved_event(bytes(16), 0, 1, 0, share_event(0, 0, 1), 0, 0)]),
+                (wrong, [ethash_found_event()]), (wrong, [ethash_share_event(0, 0, 1), ethash_found_event()]),
+                (wrong, block(nonce=0)), (wrong, block(hash=named)), (wrong, block(txid=b"\1" + bytes(31))),
+                (wrong, block(header=(SEAL + bytes.fromhex("a100031f08aa5b9c") + b"\x31" * 31))),
+                (wrong, [moved_event(bytes(16), 0, 1, 0, ethash_share_event(0, 0, 1, 1), 0, 0),
+                         moved_event(bytes(16), 0, 2, 0, ethash_found_event(nonce=1))])):
+            with self.subTest(text=text, events=len(events)):
+                pen = ethash_story(shares={"events": events, "summary": b"\0"})
+                self.assertIn(text, fault_of(pen) or "accepted")
+        pen, desk, gate = Pen({}), Stream(1, DESK), Stream(2, GATE)
+        pen.frame("genesis", desk, [genesis_event(policy_bytes(*POTS))])
+        pen.frame("jobs", gate, [ethash_job_event(0, at(0, 0))])
+        self.assertIn("work of another algorithm", fault_of(pen.finish()))
+        for length in (33, 35):
+            raw = ethash_share_event(0, 0, 1)[:2] + le(2, length) + (ethash_share_event(0, 0, 1) + b"\0")[4:length]
+            with self.assertRaises(reader.Fault):
+                reader.Event(raw, 0)
 
 
 class FlippedBits(unittest.TestCase):

@@ -6,8 +6,30 @@ use std::collections::{BTreeMap, BTreeSet};
 use orebook_ledger::segment::Record;
 use orebook_schema::{Event, Hash, StreamId};
 
-/// Identity of a simulated share: nonce and ntime, unique in a run.
+/// Identity of a simulated share: nonce and ntime, unique in a run; of ethash the two halves of the nonce.
 pub type ShareId = (u32, u32);
+
+/// The nonce of a simulated share of ethash.
+#[must_use]
+pub fn nonce_of(id: ShareId) -> u64 {
+    u64::from(id.1) << 32 | u64::from(id.0)
+}
+
+/// Which share an event is; none for other kinds.
+#[must_use]
+pub fn share_id(event: &Event) -> Option<ShareId> {
+    match event {
+        Event::Share(share) => Some((share.nonce, share.ntime)),
+        Event::EthashShare(share) => {
+            let [n0, n1, n2, n3, high @ ..] = share.nonce.to_le_bytes();
+            Some((
+                u32::from_le_bytes([n0, n1, n2, n3]),
+                u32::from_le_bytes(high),
+            ))
+        }
+        _ => None,
+    }
+}
 
 /// A rule that was broken, in words.
 pub type Violation = String;
@@ -62,9 +84,7 @@ pub fn count_shares<'r>(records: impl IntoIterator<Item = &'r Record>) -> BTreeM
     let mut counts = BTreeMap::new();
     let mut admitted: BTreeMap<(StreamId, u64), Vec<u8>> = BTreeMap::new();
     let mut moved_before: BTreeSet<(StreamId, u64, Vec<u8>)> = BTreeSet::new();
-    let mut count = |share: &orebook_schema::work::Share| {
-        *counts.entry((share.nonce, share.ntime)).or_insert(0) += 1;
-    };
+    let mut count = |id: ShareId| *counts.entry(id).or_insert(0) += 1;
     for record in records {
         let Record::Frame(stored) = record else {
             continue;
@@ -72,21 +92,20 @@ pub fn count_shares<'r>(records: impl IntoIterator<Item = &'r Record>) -> BTreeM
         let header = stored.frame.header();
         for (seq, raw) in (header.first_seq..).zip(stored.frame.events()) {
             let Ok(raw) = raw else { continue };
-            match raw.decode() {
-                Ok(Event::Share(share)) => {
-                    admitted.insert((header.stream, seq), raw.bytes.to_vec());
-                    count(&share);
+            let Ok(event) = raw.decode() else { continue };
+            if let Some(id) = share_id(&event) {
+                admitted.insert((header.stream, seq), raw.bytes.to_vec());
+                count(id);
+            }
+            if let Event::Moved(moved) = event {
+                let inner = moved.inner().ok();
+                let Some(id) = inner.as_ref().and_then(share_id) else {
+                    continue;
+                };
+                let same = admitted.get(&(moved.stream, moved.seq)) == Some(&moved.event);
+                if !same && moved_before.insert((moved.stream, moved.seq, moved.event)) {
+                    count(id);
                 }
-                Ok(Event::Moved(moved)) => {
-                    let Ok(Event::Share(share)) = moved.inner() else {
-                        continue;
-                    };
-                    let same = admitted.get(&(moved.stream, moved.seq)) == Some(&moved.event);
-                    if !same && moved_before.insert((moved.stream, moved.seq, moved.event)) {
-                        count(&share);
-                    }
-                }
-                _ => {}
             }
         }
     }

@@ -179,7 +179,22 @@ fn key(rng: &mut Rng) -> Signer {
     Signer::from_seed(&seed)
 }
 
-fn genesis(rng: &mut Rng, desk: &Signer, gateways: &[Signer], archiver: &Signer) -> Genesis {
+/// Coins of odd seeds are ethash: everything that can happen happens to shares of either kind.
+const fn algorithm_of(seed: u64) -> Algorithm {
+    if seed % 2 == 1 {
+        Algorithm::Ethash
+    } else {
+        Algorithm::Sha256d
+    }
+}
+
+fn genesis(
+    rng: &mut Rng,
+    algorithm: Algorithm,
+    desk: &Signer,
+    gateways: &[Signer],
+    archiver: &Signer,
+) -> Genesis {
     let mut id = [0; 16];
     rng.fill(&mut id);
     let mut producers: Vec<_> = gateways
@@ -202,7 +217,7 @@ fn genesis(rng: &mut Rng, desk: &Signer, gateways: &[Signer], archiver: &Signer)
         ledger: LedgerId(id),
         coin: 1,
         coin_name: CoinName::parse("sim").expect("a legal name"),
-        algorithm: Algorithm::Sha256d,
+        algorithm,
         decimals: 8,
         chain: Hash::ZERO,
         segment_positions: u32::try_from(rng.range(4, 40)).unwrap_or(8),
@@ -249,7 +264,7 @@ impl World {
         let count = usize::try_from(rng.range(2, 4)).unwrap_or(2);
         let (desk, archiver) = (key(&mut rng), key(&mut rng));
         let signers: Vec<Signer> = (0..count).map(|_| key(&mut rng)).collect();
-        let genesis = genesis(&mut rng, &desk, &signers, &archiver);
+        let genesis = genesis(&mut rng, algorithm_of(seed), &desk, &signers, &archiver);
         let common = Common {
             ledger: genesis.ledger,
             store: StoreConfig {

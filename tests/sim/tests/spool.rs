@@ -23,6 +23,7 @@ mod room;
 mod world;
 
 use orebook_ledger::spool::{Fault, SpoolError};
+use orebook_schema::work::{EthashHeader, EthashJob, EthashShare};
 use orebook_schema::{At, Event, Kind, StreamId};
 use orebook_sim::disk::SimDisk;
 use world::{
@@ -211,6 +212,33 @@ fn a_group_that_is_too_large_by_itself_is_refused_whole() {
     assert!(spool.should_cut(START_MS));
 }
 
+fn ethash_job(number: u32) -> Event {
+    Event::EthashJob(Box::new(EthashJob {
+        number,
+        policy: SECOND,
+        height: 1,
+        network_work: 1,
+        reward: 0,
+        fees: 0,
+        seal: orebook_schema::Hash::ZERO,
+        seed: orebook_schema::Hash::ZERO,
+        time: 1,
+        clean: false,
+    }))
+}
+
+/// A block candidate with the nonce 7.
+fn ethash_share(worker: u32, job: u32) -> Event {
+    Event::EthashShare(EthashShare {
+        worker,
+        job,
+        work: share(worker, job, 7).work,
+        block: true,
+        stale: false,
+        nonce: 7,
+    })
+}
+
 #[test]
 fn what_is_wrong_leaves_no_trace() {
     let disk = SimDisk::new(3);
@@ -230,6 +258,12 @@ fn what_is_wrong_leaves_no_trace() {
         root: orebook_schema::Hash([0; 32]),
         signature: [0; 64],
     });
+    let header = EthashHeader {
+        seal: orebook_schema::Hash::ZERO,
+        nonce: 8,
+        mix: orebook_schema::Hash::ZERO,
+    };
+    let found = Event::BlockFound(header.found(1));
     let cases: Vec<(Vec<Event>, usize, Fault)> = vec![
         (vec![good.clone(), worker(1, 0)], 1, Fault::OutOfTurn),
         (vec![worker(3, 0)], 0, Fault::OutOfTurn),
@@ -251,6 +285,19 @@ fn what_is_wrong_leaves_no_trace() {
             Fault::BlockAlone,
         ),
         (vec![block(9)], 0, Fault::BlockAlone),
+        (vec![ethash_job(1)], 0, Fault::OutOfTurn),
+        (
+            vec![good.clone(), ethash_share(2, 0)],
+            1,
+            Fault::Unannounced,
+        ),
+        (
+            vec![ethash_share(0, 2), ethash_job(2)],
+            0,
+            Fault::Unannounced,
+        ),
+        // Named by another share: admission would refuse its frame for ever.
+        (vec![ethash_share(0, 0), found], 1, Fault::BlockAlone),
         (vec![good, status], 1, Fault::NotOurs),
         (vec![Event::Part(long)], 0, Fault::Illegal),
         (vec![job(2, SECOND, 8_193)], 0, Fault::Illegal),
@@ -279,6 +326,14 @@ fn what_is_wrong_leaves_no_trace() {
         .append(&at(START_MS, vec![Event::Share(block_share), block(9)]))
         .unwrap();
     assert!(spool.should_cut(START_MS), "a block is urgent");
+    let named = EthashHeader { nonce: 7, ..header };
+    let block = Event::BlockFound(named.found(1));
+    spool
+        .append(&at(
+            START_MS,
+            vec![ethash_job(2), ethash_share(0, 2), block],
+        ))
+        .unwrap();
 }
 
 #[test]

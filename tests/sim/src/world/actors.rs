@@ -11,10 +11,13 @@ use orebook_ledger::segment::StoreConfig;
 use orebook_ledger::sign::Signer;
 use orebook_ledger::spool::{Spool, SpoolConfig, SpoolResult};
 use orebook_schema::names::{Account, Pot, RegisteredName, WorkerName};
-use orebook_schema::work::{BlockFound, Difficulty, Extranonce, Job, Share, Worker};
+use orebook_schema::units::WorkUnit;
+use orebook_schema::work::{
+    BlockFound, Difficulty, EthashHeader, EthashJob, EthashShare, Extranonce, Job, Share, Worker,
+};
 use orebook_schema::{At, Event, Hash, LedgerId, Role, StreamId, Work};
 
-use crate::checks::ShareId;
+use crate::checks::{ShareId, nonce_of, share_id};
 use crate::disk::SimDisk;
 use crate::rng::Rng;
 
@@ -157,7 +160,16 @@ fn teach(spool: &mut Spool<SimDisk>, reader: &Reader<SimDisk>) -> SpoolResult<()
     Ok(())
 }
 
+/// What every job of a run seals, or stands on.
+const SEAL: Hash = Hash([7; 32]);
+
 impl GatewayLife {
+    /// Whether the coin is ethash.
+    fn is_ethash(&self) -> bool {
+        let authority = self.reader.settled().authority();
+        authority.is_some_and(|it| it.genesis().algorithm.work_unit() == WorkUnit::Ethash)
+    }
+
     /// The newest policy that may be cited: obeyed, and final.
     fn policy(&self) -> Option<At> {
         let authority = self.reader.settled().authority()?;
@@ -251,7 +263,7 @@ impl GatewayLife {
             reward: 5_000_000_000,
             fees: 1_000,
             version: 0x2000_0000,
-            prev: Hash([7; 32]),
+            prev: SEAL,
             nbits: 0x207f_ffff,
             time: 1_700_000_000,
             clean: rng.chance(1, 2),
@@ -259,7 +271,23 @@ impl GatewayLife {
             coinbase2: vec![2; 40],
             branches: vec![Hash([3; 32]); usize::try_from(rng.below(3)).unwrap_or(0)],
         };
-        group.push((now, Event::Job(Box::new(job))));
+        let event = if self.is_ethash() {
+            Event::EthashJob(Box::new(EthashJob {
+                number,
+                policy,
+                height: job.height,
+                network_work: job.network_work,
+                reward: job.reward,
+                fees: job.fees,
+                seal: SEAL,
+                seed: Hash::ZERO,
+                time: job.time,
+                clean: job.clean,
+            }))
+        } else {
+            Event::Job(Box::new(job))
+        };
+        group.push((now, event));
         self.jobs.push(number);
     }
 
@@ -279,14 +307,34 @@ impl GatewayLife {
             version: 0x2000_0000,
             extranonce2: Extranonce::new(&id.0.to_le_bytes()).unwrap_or_default(),
         };
-        group.push((now, Event::Share(share)));
-        if block {
+        let nonce = nonce_of(id);
+        let (event, found) = if self.is_ethash() {
+            let share = EthashShare {
+                worker: share.worker,
+                job: share.job,
+                work,
+                block,
+                stale: share.stale,
+                nonce,
+            };
+            let mix = Hash([8; 32]);
+            let header = EthashHeader {
+                seal: SEAL,
+                nonce,
+                mix,
+            };
+            (Event::EthashShare(share), header.found(1))
+        } else {
             let found = BlockFound {
                 hash: Hash([9; 32]),
                 height: 1,
                 coinbase_txid: Hash([8; 32]),
                 header: vec![0; 80],
             };
+            (Event::Share(share), found)
+        };
+        group.push((now, event));
+        if block {
             group.push((now, Event::BlockFound(found)));
         }
     }
@@ -357,10 +405,7 @@ pub fn shares_in(spool: &Spool<SimDisk>) -> SpoolResult<BTreeSet<ShareId>> {
     let mut frames = spool.frames_from(oldest.stream, 0)?;
     while let Some(frame) = frames.next_frame(spool)? {
         let events = frame.decode().unwrap_or_default();
-        ids.extend(events.iter().filter_map(|event| match event {
-            Event::Share(share) => Some((share.nonce, share.ntime)),
-            _ => None,
-        }));
+        ids.extend(events.iter().filter_map(share_id));
     }
     Ok(ids)
 }

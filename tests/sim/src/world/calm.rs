@@ -249,12 +249,27 @@ impl World {
             .filter(|(_, stream)| stream.closed)
             .count() as u64;
         self.happened.insert("streams closed".to_owned(), closed);
-        let moved = records.iter().filter(|record| match record {
-            Record::Frame(stored) => stored.frame.header().kinds & Kind::Moved.bit() != 0,
-            Record::Closure { .. } => false,
-        });
-        self.happened
-            .insert("frames with moved events".to_owned(), moved.count() as u64);
+        let frames_with = |kind: Kind| {
+            let found = records.iter().filter(|record| match record {
+                Record::Frame(stored) => stored.frame.header().kinds & kind.bit() != 0,
+                Record::Closure { .. } => false,
+            });
+            found.count() as u64
+        };
+        let moved = frames_with(Kind::Moved);
+        let ethash = frames_with(Kind::EthashShare);
+        let coin = if 0 < ethash { "ethash" } else { "others" };
+        for (what, times) in [
+            ("frames with moved events".to_owned(), moved),
+            (format!("frames with moved events of {coin}"), moved),
+            ("frames with shares of ethash".to_owned(), ethash),
+            (
+                "frames with shares of others".to_owned(),
+                frames_with(Kind::Share),
+            ),
+        ] {
+            self.happened.insert(what, times);
+        }
         let incarnation = u64::from(keeper.reader().incarnation().unwrap_or(0));
         self.happened
             .insert("incarnations opened again".to_owned(), incarnation);
