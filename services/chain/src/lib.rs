@@ -3,11 +3,12 @@
 //! Nodes' answers are hostile bytes: limits before parsing, amounts as integers. Only a node that judged a block accepts or
 //! rejects it; everything else is unknown until the chain answers. Nothing here knows miners or the ledger.
 //!
-//! Reading order: [`hash`], [`wire`], [`template`], [`answer`], [`address`], [`rpc`], [`node`], [`nodes`], [`dev`].
+//! Reading order: [`hash`], [`wire`], [`template`], [`answer`], [`address`], [`rpc`], [`eth`], [`node`], [`nodes`], [`dev`].
 
 pub mod address;
 pub mod answer;
 pub mod dev;
+pub mod eth;
 pub mod hash;
 pub mod node;
 pub mod nodes;
@@ -17,7 +18,10 @@ pub mod wire;
 
 pub use answer::SubmitAnswer;
 pub use dev::{DevBalance, DevChain, DevClock, DevConfig, DevError};
-pub use node::{ChainBlock, ChainHeader, ChainTip, NodeError};
-pub use nodes::{ConfigError, NodeConfig, NodeHealth, NodeKind, Nodes, NodesConfig, Timing, Work};
+pub use eth::{EthConfig, EthFate, EthHeader, EthWork, PushDoor, SubmitEth};
+pub use node::{ChainBlock, ChainHeader, ChainTip, NodeError, NodeWork};
+pub use nodes::{
+    ConfigError, NodeConfig, NodeEvent, NodeHealth, NodeKind, Nodes, NodesConfig, Timing, Work,
+};
 pub use rpc::{Credentials, RpcConfig};
 pub use template::{CoinbaseParts, JobParts, Template, TemplateError, TemplateFields, Transaction};

@@ -1,11 +1,14 @@
-//! One node: a program asked over RPC, or the development chain in this process. Both answer the same questions.
+//! One node: a program asked over RPC, or the development chain in this process. All answer the same questions.
 
 use std::io;
+use std::sync::Arc;
 
 use orebook_schema::units::Hash;
 
 use crate::answer::SubmitAnswer;
 use crate::dev::DevChain;
+use crate::eth::{EthFate, EthNode, EthWork, SubmitEth};
+use crate::hash::shown;
 use crate::rpc::RpcNode;
 use crate::template::{Template, TemplateError};
 
@@ -109,61 +112,181 @@ pub enum NodeError {
     /// Which chain the node is on was not asked yet, or not since its last failure.
     #[error("which chain the node is on is not known yet")]
     ChainUnknown,
+    /// Work that is not the child of the node's own newest block.
+    #[error("the node gives old or wrong work: height {height} on a chain of {tip}")]
+    Old {
+        /// Height that the work says.
+        height: u64,
+        /// Height of the node's newest block.
+        tip: u64,
+    },
+    /// A template on another block than the node's own newest.
+    #[error("the node gives an old template: its parent is not the newest block")]
+    OldParent,
+    /// Work that cannot be used.
+    #[error("unusable work: {0}")]
+    Work(&'static str),
+    /// A question for another kind of node.
+    #[error("this kind of node has no answer to that question")]
+    Kind,
     /// The question was dropped: the process is shutting down.
     #[error("shutting down")]
     Stopped,
 }
 
-/// A node behind one set of calls.
+/// What a node gives to be mined. A list of nodes gives one kind only.
 #[derive(Clone, Debug)]
+pub enum NodeWork {
+    /// A bitcoin-like's template.
+    Template(Arc<Template>),
+    /// An ethash-like's header.
+    Eth(Arc<EthWork>),
+}
+
+impl NodeWork {
+    /// Height of the block that it would make.
+    #[must_use]
+    pub fn height(&self) -> u64 {
+        match self {
+            Self::Template(template) => template.height,
+            Self::Eth(work) => work.height,
+        }
+    }
+
+    /// The block it is built on, in the byte order of its kind.
+    #[must_use]
+    pub fn parent(&self) -> Hash {
+        match self {
+            Self::Template(template) => template.prev,
+            Self::Eth(work) => work.parent,
+        }
+    }
+
+    /// Whether jobs on it replace the jobs on `before`: it has another parent.
+    #[must_use]
+    pub fn is_clean_after(&self, before: &Self) -> bool {
+        self.parent() != before.parent()
+    }
+
+    /// Whether they are the same value, not only equal ones.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Template(one), Self::Template(another)) => Arc::ptr_eq(one, another),
+            (Self::Eth(one), Self::Eth(another)) => Arc::ptr_eq(one, another),
+            _ => false,
+        }
+    }
+
+    fn template(&self) -> Option<&Template> {
+        match self {
+            Self::Template(template) => Some(template),
+            Self::Eth(_) => None,
+        }
+    }
+}
+
+/// A block to be offered.
+#[derive(Clone, Debug)]
+pub(crate) enum Found {
+    Block(Arc<Vec<u8>>),
+    Eth(SubmitEth),
+}
+
+/// A node behind one set of calls.
+#[derive(Debug)]
 pub(crate) enum Node {
     Rpc(RpcNode),
+    Eth(EthNode),
     Dev(DevChain),
 }
 
 impl Node {
-    /// A template; with a long poll id, when there is something new.
-    pub(crate) async fn template(&self, longpoll_id: Option<&str>) -> Result<Template, NodeError> {
+    /// One look: new work, or `None` where the known one is current and not due to be asked for anew.
+    pub(crate) async fn look(
+        &self,
+        known: Option<&NodeWork>,
+        is_due: bool,
+    ) -> Result<Option<NodeWork>, NodeError> {
         match self {
-            Self::Rpc(node) => node.template(longpoll_id).await,
-            Self::Dev(chain) => {
-                if let Some(id) = longpoll_id {
-                    chain.changed_from(id).await;
+            Self::Rpc(node) => {
+                let known = known.and_then(NodeWork::template);
+                let tip = node.best_hash().await?;
+                if !is_due && known.is_some_and(|known| known.prev == tip) {
+                    return Ok(None);
                 }
-                Ok(chain.template())
+                let template = vetted(node, node.template(None).await?, known, tip).await?;
+                Ok(Some(NodeWork::Template(Arc::new(template))))
+            }
+            Self::Eth(node) => {
+                let known = match known {
+                    Some(NodeWork::Eth(work)) => Some(&**work),
+                    _ => None,
+                };
+                let work = node.work(known).await?;
+                Ok(work.map(|work| NodeWork::Eth(Arc::new(work))))
+            }
+            Self::Dev(chain) => {
+                let known = known.and_then(NodeWork::template);
+                if !is_due && known.is_some_and(|known| known.prev == chain.tip().hash) {
+                    return Ok(None);
+                }
+                Ok(Some(NodeWork::Template(Arc::new(chain.template()))))
             }
         }
     }
 
-    pub(crate) const fn long_polls(&self) -> bool {
-        match self {
+    /// What to ask a long poll with, if the node and its newest work offer one.
+    pub(crate) fn long_poll_id(&self, known: &NodeWork) -> Option<String> {
+        let is_offered = match self {
             Self::Rpc(node) => node.long_polls(),
+            Self::Eth(_) => false,
             Self::Dev(_) => true,
-        }
+        };
+        let id = known.template()?.longpoll_id.clone();
+        id.filter(|_| is_offered)
     }
 
-    pub(crate) async fn submit(&self, block: &[u8]) -> SubmitAnswer {
-        match self {
-            Self::Rpc(node) => node.submit(block).await,
+    /// Work, when there is something newer than what the id stands for.
+    pub(crate) async fn long_poll(
+        &self,
+        id: &str,
+        known: &NodeWork,
+    ) -> Result<NodeWork, NodeError> {
+        let template = match self {
+            Self::Rpc(node) => {
+                let template = node.template(Some(id)).await?;
+                let tip = node.best_hash().await?;
+                vetted(node, template, known.template(), tip).await?
+            }
+            Self::Eth(_) => return Err(NodeError::Kind),
             Self::Dev(chain) => {
+                chain.changed_from(id).await;
+                chain.template()
+            }
+        };
+        Ok(NodeWork::Template(Arc::new(template)))
+    }
+
+    pub(crate) async fn submit(&self, found: &Found) -> SubmitAnswer {
+        match (self, found) {
+            (Self::Rpc(node), Found::Block(block)) => node.submit(block).await,
+            (Self::Eth(node), Found::Eth(found)) => node.submit(found).await,
+            (Self::Dev(chain), Found::Block(block)) => {
                 // It checks and syncs a file: not a thing for the runtime's own threads.
-                let (chain, block) = (chain.clone(), block.to_vec());
+                let (chain, block) = (chain.clone(), Arc::clone(block));
                 let answer = tokio::task::spawn_blocking(move || chain.submit(&block)).await;
                 answer.unwrap_or_else(|error| SubmitAnswer::Unknown(error.to_string()))
             }
-        }
-    }
-
-    pub(crate) async fn best_hash(&self) -> Result<Hash, NodeError> {
-        match self {
-            Self::Rpc(node) => node.best_hash().await,
-            Self::Dev(chain) => Ok(chain.tip().hash),
+            (Self::Eth(_), Found::Block(_)) | (Self::Rpc(_) | Self::Dev(_), Found::Eth(_)) => {
+                SubmitAnswer::Unknown(NodeError::Kind.to_string())
+            }
         }
     }
 
     pub(crate) async fn tip(&self) -> Result<ChainTip, NodeError> {
         match self {
             Self::Rpc(node) => node.tip().await,
+            Self::Eth(node) => node.tip().await,
             Self::Dev(chain) => Ok(chain.tip()),
         }
     }
@@ -171,6 +294,7 @@ impl Node {
     pub(crate) async fn hash_at(&self, height: u64) -> Result<Option<Hash>, NodeError> {
         match self {
             Self::Rpc(node) => node.hash_at(height).await,
+            Self::Eth(node) => node.hash_at(height).await,
             Self::Dev(chain) => Ok(chain.hash_at(height)),
         }
     }
@@ -178,6 +302,7 @@ impl Node {
     pub(crate) async fn header(&self, hash: Hash) -> Result<Option<ChainHeader>, NodeError> {
         match self {
             Self::Rpc(node) => node.header(hash).await,
+            Self::Eth(node) => node.header(hash).await,
             Self::Dev(chain) => Ok(chain.header(hash)),
         }
     }
@@ -185,7 +310,52 @@ impl Node {
     pub(crate) async fn block(&self, hash: Hash) -> Result<Option<ChainBlock>, NodeError> {
         match self {
             Self::Rpc(node) => node.block(hash).await,
+            Self::Eth(_) => Err(NodeError::Kind),
             Self::Dev(chain) => Ok(chain.block(hash)),
         }
+    }
+
+    pub(crate) async fn fate(
+        &self,
+        height: u64,
+        seal: Hash,
+        nonce: u64,
+    ) -> Result<EthFate, NodeError> {
+        match self {
+            Self::Eth(node) => node.fate(height, seal, nonce).await,
+            Self::Rpc(_) | Self::Dev(_) => Err(NodeError::Kind),
+        }
+    }
+
+    /// A hash as this kind of node shows it.
+    pub(crate) fn shown(&self, hash: Hash) -> String {
+        match self {
+            Self::Rpc(_) | Self::Dev(_) => shown(hash),
+            Self::Eth(_) => hash.to_string(),
+        }
+    }
+}
+
+/// A template that is the child of the node's own newest block, at that child's height: else it is old, or a lie. `tip` was
+/// asked for before or after the template; a block may have come between.
+async fn vetted(
+    node: &RpcNode,
+    template: Template,
+    known: Option<&Template>,
+    tip: Hash,
+) -> Result<Template, NodeError> {
+    if template.prev != tip && template.prev != node.best_hash().await? {
+        return Err(NodeError::OldParent);
+    }
+    if known.is_some_and(|known| known.prev == template.prev && known.height == template.height) {
+        return Ok(template);
+    }
+    let parent = node.header(template.prev).await?;
+    let tip = parent.ok_or(NodeError::OldParent)?.height;
+    if tip.checked_add(1) == Some(template.height) {
+        Ok(template)
+    } else {
+        let height = template.height;
+        Err(NodeError::Old { height, tip })
     }
 }

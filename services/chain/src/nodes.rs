@@ -1,24 +1,27 @@
 //! A list of nodes as one: the first well one gives templates, every one gets found blocks, and the first that answers answers.
 
+mod events;
 mod health;
+mod watch;
 
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use orebook_schema::units::Hash;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch::{Receiver, Sender};
+use tokio::sync::{Notify, broadcast};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
-pub use health::{BEHIND_BLOCKS_MAX, ERRORS_MAX, WELL_AFTER};
+pub use events::{EVENTS_MAX, NodeEvent};
+pub use health::{BEHIND_BLOCKS_MAX, ERRORS_MAX, RENEW_SPACING, WELL_AFTER};
 
 use crate::answer::SubmitAnswer;
 use crate::dev::DevChain;
-use crate::hash::shown;
-use crate::node::{ChainBlock, ChainHeader, ChainTip, Node, NodeError};
+use crate::eth::{EthConfig, EthFate, EthNode, PushDoor, SubmitEth};
+use crate::node::{ChainBlock, ChainHeader, ChainTip, Found, Node, NodeError, NodeWork};
 use crate::rpc::{RpcConfig, RpcNode};
-use crate::template::Template;
+use events::Events;
 use health::Health;
 
 /// Most nodes of a list; a longer one is refused.
@@ -40,8 +43,10 @@ pub struct NodeConfig {
 /// What a node is.
 #[derive(Clone, Debug)]
 pub enum NodeKind {
-    /// A program with an RPC server.
+    /// A bitcoin-like program with an RPC server.
     Rpc(RpcConfig),
+    /// An ethash-like one. A list has these only, or none of them.
+    Eth(EthConfig),
     /// The development chain in this process.
     Dev(DevChain),
 }
@@ -78,8 +83,10 @@ impl Default for Timing {
 pub struct NodesConfig {
     /// In the order of preference; 1 to [`NODES_MAX`].
     pub nodes: Vec<NodeConfig>,
-    /// The chain's first block, header order; a node with another one gives no work and no answers. `None` trusts every node.
+    /// The chain's first block, header order (ethash-likes: as shown); a node with another one gives no work and no answers. `None` trusts every node.
     pub genesis: Option<Hash>,
+    /// Where nodes post their newest work (`miner.notify`), besides being polled. For ethash-likes.
+    pub push: Option<PushDoor>,
     /// How often things are asked.
     pub timing: Timing,
 }
@@ -95,6 +102,9 @@ pub enum ConfigError {
         "the node's name `{0}` is empty, longer than {NODE_NAME_BYTES_MAX} bytes, or used twice"
     )]
     Name(String),
+    /// Ethash-likes beside others.
+    #[error("a coin's nodes are all of one kind")]
+    Mixed,
     /// A pause of no length would ask without end.
     #[error("a node's poll interval is zero")]
     Poll,
@@ -104,7 +114,7 @@ pub enum ConfigError {
 #[derive(Clone, Debug)]
 pub enum Work {
     /// This. Two values with the same parent and other fees or times may follow each other.
-    Fresh(Arc<Template>),
+    Fresh(NodeWork),
     /// Nothing: no node has fresh work.
     None {
         /// Which nodes, and why; fit for a log and for an operator.
@@ -123,7 +133,7 @@ pub struct NodeHealth {
     pub why: Option<String>,
     /// Failures one after another.
     pub errors: u32,
-    /// Height of the block that its newest template would make.
+    /// Height of the block that its newest work would make.
     pub height: Option<u64>,
 }
 
@@ -140,12 +150,15 @@ struct Shared {
     genesis: Option<Hash>,
     timing: Timing,
     state: Mutex<State>,
-    work: watch::Sender<Work>,
+    work: Sender<Work>,
+    events: Events,
     /// Somebody's health changed.
     changed: Notify,
-    /// Ask every node now: a block was submitted.
-    ask_now: watch::Sender<u64>,
-    stop: watch::Sender<bool>,
+    /// Ask every node now: a block was submitted, or a node says that there is something new.
+    ask_now: Sender<u64>,
+    /// A push is new.
+    pushed: Notify,
+    stop: Sender<bool>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -168,6 +181,7 @@ impl Nodes {
             .map(|node| {
                 let kind = match node.kind {
                     NodeKind::Rpc(config) => Node::Rpc(RpcNode::new(config)),
+                    NodeKind::Eth(config) => Node::Eth(EthNode::new(config)),
                     NodeKind::Dev(chain) => Node::Dev(chain),
                 };
                 (node.name, Arc::new(kind))
@@ -175,7 +189,7 @@ impl Nodes {
             .unzip();
         let health: Vec<Health> = nodes.iter().map(|_| Health::default()).collect();
         let shared = Arc::new(Shared {
-            work: watch::Sender::new(Work::None {
+            work: Sender::new(Work::None {
                 why: health::why(&names, &health),
             }),
             names,
@@ -186,35 +200,56 @@ impl Nodes {
                 health,
                 chosen: None,
             }),
+            events: Events::new(),
             changed: Notify::new(),
-            ask_now: watch::Sender::new(0),
-            stop: watch::Sender::new(false),
+            pushed: Notify::new(),
+            ask_now: Sender::new(0),
+            stop: Sender::new(false),
             tasks: Mutex::new(Vec::new()),
         });
         let watchers =
             (0..shared.nodes.len()).map(|index| tokio::spawn(Arc::clone(&shared).watch(index)));
         let mut tasks: Vec<JoinHandle<()>> = watchers.collect();
         tasks.push(tokio::spawn(Arc::clone(&shared).choose()));
+        if let Some(door) = config.push {
+            tasks.push(tokio::spawn(Arc::clone(&shared).open(door)));
+            tasks.push(tokio::spawn(Arc::clone(&shared).wake()));
+        }
         *lock(&shared.tasks) = tasks;
         Ok(Self { shared })
     }
 
     /// What miners are to be given, now and whenever it changes. The last value stands; nothing queues up.
     #[must_use]
-    pub fn templates(&self) -> watch::Receiver<Work> {
+    pub fn templates(&self) -> Receiver<Work> {
         self.shared.work.subscribe()
+    }
+
+    /// What happens to the nodes from now on. Who does not read loses the oldest beyond [`EVENTS_MAX`], and learns how many.
+    #[must_use]
+    pub fn events(&self) -> broadcast::Receiver<NodeEvent> {
+        self.shared.events.subscribe()
     }
 
     /// Gives a found block to every node at once, sick ones too; ends when each has answered or its deadlines passed. A caller
     /// that stops waiting takes no block back. The answers are in the order of the list; after each, every node is asked for
     /// new work at once.
     pub async fn submit(&self, block: Vec<u8>) -> Vec<(String, SubmitAnswer)> {
-        let block = Arc::new(block);
+        self.offer_all(&Found::Block(Arc::new(block))).await
+    }
+
+    /// As [`Self::submit`], for a solution of an ethash-like's work. A node knows its own work only: what another node gave it
+    /// answers with `false`, which is [`SubmitAnswer::Unknown`].
+    pub async fn submit_eth(&self, found: SubmitEth) -> Vec<(String, SubmitAnswer)> {
+        self.offer_all(&Found::Eth(found)).await
+    }
+
+    async fn offer_all(&self, found: &Found) -> Vec<(String, SubmitAnswer)> {
         let mut tries = Vec::new();
         for (index, name) in self.shared.names.iter().enumerate() {
-            let (shared, block) = (Arc::clone(&self.shared), Arc::clone(&block));
+            let (shared, found) = (Arc::clone(&self.shared), found.clone());
             // A task of its own: a caller that goes away takes no block back.
-            tries.push((name.clone(), tokio::spawn(shared.offer(index, block))));
+            tries.push((name.clone(), tokio::spawn(shared.offer(index, found))));
         }
         let mut answers = Vec::new();
         for (name, offered) in tries {
@@ -266,6 +301,16 @@ impl Nodes {
             .await
     }
 
+    /// What became of a solution for an ethash-like's work of a height, by the first node that answers.
+    ///
+    /// # Errors
+    /// The last node's [`NodeError`], if none answered; [`NodeError::Kind`] of bitcoin-likes.
+    pub async fn fate(&self, height: u64, seal: Hash, nonce: u64) -> Result<EthFate, NodeError> {
+        self.shared
+            .ask(|node| async move { node.fate(height, seal, nonce).await })
+            .await
+    }
+
     /// What every node says of a height, in the order of the list: for decisions that need a quorum.
     pub async fn hash_at_each(
         &self,
@@ -304,7 +349,7 @@ impl Nodes {
                 well: node.is_well(now, self.shared.timing.stale_after),
                 why: node.why.clone(),
                 errors: node.errors,
-                height: node.template.as_ref().map(|template| template.height),
+                height: node.work.as_ref().map(NodeWork::height),
             });
         health.collect()
     }
@@ -318,222 +363,6 @@ impl Nodes {
                 tracing::error!(%error, "a node's task ended badly");
             }
         }
-    }
-}
-
-impl Shared {
-    /// Asks the chosen node first, then the others in order, until one answers.
-    async fn ask<T, F>(&self, question: impl Fn(Arc<Node>) -> F) -> Result<T, NodeError>
-    where
-        F: Future<Output = Result<T, NodeError>>,
-    {
-        let mut last = NodeError::Stopped;
-        for index in self.order() {
-            let Some(node) = self.nodes.get(index).map(Arc::clone) else {
-                continue;
-            };
-            match self.trusted(index, question(node).await) {
-                Ok(answer) => return Ok(answer),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
-    }
-
-    /// Offers a block to one node, and has every node asked for new work after its answer.
-    async fn offer(self: Arc<Self>, index: usize, block: Arc<Vec<u8>>) -> SubmitAnswer {
-        let (Some(node), Some(name)) = (self.nodes.get(index), self.names.get(index)) else {
-            return SubmitAnswer::Unknown("there is no such node".to_owned());
-        };
-        let answer = node.submit(&block).await;
-        tracing::info!(node = %name, answer = ?answer, "a node answered to our block");
-        self.ask_now
-            .send_modify(|count| *count = count.wrapping_add(1));
-        answer
-    }
-
-    fn order(&self) -> Vec<usize> {
-        let chosen = lock(&self.state).chosen;
-        let others = (0..self.nodes.len()).filter(|index| Some(*index) != chosen);
-        chosen.into_iter().chain(others).collect()
-    }
-
-    /// An answer counts only once its node was seen to be on our chain.
-    fn trusted<T>(&self, index: usize, answer: Result<T, NodeError>) -> Result<T, NodeError> {
-        let is_our_chain = lock(&self.state)
-            .health
-            .get(index)
-            .is_some_and(|health| health.is_our_chain);
-        if self.genesis.is_none() || is_our_chain {
-            answer
-        } else {
-            answer.and(Err(NodeError::ChainUnknown))
-        }
-    }
-
-    /// Keeps one node's template current: polls its tip, asks for a template when the tip moved or the old one is due, and holds
-    /// a long poll beside that.
-    async fn watch(self: Arc<Self>, index: usize) {
-        let Some(node) = self.nodes.get(index).map(Arc::clone) else {
-            return;
-        };
-        let (mut stop, mut ask_now) = (self.stop.subscribe(), self.ask_now.subscribe());
-        let mut fetched = None;
-        let mut long_poll: Option<LongPoll> = None;
-        let mut long_poll_at = Instant::now();
-        loop {
-            let asked = tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => return,
-                asked = self.check(index, &node, &mut fetched) => asked,
-            };
-            self.note(index, asked);
-            if long_poll.is_none() && long_poll_at <= Instant::now() {
-                long_poll = self.long_poll(index, &node);
-            }
-            tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => return,
-                _ = ask_now.changed() => {}
-                () = tokio::time::sleep(self.timing.poll) => {}
-                answer = answered(&mut long_poll) => {
-                    long_poll = None;
-                    // A long poll may fail where polls do not: it is no sign of sickness.
-                    long_poll_at = Instant::now() + match answer {
-                        Ok(template) => {
-                            fetched = Some(Instant::now());
-                            self.note(index, Ok(Some(template)));
-                            LONG_POLL_SPACING
-                        }
-                        Err(_) => self.timing.long_poll_pause,
-                    };
-                }
-            }
-        }
-    }
-
-    /// A long poll from the node's newest template on, if node and template offer one.
-    fn long_poll(&self, index: usize, node: &Arc<Node>) -> Option<LongPoll> {
-        let template = lock(&self.state).health.get(index)?.template.clone()?;
-        let id = template.longpoll_id.clone().filter(|_| node.long_polls())?;
-        let node = Arc::clone(node);
-        Some(Box::pin(async move { node.template(Some(&id)).await }))
-    }
-
-    /// One look at a node: a new template, or `None` where the known one is current.
-    async fn check(
-        &self,
-        index: usize,
-        node: &Node,
-        fetched: &mut Option<Instant>,
-    ) -> Result<Option<Template>, NodeError> {
-        self.check_chain(index, node).await?;
-        let tip = node.best_hash().await?;
-        let is_due = fetched.is_none_or(|at| self.timing.refresh <= at.elapsed());
-        let known = lock(&self.state)
-            .health
-            .get(index)
-            .and_then(|health| health.template.clone());
-        if !is_due && known.is_some_and(|known| known.prev == tip) {
-            return Ok(None);
-        }
-        let template = node.template(None).await?;
-        *fetched = Some(Instant::now());
-        Ok(Some(template))
-    }
-
-    async fn check_chain(&self, index: usize, node: &Node) -> Result<(), NodeError> {
-        let is_known = lock(&self.state)
-            .health
-            .get(index)
-            .is_some_and(|health| health.is_our_chain);
-        if is_known {
-            return Ok(());
-        }
-        if let Some(genesis) = self.genesis {
-            let first = node.hash_at(0).await?;
-            if first != Some(genesis) {
-                return Err(NodeError::OtherChain(first.map(shown).unwrap_or_default()));
-            }
-        }
-        if let Some(health) = lock(&self.state).health.get_mut(index) {
-            health.is_our_chain = true;
-        }
-        Ok(())
-    }
-
-    /// Writes down how a look at a node ended, and says so in the log where it changed something.
-    fn note(&self, index: usize, asked: Result<Option<Template>, NodeError>) {
-        let now = Instant::now();
-        let mut state = lock(&self.state);
-        let (Some(health), Some(name)) = (state.health.get_mut(index), self.names.get(index))
-        else {
-            return;
-        };
-        let was = health.is_well(now, self.timing.stale_after);
-        match asked {
-            Ok(template) => health.succeeded(template.map(Arc::new), now),
-            Err(error @ NodeError::OtherChain(_)) => health.is_elsewhere(error.to_string()),
-            Err(error) => health.failed(error.to_string()),
-        }
-        let is = health.is_well(now, self.timing.stale_after);
-        if was != is {
-            tracing::info!(node = %name, well = is, why = health.why.as_deref().unwrap_or(""), "a node's health changed");
-        }
-        drop(state);
-        self.changed.notify_one();
-    }
-
-    /// Publishes work: the one place that does.
-    async fn choose(self: Arc<Self>) {
-        let mut stop = self.stop.subscribe();
-        let mut published_at = Instant::now();
-        loop {
-            tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => return,
-                () = self.changed.notified() => {}
-                // A node that hangs reports nothing: its template goes stale by the clock.
-                () = tokio::time::sleep(self.timing.poll) => {}
-            }
-            let now = Instant::now();
-            let chosen = self.chosen(now);
-            let next =
-                health::next_work(&self.work.borrow(), published_at, chosen, now, &self.timing);
-            if let Some(work) = next {
-                if let Work::None { why } = &work {
-                    tracing::warn!(%why, "no work for miners");
-                }
-                published_at = now;
-                self.work.send_replace(work);
-            }
-        }
-    }
-
-    /// The template to be handed out, or why there is none.
-    fn chosen(&self, now: Instant) -> Result<Arc<Template>, String> {
-        let mut state = lock(&self.state);
-        let chosen = health::choose(&mut state.health, now, &self.timing);
-        if state.chosen != chosen {
-            let name = chosen.and_then(|index| self.names.get(index));
-            tracing::info!(
-                node = name.map_or("none", String::as_str),
-                "templates come from this node now"
-            );
-            state.chosen = chosen;
-        }
-        let health = chosen.and_then(|index| state.health.get(index));
-        health
-            .and_then(|health| health.template.clone())
-            .ok_or_else(|| health::why(&self.names, &state.health))
-    }
-}
-
-/// A long poll in flight.
-type LongPoll = Pin<Box<dyn Future<Output = Result<Template, NodeError>> + Send>>;
-
-/// Waits for a long poll; for ever, if there is none.
-async fn answered(long_poll: &mut Option<LongPoll>) -> Result<Template, NodeError> {
-    match long_poll {
-        Some(long_poll) => long_poll.await,
-        None => std::future::pending().await,
     }
 }
 
@@ -551,6 +380,12 @@ fn check(config: &NodesConfig) -> Result<(), ConfigError> {
         if is_used || node.name.is_empty() || NODE_NAME_BYTES_MAX < node.name.len() {
             return Err(ConfigError::Name(node.name.clone()));
         }
+    }
+    let is_eth = |node: &&NodeConfig| matches!(node.kind, NodeKind::Eth(_));
+    if !matches!(config.nodes.iter().filter(is_eth).count(), 0)
+        && !config.nodes.iter().all(|node| is_eth(&node))
+    {
+        return Err(ConfigError::Mixed);
     }
     if config.timing.poll.is_zero() {
         return Err(ConfigError::Poll);

@@ -3,18 +3,19 @@
 //! One connection per request, so that a broken one harms one question only. No TLS: nodes stand on the loopback or in the
 //! operator's own network. Every request has a deadline, every answer a size limit that is applied before it is parsed.
 
+mod client;
 mod credentials;
 mod http;
 mod offer;
 
 use std::time::Duration;
 
-use hyper::body::Bytes;
 use orebook_schema::units::{Hash, hex, unhex};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
+pub(crate) use client::Client;
 pub use credentials::{CREDENTIALS_BYTES_MAX, Credentials};
 pub use offer::template_of_json;
 
@@ -23,6 +24,7 @@ use crate::hash::{parse_shown, sha256d, shown};
 use crate::node::{ChainBlock, ChainHeader, ChainTip, NodeError};
 use crate::template::Template;
 use crate::wire::{BLOCK_BYTES_MAX, Coinbase, HeaderFields, coinbase_of_block, height_of};
+use client::plain;
 
 /// Most bytes of an answer that holds a template or a block (a block in hex, and as much again for what stands around it). A
 /// longer one ends the request with [`NodeError::TooLarge`].
@@ -74,28 +76,7 @@ impl RpcConfig {
 #[derive(Clone, Debug)]
 pub struct RpcNode {
     config: RpcConfig,
-}
-
-/// An answer as JSON-RPC 1.0 and 2.0 nodes write it. A missing `result` is not `null`: an empty object accepts nothing.
-#[derive(Deserialize)]
-#[serde(bound = "T: DeserializeOwned")]
-struct Reply<T> {
-    #[serde(default, deserialize_with = "present")]
-    result: Option<Option<T>>,
-    error: Option<Fault>,
-}
-
-#[derive(Deserialize)]
-struct Fault {
-    code: i64,
-    #[serde(default)]
-    message: String,
-}
-
-fn present<'de, D: Deserializer<'de>, T: DeserializeOwned>(
-    from: D,
-) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(from).map(Some)
+    client: Client,
 }
 
 #[derive(Deserialize)]
@@ -116,8 +97,10 @@ struct StatsReply {
 impl RpcNode {
     /// A client. Nothing is connected yet.
     #[must_use]
-    pub const fn new(config: RpcConfig) -> Self {
-        Self { config }
+    pub fn new(config: RpcConfig) -> Self {
+        let credentials = Some(config.credentials.clone());
+        let client = Client::new(config.address.clone(), credentials, "1.0");
+        Self { config, client }
     }
 
     /// Whether long polls are to be tried.
@@ -153,7 +136,7 @@ impl RpcNode {
     /// `submitblock`, offered up to [`SUBMIT_TRIES`] times until the node answers; a block that arrived twice is a
     /// `duplicate`, which harms nothing.
     pub async fn submit(&self, block: &[u8]) -> SubmitAnswer {
-        let request = body("submitblock", &json!([hex(block)]));
+        let request = self.client.body("submitblock", &json!([hex(block)]));
         let mut causes = Vec::new();
         for tried in 0..SUBMIT_TRIES {
             if 0 < tried {
@@ -161,6 +144,7 @@ impl RpcNode {
             }
             let timeout = self.config.submit_timeout;
             let answer = self
+                .client
                 .exchange::<String>(request.clone(), SMALL_ANSWER_BYTES_MAX, timeout)
                 .await;
             match answer {
@@ -327,56 +311,8 @@ impl RpcNode {
         bytes_max: usize,
         timeout: Duration,
     ) -> Result<T, NodeError> {
-        let result = self
-            .exchange(body(method, params), bytes_max, timeout)
-            .await?;
+        let request = self.client.body(method, params);
+        let result = self.client.exchange(request, bytes_max, timeout).await?;
         result.ok_or(NodeError::Garbage(method))
     }
-
-    /// One request and its answer's result; `None` is an explicit `null`.
-    async fn exchange<T: DeserializeOwned>(
-        &self,
-        request: Bytes,
-        bytes_max: usize,
-        timeout: Duration,
-    ) -> Result<Option<T>, NodeError> {
-        let work = async {
-            let authorization = self.config.credentials.header().await?;
-            http::post(&self.config.address, authorization, request, bytes_max).await
-        };
-        let (status, answer) = tokio::time::timeout(timeout, work)
-            .await
-            .map_err(|_| NodeError::Timeout)??;
-        if status == 401 || status == 403 {
-            return Err(NodeError::Unauthorized);
-        }
-        // Nodes send RPC errors with status 404 and 500; any other body of such a status is nobody's judgement.
-        let is_ok = (200..300).contains(&status);
-        match serde_json::from_slice::<Reply<T>>(&answer) {
-            Ok(Reply {
-                error: Some(fault), ..
-            }) => Err(NodeError::Fault {
-                code: fault.code,
-                message: plain(&fault.message),
-            }),
-            Ok(Reply {
-                result: Some(result),
-                ..
-            }) if is_ok => Ok(result),
-            _ if is_ok => Err(NodeError::Garbage("the answer")),
-            _ => Err(NodeError::Http(status)),
-        }
-    }
-}
-
-fn body(method: &'static str, params: &Value) -> Bytes {
-    Bytes::from(
-        json!({"jsonrpc": "1.0", "id": "orebook", "method": method, "params": params}).to_string(),
-    )
-}
-
-/// A node's words, fit for a log: no control characters, at most [`NODE_TEXT_CHARS_MAX`].
-fn plain(text: &str) -> String {
-    let kept = text.chars().take(NODE_TEXT_CHARS_MAX);
-    kept.map(|c| if c.is_control() { '?' } else { c }).collect()
 }

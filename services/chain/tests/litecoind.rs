@@ -20,8 +20,8 @@ use orebook_chain::address::{Network, parse, show};
 use orebook_chain::hash::{parse_shown, shown};
 use orebook_chain::rpc::RpcNode;
 use orebook_chain::{
-    Credentials, NodeConfig, NodeError, NodeKind, Nodes, NodesConfig, RpcConfig, SubmitAnswer,
-    Template, Timing, Work,
+    Credentials, NodeConfig, NodeError, NodeKind, NodeWork, Nodes, NodesConfig, RpcConfig,
+    SubmitAnswer, Template, Timing, Work,
 };
 use orebook_schema::genesis::Algorithm;
 use orebook_schema::units::{Hash, hex, unhex};
@@ -38,7 +38,7 @@ const OURS: [u8; 22] = [
 const THEIRS: [u8; 22] = [
     0, 20, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
 ];
-const FLAGS: [&str; 13] = [
+const FLAGS: [&str; 12] = [
     "-regtest",
     "-server",
     "-rpcbind=127.0.0.1",
@@ -50,10 +50,11 @@ const FLAGS: [&str; 13] = [
     "-fallbackfee=0.001",
     "-maxtipage=2000000000",
     "-printtoconsole=0",
-    // Without it the test network fails at height 432, where its extension block begins with a transaction nobody makes.
-    "-vbparams=mweb:4000000000:4100000000",
     "-rpcthreads=8",
 ];
+
+/// Puts extension blocks off for ever. They begin at height 432, and then no template is made until somebody moves coins in.
+const WITHOUT_MWEB: &str = "-vbparams=mweb:4000000000:4100000000";
 
 /// A running litecoind; it is killed when it goes out of scope, whatever happens.
 struct Daemon {
@@ -142,6 +143,10 @@ fn free_ports() -> [u16; 3] {
 impl Pair {
     /// Starts both and waits until both give templates. Somebody may take a port in between: then others are tried.
     async fn start() -> Self {
+        Self::start_with(&[WITHOUT_MWEB]).await
+    }
+
+    async fn start_with(flags: &[&str]) -> Self {
         for _ in 0..5 {
             let folder = tempfile::tempdir().expect("a folder");
             let [p2p, rpc_a, rpc_b] = free_ports();
@@ -151,6 +156,9 @@ impl Pair {
                 "-listen=1".to_owned(),
             ];
             let connects = [format!("-connect=127.0.0.1:{p2p}"), "-listen=0".to_owned()];
+            let flags = flags.iter().map(|flag| (*flag).to_owned());
+            let listens: Vec<String> = listens.into_iter().chain(flags.clone()).collect();
+            let connects: Vec<String> = connects.into_iter().chain(flags).collect();
             let a = Daemon::start(&folder.path().join("a"), rpc_a, &listens);
             let b = Daemon::start(&folder.path().join("b"), rpc_b, &connects);
             let mut pair = Self {
@@ -200,6 +208,7 @@ impl Pair {
         Nodes::start(NodesConfig {
             nodes,
             genesis: parse_shown(GENESIS),
+            push: None,
             timing,
         })
         .expect("a list")
@@ -210,12 +219,14 @@ async fn fresh(
     work: &mut watch::Receiver<Work>,
     wanted: impl Fn(&Template) -> bool,
 ) -> Arc<Template> {
-    let waiting = work.wait_for(|work| matches!(work, Work::Fresh(template) if wanted(template)));
+    let waiting = work.wait_for(
+        |work| matches!(work, Work::Fresh(NodeWork::Template(template)) if wanted(template)),
+    );
     let seen = tokio::time::timeout(PATIENCE, waiting)
         .await
         .expect("work in time")
         .expect("the list runs");
-    let Work::Fresh(template) = &*seen else {
+    let Work::Fresh(NodeWork::Template(template)) = &*seen else {
         panic!("it was fresh")
     };
     Arc::clone(template)
@@ -468,6 +479,51 @@ fn payments_with_witnesses_are_mined_and_their_fees_are_known() {
             Some(found.bytes),
             "the node keeps the very bytes"
         );
+        nodes.stop().await;
+    });
+}
+
+#[test]
+fn blocks_with_extension_blocks_are_mined_on_a_real_node() {
+    run(async {
+        let pair = Pair::start_with(&[]).await;
+        pair.a.cli(&["createwallet", "w"]);
+        let own = pair.a.cli(&["getnewaddress", "", "bech32"]);
+        pair.a.cli(&["generatetoaddress", "431", &own]);
+        // The first extension block is made when somebody moves coins in.
+        let inside = pair.a.cli(&["getnewaddress", "", "mweb"]);
+        let moved_in = pair.a.cli(&["sendtoaddress", &inside, "10"]);
+        let nodes = pair.nodes();
+        let mut work = nodes.templates();
+        for height in [432, 433] {
+            let template = fresh(&mut work, |template| {
+                template.height == height && template.mweb.is_some()
+            })
+            .await;
+            let extension = 1 + template.mweb.as_ref().map_or(0, Vec::len);
+            if height == 432 {
+                let txids = template.transactions.iter().map(|tx| shown(tx.txid));
+                assert!(txids.into_iter().any(|txid| txid == moved_in));
+            }
+            // Without its extension block a block is no block; with it the node keeps the very bytes.
+            let bare = find(&template, Algorithm::Scrypt, &OURS, height + 1_000);
+            let bare = &bare.bytes[..bare.bytes.len() - extension];
+            let answer = pair.a.node().submit(bare).await;
+            assert!(matches!(answer, SubmitAnswer::Rejected(_)), "{answer:?}");
+            let found = find(&template, Algorithm::Scrypt, &OURS, height);
+            let answer = pair.a.node().submit(&found.bytes).await;
+            assert_eq!(answer, SubmitAnswer::Accepted, "height {height}");
+            let whole = pair.a.cli(&["getblock", &shown(found.hash), "0"]);
+            assert_eq!(unhex(&whole), Some(found.bytes));
+            let both = async || {
+                let tips = (
+                    pair.a.node().best_hash().await,
+                    pair.b.node().best_hash().await,
+                );
+                tips == (Ok(found.hash), Ok(found.hash))
+            };
+            until("both nodes", both, |is_so| *is_so).await;
+        }
         nodes.stop().await;
     });
 }

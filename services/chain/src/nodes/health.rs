@@ -1,12 +1,11 @@
 //! Which node is well, and whose template is handed out. Pure: the time is an argument.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::{Timing, Work};
-use crate::template::Template;
+use crate::node::NodeWork;
 
 /// Failures one after another that make a node sick.
 pub const ERRORS_MAX: u32 = 3;
@@ -15,12 +14,16 @@ pub const WELL_AFTER: u32 = 3;
 /// Blocks behind the best node that make a node sick at once; one block does after [`Timing::lag`].
 pub const BEHIND_BLOCKS_MAX: u64 = 2;
 
+/// Least age of an ethash-like's work before other work of the same parent replaces it: its node makes new work with every
+/// transaction, and takes solutions of the old one all the same.
+pub const RENEW_SPACING: Duration = Duration::from_secs(1);
+
 /// What is known of one node.
 #[derive(Debug, Default)]
 pub(super) struct Health {
-    /// Its newest template.
-    pub(super) template: Option<Arc<Template>>,
-    /// When the node last said, by template or by tip, that this template is current.
+    /// Its newest work.
+    pub(super) work: Option<NodeWork>,
+    /// When the node last said, by work or by tip, that this work is current.
     confirmed: Option<Instant>,
     /// Failures one after another.
     pub(super) errors: u32,
@@ -36,9 +39,9 @@ pub(super) struct Health {
 }
 
 impl Health {
-    /// The node answered: with a new template, or by its tip that the known one is current.
-    pub(super) fn succeeded(&mut self, template: Option<Arc<Template>>, now: Instant) {
-        self.template = template.or_else(|| self.template.take());
+    /// The node answered: with new work, or by its tip that the known one is current.
+    pub(super) fn succeeded(&mut self, work: Option<NodeWork>, now: Instant) {
+        self.work = work.or_else(|| self.work.take());
         self.confirmed = Some(now);
         self.errors = 0;
         self.good = self.good.saturating_add(1);
@@ -57,18 +60,18 @@ impl Health {
         self.why = Some(why);
     }
 
-    /// The node is on another chain: its templates are worth nothing.
+    /// The node is on another chain: its work is worth nothing.
     pub(super) fn is_elsewhere(&mut self, why: String) {
-        self.template = None;
+        self.work = None;
         self.confirmed = None;
         self.failed(why);
         self.is_sick = true;
     }
 
-    /// The template, if the node confirmed it lately.
-    fn fresh(&self, now: Instant, stale_after: Duration) -> Option<&Arc<Template>> {
+    /// The work, if the node confirmed it lately.
+    fn fresh(&self, now: Instant, stale_after: Duration) -> Option<&NodeWork> {
         let confirmed = self.confirmed?;
-        self.template
+        self.work
             .as_ref()
             .filter(|_| now.duration_since(confirmed) <= stale_after)
     }
@@ -78,32 +81,51 @@ impl Health {
         !self.is_sick && self.fresh(now, stale_after).is_some()
     }
 
+    /// Its height is not that of the others.
+    fn is_out_of_line(&mut self, why: String) {
+        self.is_sick = true;
+        self.good = 0;
+        self.why = Some(why);
+    }
+
     fn reason(&self) -> &str {
         self.why.as_deref().unwrap_or("it has not answered yet")
     }
 }
 
-/// Looks which nodes fell behind, and gives the index of the node whose template is to be handed out: the first well one, else
-/// the fresh one with the greatest height, else none.
+/// The height that others are held against: the greatest, unless it is told by one of three nodes or more alone, and is
+/// [`BEHIND_BLOCKS_MAX`] or more above the next: then it is the next. One node that lies does not make all others sick.
+fn best_height(heights: impl Iterator<Item = u64>) -> Option<u64> {
+    let mut heights: Vec<u64> = heights.collect();
+    heights.sort_unstable_by(|one, other| other.cmp(one));
+    match *heights {
+        [first, second, _, ..] if second.saturating_add(BEHIND_BLOCKS_MAX) <= first => Some(second),
+        [first, ..] => Some(first),
+        [] => None,
+    }
+}
+
+/// Looks which nodes fell behind or are ahead alone, and gives the index of the node whose work is to be handed out: the first
+/// well one, else the fresh one with the best height, else none.
 pub(super) fn choose(nodes: &mut [Health], now: Instant, timing: &Timing) -> Option<usize> {
-    let height = |node: &Health| {
-        node.fresh(now, timing.stale_after)
-            .map(|template| template.height)
-    };
-    let best = nodes.iter().filter_map(height).max()?;
+    let height = |node: &Health| node.fresh(now, timing.stale_after).map(NodeWork::height);
+    let best = best_height(nodes.iter().filter_map(height))?;
     for node in nodes.iter_mut() {
         let Some(own) = height(node) else { continue };
+        if best < own {
+            let why = format!("it is ahead alone: its next block is {own}, others' is {best}");
+            node.is_out_of_line(why);
+            continue;
+        }
         if own == best {
             node.behind_since = None;
             continue;
         }
         let since = *node.behind_since.get_or_insert(now);
-        if own + BEHIND_BLOCKS_MAX <= best || timing.lag <= now.duration_since(since) {
-            node.is_sick = true;
-            node.good = 0;
-            node.why = Some(format!(
-                "it is behind: its next block is {own}, others' is {best}"
-            ));
+        if own.saturating_add(BEHIND_BLOCKS_MAX) <= best || timing.lag <= now.duration_since(since)
+        {
+            let why = format!("it is behind: its next block is {own}, others' is {best}");
+            node.is_out_of_line(why);
         }
     }
     let well = nodes
@@ -112,43 +134,60 @@ pub(super) fn choose(nodes: &mut [Health], now: Instant, timing: &Timing) -> Opt
     well.or_else(|| nodes.iter().position(|node| height(node) == Some(best)))
 }
 
-/// What miners get after this choice. A template of the same parent replaces the published one only when it pays more fees or
-/// the published one is `refresh` old; another parent's always does.
+/// What miners get after this choice. Work of another parent always replaces the published one. Of the same parent, a template
+/// does only if it pays more fees or the published one is `refresh` old; an ethash-like's, whose fees nobody tells, if the
+/// published one is [`RENEW_SPACING`] old.
 pub(super) fn next_work(
     published: &Work,
     published_at: Instant,
-    chosen: Result<Arc<Template>, String>,
+    chosen: Result<NodeWork, String>,
     now: Instant,
     timing: &Timing,
 ) -> Option<Work> {
     match (published, chosen) {
         (Work::None { why: old }, Err(why)) if *old == why => None,
         (_, Err(why)) => Some(Work::None { why }),
-        (Work::None { .. }, Ok(template)) => Some(Work::Fresh(template)),
+        (Work::None { .. }, Ok(work)) => Some(Work::Fresh(work)),
         (Work::Fresh(old), Ok(new)) => {
-            let is_due = timing.refresh <= now.duration_since(published_at);
-            let is_better = new.is_clean_after(old) || old.fees < new.fees || is_due;
-            (!Arc::ptr_eq(old, &new) && is_better).then_some(Work::Fresh(new))
+            let age = now.duration_since(published_at);
+            let is_better = new.is_clean_after(old)
+                || timing.refresh <= age
+                || match (old, &new) {
+                    (NodeWork::Template(old), NodeWork::Template(new)) => old.fees < new.fees,
+                    (NodeWork::Eth(old), NodeWork::Eth(new)) => {
+                        old.seal != new.seal && RENEW_SPACING <= age
+                    }
+                    _ => true,
+                };
+            (!old.is(&new) && is_better).then_some(Work::Fresh(new))
         }
     }
 }
 
 /// Why there is no work, node by node.
 pub(super) fn why(names: &[String], nodes: &[Health]) -> String {
-    let parts = names.iter().zip(nodes);
+    format!("no node has fresh work ({})", faults(names, nodes, None))
+}
+
+/// What is wrong with the nodes before one of the list, or with all; empty if nothing is.
+pub(super) fn faults(names: &[String], nodes: &[Health], before: Option<usize>) -> String {
+    let parts = names.iter().zip(nodes).take(before.unwrap_or(nodes.len()));
     let parts: Vec<String> = parts
         .map(|(name, node)| format!("{name}: {}", node.reason()))
         .collect();
-    format!("no node has fresh work ({})", parts.join("; "))
+    parts.join("; ")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::template::TemplateFields;
-    use orebook_schema::units::Hash;
+    use std::sync::Arc;
 
-    fn template(height: u64, prev: u8, fees: u64) -> Arc<Template> {
+    use super::*;
+    use crate::eth::EthWork;
+    use crate::template::{Template, TemplateFields};
+    use orebook_schema::units::{Hash, U256};
+
+    fn template(height: u64, prev: u8, fees: u64) -> NodeWork {
         let transactions = vec![crate::template::Transaction {
             data: vec![0],
             txid: Hash::ZERO,
@@ -163,7 +202,7 @@ mod tests {
             transactions,
             ..TemplateFields::default()
         };
-        Arc::new(Template::new(fields).expect("a template"))
+        NodeWork::Template(Arc::new(Template::new(fields).expect("a template")))
     }
 
     fn at(start: Instant, seconds: u64) -> Instant {
@@ -215,6 +254,57 @@ mod tests {
     }
 
     #[test]
+    fn one_of_three_that_is_ahead_alone_is_not_believed() {
+        let (start, timing) = (Instant::now(), Timing::default());
+        for (heights, chosen, sick) in [
+            // A block may reach one node first.
+            (&[11, 10, 10][..], Some(0), &[false, false, false][..]),
+            (&[12, 10, 10], Some(1), &[true, false, false]),
+            (&[99, 10, 11], Some(1), &[true, false, false]),
+            // Two agree, and the third is far behind.
+            (&[10, 99, 99], Some(1), &[true, false, false]),
+            (&[10, 98, 99], Some(1), &[true, false, false]),
+            // Of two nobody knows which lies: work on the greater height is worth more often.
+            (&[10, 99], Some(1), &[true, false]),
+        ] {
+            let mut nodes: Vec<Health> = heights.iter().map(|_| Health::default()).collect();
+            for (node, height) in nodes.iter_mut().zip(heights) {
+                node.succeeded(Some(template(*height, 1, 0)), start);
+            }
+            assert_eq!(choose(&mut nodes, start, &timing), chosen, "{heights:?}");
+            let seen: Vec<bool> = nodes.iter().map(|node| node.is_sick).collect();
+            assert_eq!(seen, sick, "{heights:?}");
+        }
+    }
+
+    #[test]
+    fn ethash_work_of_the_same_parent_is_replaced_when_it_is_a_second_old() {
+        let (start, timing) = (Instant::now(), Timing::default());
+        let work = |seal: u8, parent: u8| {
+            NodeWork::Eth(Arc::new(EthWork {
+                seal: Hash([seal; 32]),
+                seed: Hash::ZERO,
+                target: U256::from(1),
+                height: 5,
+                network_work: 1,
+                parent: Hash([parent; 32]),
+                time: 0,
+                reward: None,
+            }))
+        };
+        let published = Work::Fresh(work(1, 1));
+        for (new, age, replaces) in [
+            (work(2, 2), Duration::ZERO, true),
+            (work(2, 1), Duration::ZERO, false),
+            (work(2, 1), RENEW_SPACING, true),
+            (work(1, 1), RENEW_SPACING, false),
+        ] {
+            let next = next_work(&published, start, Ok(new.clone()), start + age, &timing);
+            assert_eq!(next.is_some(), replaces, "{new:?} after {age:?}");
+        }
+    }
+
+    #[test]
     fn a_template_that_nobody_confirms_goes_stale() {
         let (start, timing) = (Instant::now(), Timing::default());
         let mut nodes = [Health::default()];
@@ -230,7 +320,7 @@ mod tests {
     fn work_is_replaced_by_another_parent_more_fees_or_age() {
         let (start, timing) = (Instant::now(), Timing::default());
         let old = template(5, 1, 10);
-        let fresh = Work::Fresh(Arc::clone(&old));
+        let fresh = Work::Fresh(old.clone());
         let due = timing.refresh.as_secs();
         for (new, seconds, replaces) in [
             (template(5, 1, 10), 0, false),
@@ -239,22 +329,10 @@ mod tests {
             (template(5, 1, 9), due, true),
             (template(6, 2, 0), 0, true),
             (template(5, 2, 0), 0, true),
-            (Arc::clone(&old), due, false),
+            (old.clone(), due, false),
         ] {
-            let next = next_work(
-                &fresh,
-                start,
-                Ok(Arc::clone(&new)),
-                at(start, seconds),
-                &timing,
-            );
-            assert_eq!(
-                next.is_some(),
-                replaces,
-                "height {} fees {} after {seconds} s",
-                new.height,
-                new.fees
-            );
+            let next = next_work(&fresh, start, Ok(new.clone()), at(start, seconds), &timing);
+            assert_eq!(next.is_some(), replaces, "{new:?} after {seconds} s");
         }
         let none = next_work(&fresh, start, Err("a: dead".to_owned()), start, &timing);
         assert!(matches!(&none, Some(Work::None { why }) if why == "a: dead"));

@@ -21,7 +21,7 @@ const HEAD_BYTES_MAX: usize = 64 << 10;
 /// [`NodeError::Connect`] if nothing was sent; [`NodeError::Broken`] if the exchange broke off, [`NodeError::TooLarge`].
 pub(super) async fn post(
     address: &str,
-    authorization: HeaderValue,
+    authorization: Option<HeaderValue>,
     body: Bytes,
     bytes_max: usize,
 ) -> Result<(u16, Bytes), NodeError> {
@@ -31,15 +31,17 @@ pub(super) async fn post(
     stream
         .set_nodelay(true)
         .map_err(|error| NodeError::Connect(error.kind()))?;
-    let request = Request::builder()
+    let mut request = Request::builder()
         .method(Method::POST)
         .uri("/")
         .header(HOST, address)
         .header(CONNECTION, "close")
         .header(CONTENT_TYPE, "application/json")
-        .header(AUTHORIZATION, authorization)
         .body(Full::new(body))
         .map_err(|_| NodeError::Address)?;
+    if let Some(authorization) = authorization {
+        request.headers_mut().insert(AUTHORIZATION, authorization);
+    }
     let (mut sender, connection) = http1::Builder::new()
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_BYTES_MAX)

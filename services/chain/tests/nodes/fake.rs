@@ -157,6 +157,13 @@ pub(crate) fn golden() -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).expect("the vector")).expect("JSON")
 }
 
+/// What a node says of a block on its best chain.
+pub(crate) fn header(hash: &Value, height: u64) -> Reply {
+    result(
+        json!({"hash": hash, "height": height, "confirmations": 1, "time": 1, "previousblockhash": hash}),
+    )
+}
+
 /// A node that has the golden template, with the long poll id taken away.
 pub(crate) fn golden_node() -> Vec<(&'static str, Reply)> {
     let mut template = golden();
@@ -164,6 +171,7 @@ pub(crate) fn golden_node() -> Vec<(&'static str, Reply)> {
     let tip = template["previousblockhash"].clone();
     vec![
         ("getblocktemplate", result(template)),
+        ("getblockheader", header(&tip, 101)),
         ("getbestblockhash", result(tip)),
     ]
 }

@@ -7,21 +7,21 @@ use std::time::Duration;
 use orebook_chain::hash::{parse_shown, shown};
 use orebook_chain::nodes::{ERRORS_MAX, NODES_MAX};
 use orebook_chain::{
-    ConfigError, DevChain, DevConfig, NodeConfig, NodeError, NodeKind, Nodes, NodesConfig,
-    SubmitAnswer, Template, Timing, Work,
+    ConfigError, DevChain, DevConfig, EthConfig, NodeConfig, NodeError, NodeKind, NodeWork, Nodes,
+    NodesConfig, SubmitAnswer, Template, Timing, Work,
 };
 use orebook_schema::genesis::Algorithm;
 use orebook_schema::units::Hash;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::fake::{Fake, OURS, Reply, easy_chain, fault, golden, golden_node, result, run};
+use crate::fake::{Fake, OURS, Reply, easy_chain, fault, golden, golden_node, header, result, run};
 use crate::mining::find;
 
 /// Longer than anything that is waited for may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-fn quick() -> Timing {
+pub(crate) fn quick() -> Timing {
     Timing {
         poll: Duration::from_millis(20),
         refresh: Duration::from_secs(30),
@@ -42,6 +42,7 @@ fn list(nodes: Vec<(&str, NodeKind)>, genesis: Option<Hash>) -> NodesConfig {
     NodesConfig {
         nodes,
         genesis,
+        push: None,
         timing: quick(),
     }
 }
@@ -50,22 +51,24 @@ fn rpc(fake: &Fake) -> NodeKind {
     NodeKind::Rpc(fake.config())
 }
 
-async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, work)
         .await
         .unwrap_or_else(|_| panic!("waited too long for {what}"))
 }
 
-async fn fresh(
+pub(crate) async fn fresh(
     work: &mut watch::Receiver<Work>,
     wanted: impl Fn(&Template) -> bool,
 ) -> Arc<Template> {
     let seen = within(
         "work",
-        work.wait_for(|work| matches!(work, Work::Fresh(template) if wanted(template))),
+        work.wait_for(
+            |work| matches!(work, Work::Fresh(NodeWork::Template(template)) if wanted(template)),
+        ),
     )
     .await;
-    let Work::Fresh(template) = &*seen.expect("the list runs") else {
+    let Work::Fresh(NodeWork::Template(template)) = &*seen.expect("the list runs") else {
         panic!("it was fresh")
     };
     Arc::clone(template)
@@ -104,6 +107,8 @@ fn lists_that_make_no_sense_are_refused() {
             refused(vec![("a", dev()), ("a", dev())]),
             ConfigError::Name("a".to_owned())
         );
+        let eth = NodeKind::Eth(EthConfig::new("127.0.0.1:1".to_owned()));
+        assert_eq!(refused(vec![("a", dev()), ("b", eth)]), ConfigError::Mixed);
         let mut still = list(vec![("a", dev())], None);
         still.timing.poll = Duration::ZERO;
         assert_eq!(Nodes::start(still).map(|_| ()), Err(ConfigError::Poll));
@@ -130,6 +135,7 @@ fn the_first_node_gives_work_and_gives_it_again_when_it_is_back() {
         template["longpollid"] = Value::Null;
         let second = Fake::with(vec![
             ("getblocktemplate", result(template)),
+            ("getblockheader", header(&json!(shown(Hash([2; 32]))), 101)),
             ("getbestblockhash", result(json!(shown(Hash([2; 32]))))),
         ])
         .await;
@@ -197,6 +203,7 @@ fn a_node_that_refuses_long_polls_is_polled() {
             let tip = shown(Hash::of(&[&height.to_le_bytes()]));
             match method {
                 "getbestblockhash" => result(json!(tip)),
+                "getblockheader" => header(&params[0], height - 1),
                 "getblocktemplate" if params[0]["longpollid"].is_string() => {
                     fault(-8, "no long polls here")
                 }

@@ -7,7 +7,9 @@
     clippy::indexing_slicing,
     reason = "a test stops at the first surprise and says which"
 )]
+mod eth;
 mod fake;
+mod lies;
 mod list;
 #[path = "../mining/mod.rs"]
 mod mining;

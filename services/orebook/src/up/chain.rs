@@ -100,6 +100,7 @@ impl Chain {
         let nodes = NodesConfig {
             nodes,
             genesis: (chain != Hash::ZERO).then_some(chain),
+            push: None,
             timing,
         };
         let _inside = runtime.enter();

@@ -13,6 +13,7 @@ use orebook_archiver::{
     ArchiveStatus, Fatal, LogReader, Mirror, MirrorStatus, Running, Source, control_router,
     genesis_into, new_stream, now_ms, segments_router, start_archiver, start_mirror,
 };
+use orebook_chain::NodeWork;
 use orebook_chain::nodes::Work;
 use orebook_desk::Desk;
 use orebook_gateway::{
@@ -555,7 +556,12 @@ impl Roles {
                 let work = templates.borrow_and_update().clone();
                 for gateway in gateways.iter().filter_map(std::sync::Weak::upgrade) {
                     match &work {
-                        Work::Fresh(template) => gateway.template(template.clone()),
+                        Work::Fresh(NodeWork::Template(template)) => {
+                            gateway.template(template.clone());
+                        }
+                        Work::Fresh(NodeWork::Eth(_)) => {
+                            gateway.no_work("work of ethash-likes is not served yet");
+                        }
                         Work::None { why } => gateway.no_work(why),
                     }
                 }

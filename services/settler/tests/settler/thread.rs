@@ -60,6 +60,7 @@ impl Live {
                 kind: NodeKind::Dev(dev.clone()),
             }],
             genesis: Some(dev.genesis()),
+            push: None,
             timing: Timing::default(),
         };
         let guard = runtime.enter();

@@ -1,0 +1,198 @@
+// A real go-ethereum 1.10.26 chain for tests: ethash, at a difficulty that a test's own miner meets in a moment.
+//
+// What is not geth's own, and why:
+//   - The least difficulty is lowered. geth's 131,072 costs a light miner minutes a block.
+//   - eth_submitWork is checked here with the light cache and then handed to geth's remote sealer, which is told not to
+//     check again: for its own check it would first build a dataset of a gigabyte.
+//   - miner.notify goes through a listener in this process, which needs the headers for that check, and from there to the
+//     address that was asked for, as geth writes it: the header (-notify-full) or the work array.
+//
+// It prints "ready URL", lives until its standard input ends, and leaves nothing running.
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/consensus"
+	"github.com/ethereum/go-ethereum/consensus/beacon"
+	"github.com/ethereum/go-ethereum/consensus/ethash"
+	"github.com/ethereum/go-ethereum/core"
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/eth"
+	"github.com/ethereum/go-ethereum/eth/downloader"
+	"github.com/ethereum/go-ethereum/eth/ethconfig"
+	"github.com/ethereum/go-ethereum/log"
+	"github.com/ethereum/go-ethereum/node"
+	"github.com/ethereum/go-ethereum/p2p"
+	"github.com/ethereum/go-ethereum/params"
+	"github.com/ethereum/go-ethereum/rpc"
+)
+
+// How long eth_submitWork waits for the header of a seal hash that the miner may have seen before this process did.
+const headerPatience = 500 * time.Millisecond
+
+// sealer checks eth_submitWork with the light cache. The headers come from geth's own notifications.
+type sealer struct {
+	ethereum   *eth.Ethereum
+	engine     consensus.Engine
+	inner      *ethash.API
+	notify     string
+	notifyFull bool
+
+	mutex   sync.Mutex
+	headers map[common.Hash]*types.Header
+}
+
+// ServeHTTP takes geth's notification: the header of the newest work.
+func (s *sealer) ServeHTTP(_ http.ResponseWriter, request *http.Request) {
+	body, err := io.ReadAll(request.Body)
+	header := new(types.Header)
+	if err != nil || json.Unmarshal(body, header) != nil {
+		return
+	}
+	s.mutex.Lock()
+	s.headers[s.engine.SealHash(header)] = header
+	s.mutex.Unlock()
+	if s.notify != "" {
+		go s.forward(body)
+	}
+}
+
+// forward posts what geth would: nobody's being there is no error.
+func (s *sealer) forward(header []byte) {
+	body := header
+	if !s.notifyFull {
+		work, err := s.inner.GetWork()
+		if err != nil {
+			return
+		}
+		if body, err = json.Marshal(work); err != nil {
+			return
+		}
+	}
+	response, err := http.Post(s.notify, "application/json", bytes.NewReader(body))
+	if err == nil {
+		response.Body.Close()
+	}
+}
+
+func (s *sealer) header(seal common.Hash) *types.Header {
+	for until := time.Now().Add(headerPatience); ; time.Sleep(5 * time.Millisecond) {
+		s.mutex.Lock()
+		header := s.headers[seal]
+		s.mutex.Unlock()
+		if header != nil || time.Now().After(until) {
+			return header
+		}
+	}
+}
+
+func (s *sealer) check(nonce types.BlockNonce, seal, mix common.Hash) error {
+	header := s.header(seal)
+	if header == nil {
+		return errors.New("unknown work")
+	}
+	sealed := types.CopyHeader(header)
+	sealed.Nonce, sealed.MixDigest = nonce, mix
+	return s.engine.VerifyHeader(s.ethereum.BlockChain(), sealed, true)
+}
+
+// SubmitWork is eth_submitWork; registered after geth's own, it takes that name's place.
+func (s *sealer) SubmitWork(nonce types.BlockNonce, seal, mix common.Hash) bool {
+	if err := s.check(nonce, seal, mix); err != nil {
+		log.Warn("a solution was refused", "cause", err)
+		return false
+	}
+	return s.inner.SubmitWork(nonce, seal, mix)
+}
+
+func chainConfig(london bool) *params.ChainConfig {
+	zero := big.NewInt(0)
+	config := &params.ChainConfig{
+		ChainID: big.NewInt(1337), HomesteadBlock: zero, EIP150Block: zero, EIP155Block: zero, EIP158Block: zero,
+		ByzantiumBlock: zero, ConstantinopleBlock: zero, PetersburgBlock: zero, IstanbulBlock: zero,
+		Ethash: new(params.EthashConfig),
+	}
+	if london {
+		config.BerlinBlock, config.LondonBlock = zero, zero
+	}
+	return config
+}
+
+func main() {
+	folder := flag.String("datadir", "", "folder of this chain")
+	caches := flag.String("caches", "", "folder of the ethash caches; processes may share it")
+	difficulty := flag.Int64("difficulty", 64, "difficulty of the first block, and the least of all")
+	london := flag.Bool("london", false, "London rules from the first block: headers have a base fee")
+	etherbase := flag.String("etherbase", "0x00000000000000000000000000000000000000aa", "who is paid")
+	extra := flag.String("extra", "ethnode", "text in each header: nodes with different texts have different work")
+	notify := flag.String("notify", "", "address that is told of new work")
+	notifyFull := flag.Bool("notify-full", false, "it is told by the header, not by the work array")
+	flag.Parse()
+	log.Root().SetHandler(log.LvlFilterHandler(log.LvlWarn, log.StreamHandler(os.Stderr, log.LogfmtFormat())))
+	params.MinimumDifficulty = big.NewInt(*difficulty)
+
+	nodeConfig := node.DefaultConfig
+	nodeConfig.DataDir, nodeConfig.IPCPath = *folder, ""
+	nodeConfig.HTTPHost, nodeConfig.HTTPPort = "127.0.0.1", 0
+	nodeConfig.HTTPModules = []string{"eth", "net", "web3"}
+	nodeConfig.P2P = p2p.Config{NoDiscovery: true, MaxPeers: 0, ListenAddr: "127.0.0.1:0"}
+	stack, err := node.New(&nodeConfig)
+	die(err)
+
+	config := ethconfig.Defaults
+	config.NetworkId, config.SyncMode, config.NoPruning = 1337, downloader.FullSync, true
+	config.Genesis = &core.Genesis{
+		Config: chainConfig(*london), Difficulty: big.NewInt(*difficulty), GasLimit: 30_000_000, Alloc: core.GenesisAlloc{},
+	}
+	config.Miner.Etherbase, config.Miner.ExtraData = common.HexToAddress(*etherbase), []byte(*extra)
+	config.Miner.Noverify, config.Miner.NotifyFull = true, true
+	config.Ethash.CacheDir, config.Ethash.DatasetDir = *caches, filepath.Join(*folder, "datasets")
+	if *caches == "" {
+		config.Ethash.CacheDir = "ethash"
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	die(err)
+	config.Miner.Notify = []string{"http://" + listener.Addr().String()}
+
+	ethereum, err := eth.New(stack, &config)
+	die(err)
+	work := &sealer{
+		ethereum: ethereum, engine: ethereum.Engine(), notify: *notify, notifyFull: *notifyFull,
+		headers: map[common.Hash]*types.Header{},
+	}
+	inner := ethereum.Engine().(*beacon.Beacon).InnerEngine().(*ethash.Ethash)
+	for _, api := range inner.APIs(ethereum.BlockChain()) {
+		if service, ok := api.Service.(*ethash.API); ok {
+			work.inner = service
+		}
+	}
+	go http.Serve(listener, work)
+	stack.RegisterAPIs([]rpc.API{{Namespace: "eth", Service: work}})
+	die(stack.Start())
+	die(ethereum.StartMining(-1))
+	fmt.Println("ready", stack.HTTPEndpoint())
+	// The test that started us holds the other end: when it is gone, so are we.
+	io.Copy(io.Discard, os.Stdin)
+	stack.Close()
+}
+
+func die(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
