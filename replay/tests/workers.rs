@@ -19,7 +19,7 @@ use orebook_replay::folds::workers::silence::{
 use orebook_replay::folds::workers::{
     self, AccountWorkers, MACHINE_KEPT_MS, Machine, WORKER_KEPT_MS, Worker, Workers,
 };
-use orebook_replay::rows::{Order, Row as _};
+use orebook_replay::rows::{ENGINE_TABLES, Order, Row as _, Span};
 use orebook_replay::store::{MemoryStore, Store};
 use orebook_schema::names::Pot;
 use orebook_schema::units::{WorkUnit, shown_difficulty};
@@ -536,6 +536,82 @@ fn counts_of_active_machines_are_exact_after_every_frame() {
             done.expect("the ledger is replayed");
             let expected = model.active(now);
             assert_eq!(active(&store, PPLNS), (expected, expected), "step {step}");
+        }
+    }
+}
+
+/// All rows of the fold as they rest, the engine's own left out.
+fn rows_at_rest(store: &MemoryStore) -> BTreeMap<(u8, Vec<u8>), Vec<u8>> {
+    let view = store.view().expect("a view");
+    let mut rows = BTreeMap::new();
+    for table in 0..ENGINE_TABLES {
+        let mut keep = |key: &[u8], value: &[u8]| {
+            rows.insert((table, key.to_vec()), value.to_vec());
+            ControlFlow::Continue(())
+        };
+        view.scan(table, &Span::all(), Order::Forward, &mut keep)
+            .expect("rows");
+    }
+    rows
+}
+
+/// What machines are kept in memory shows in no row, whenever rows are written: over restarts, machines that fall silent and are
+/// dropped, and workers that go after ninety days and come back.
+#[test]
+fn rows_are_the_same_however_many_positions_are_committed_at_once() {
+    for seed in 1..=12u64 {
+        println!("seed {seed}");
+        let mut random = seed;
+        let mut next = |below: u64| {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) % below
+        };
+        let mut pool = Pool::new(policy(|_| {}));
+        let names = ["a", "b", "a", "c", "a"];
+        let rigs: Vec<(&str, &str, Pot)> =
+            names.iter().map(|name| ("anna", *name, PPLNS)).collect();
+        let mut pen = gateway(&mut pool, 1, &rigs);
+        let mut now = START + MINUTE;
+        for step in 0..200u32 {
+            now += match next(24) {
+                0 => next(10) * DAY,
+                1 => 91 * DAY,
+                2..=9 => next(2 * HOUR),
+                _ => next(10 * SECOND),
+            };
+            pool.clock = now;
+            match next(20) {
+                0 => {
+                    pen.restart();
+                    announce(&mut pool, &mut pen, &rigs);
+                }
+                1 => passes(&mut pool, now),
+                _ => {
+                    let shares = (0..=next(6)).map(|_| {
+                        let (number, work) = (next(5), 1 << next(12));
+                        let number = u32::try_from(number).expect("few");
+                        let nonce = step * 8 + u32::try_from(next(8)).expect("few");
+                        (0, Event::Share(share(number, 0, work, nonce)))
+                    });
+                    let said: Vec<(u32, Event)> = shares.collect();
+                    pool.say_at(&mut pen, now, &said);
+                }
+            }
+        }
+        let at_once = [1, 2, 7, 40, u64::MAX].map(|positions| {
+            let store = Arc::new(MemoryStore::new());
+            let mut engine = opened(&pool, Workers, &store);
+            while engine.size() < pool.size() {
+                let done = engine.advance(&pool, pool.size(), positions, &mut |_| {});
+                done.expect("the ledger is replayed");
+            }
+            rows_at_rest(&store)
+        });
+        assert!(3 < at_once[0].len(), "there is something to compare");
+        for rows in &at_once[1..] {
+            assert!(*rows == at_once[0], "seed {seed}");
         }
     }
 }

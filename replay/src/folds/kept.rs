@@ -59,8 +59,42 @@ impl<T> Kept<T> {
         Ok(())
     }
 
-    /// Those of an epoch, to look many numbers up.
+    /// Drops all; their changes are in rows.
+    pub(super) fn clear(&mut self) {
+        self.epochs.clear();
+        self.len = 0;
+    }
+
+    /// One of them.
+    pub(super) fn get(&self, (stream, epoch, number): &Place) -> Option<&T> {
+        let numbers = self.epochs.get(&(*stream, *epoch))?;
+        numbers.get(index(*number))?.as_ref()
+    }
+
+    /// One of them, to be changed.
+    pub(super) fn get_mut(&mut self, (stream, epoch, number): &Place) -> Option<&mut T> {
+        let numbers = self.epochs.get_mut(&(*stream, *epoch))?;
+        numbers.get_mut(index(*number))?.as_mut()
+    }
+
+    /// Lets `write` bring rows up to date, and all stay; if that fails, changes are lost.
+    pub(super) fn write_kept(
+        &mut self,
+        write: impl FnOnce(&mut Self) -> Result<(), StoreFault>,
+    ) -> Result<(), StoreFault> {
+        self.still_whole()?;
+        self.is_lost = true;
+        write(self)?;
+        self.is_lost = false;
+        Ok(())
+    }
+
+    /// Those of an epoch, to look many numbers up. A stream's epochs of which nothing is kept any more go with its next one.
     pub(super) fn epoch(&mut self, stream: StreamId, epoch: u32) -> Epoch<'_, T> {
+        if !self.epochs.contains_key(&(stream, epoch)) {
+            self.epochs
+                .retain(|(of, _), numbers| *of != stream || numbers.iter().any(Option::is_some));
+        }
         Epoch {
             numbers: self.epochs.entry((stream, epoch)).or_default(),
             len: &mut self.len,

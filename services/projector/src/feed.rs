@@ -18,8 +18,13 @@ use prometheus_client::metrics::gauge::Gauge;
 use crate::books::{Books, Tip};
 use crate::metrics::{Metrics, Summary};
 
-/// Positions applied and committed in one turn. Readers of the API wait at most that long for folds to stand level.
+/// Positions applied and committed in one turn while the ledger is near.
 const POSITIONS_A_TURN: u64 = 256;
+/// Most positions of a turn while the ledger is far ahead: a commit writes each row once, however many frames changed it.
+const POSITIONS_A_TURN_MAX: u64 = 4_096;
+/// A turn that took longer is followed by a shorter one. The API is so much older than it could be while it catches up, and a
+/// process that is asked to end goes on so long.
+const TURN_MAX: Duration = Duration::from_secs(1);
 /// How often the feed looks for new final positions.
 const LOOK: Duration = Duration::from_millis(25);
 /// Pause while the ledger's files do not give what they should.
@@ -60,7 +65,7 @@ impl Figures {
     fn new(metrics: &Metrics) -> Self {
         let turn = metrics.summary(
             "orebook_projector_turn_seconds",
-            "Time to apply and commit up to 256 positions",
+            "Time to apply and commit up to 256 positions, 4,096 while it catches up",
             "step",
             &["apply"],
         );
@@ -187,6 +192,20 @@ fn ahead_of(members: &[Member], below: u64) -> Result<Option<String>, EngineErro
     Ok(None)
 }
 
+/// How many positions the next turn may take, by how long the one before took; the fewest once the ledger was reached.
+fn positions_next(positions: u64, took: Duration, more: bool) -> u64 {
+    let next = if !more {
+        POSITIONS_A_TURN
+    } else if TURN_MAX < took {
+        positions / 2
+    } else if took < TURN_MAX / 2 {
+        positions.saturating_mul(2)
+    } else {
+        positions
+    };
+    next.clamp(POSITIONS_A_TURN, POSITIONS_A_TURN_MAX)
+}
+
 impl<D: Disk + Clone> Feed<D> {
     fn lock(&self) -> MutexGuard<'_, Reader<D>> {
         self.reader.lock().unwrap_or_else(PoisonError::into_inner)
@@ -212,8 +231,11 @@ impl<D: Disk + Clone> Feed<D> {
         let mut engine = Engine::open(ledger, members, trust, &self.source, below)?;
         self.say(&engine);
         let mut wait = Duration::ZERO;
+        let mut positions = POSITIONS_A_TURN;
         while !told_to_stop(stopped, wait) {
-            wait = self.turn(&mut engine)?;
+            let start = Instant::now();
+            wait = self.turn(&mut engine, positions)?;
+            positions = positions_next(positions, start.elapsed(), wait.is_zero());
         }
         Ok(())
     }
@@ -230,14 +252,14 @@ impl<D: Disk + Clone> Feed<D> {
         final_size
     }
 
-    /// One turn; returns how long to wait before the next.
-    fn turn(&self, engine: &mut Engine) -> Result<Duration, EngineError> {
+    /// One turn of at most so many positions; returns how long to wait before the next.
+    fn turn(&self, engine: &mut Engine, positions_max: u64) -> Result<Duration, EngineError> {
         let below = self.look();
         if below <= engine.size() {
             return Ok(LOOK);
         }
         let start = Instant::now();
-        let advanced = engine.advance(&self.source, below, POSITIONS_A_TURN, &mut |_| {});
+        let advanced = engine.advance(&self.source, below, positions_max, &mut |_| {});
         self.figures.turn.record("apply", start.elapsed());
         match advanced {
             Ok(_) => {
@@ -288,5 +310,32 @@ impl<D: Disk + Clone> Feed<D> {
             streams_closed: count(closed),
             stops,
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn turns_grow_while_they_are_short_and_the_ledger_is_far() {
+        let ms = Duration::from_millis;
+        let table = [
+            (256, ms(100), true, 512),
+            (256, ms(700), true, 256),
+            (256, ms(5_000), true, 256),
+            (2_048, ms(499), true, 4_096),
+            (2_048, ms(700), true, 2_048),
+            (2_048, ms(1_001), true, 1_024),
+            (4_096, ms(1), true, 4_096),
+            (4_096, ms(1), false, 256),
+        ];
+        for (positions, took, more, next) in table {
+            assert_eq!(
+                positions_next(positions, took, more),
+                next,
+                "{positions} in {took:?}"
+            );
+        }
     }
 }

@@ -12,7 +12,7 @@ use super::silence::{PACE_SHARES, explained_ms};
 use super::{Machine, Tally, WORKER_KEPT_MS, Worker, WorkerDue, read};
 use crate::fold::{FinalFrame, FoldStop, ShareEntry};
 use crate::folds::hashrate::shown_time;
-use crate::folds::kept::Epoch;
+use crate::folds::kept::{Epoch, Place};
 use crate::rows::{self, KeyField, Order, Row as _, Rows, Span, StoreFault};
 
 /// What a frame says of one number.
@@ -32,7 +32,8 @@ pub(super) fn apply(
     kept.still_whole()?;
     registry::learn(frame, rows)?;
     let (header, now_ms) = (frame.header(), frame.ledger_time);
-    let others = hear_kept(frame, rows, &mut kept.epoch((header.stream, header.epoch)))?;
+    let (mut known, behind) = kept.epoch((header.stream, header.epoch));
+    let others = hear_kept(frame, rows, &mut known, behind)?;
     let mut rigs = Vec::new();
     for (number, said) in others {
         if let Some(rig) = registry::rig(frame, rows, number)? {
@@ -58,6 +59,7 @@ fn hear_kept(
     frame: &FinalFrame<'_>,
     rows: &mut dyn Rows,
     kept: &mut Epoch<'_, Box<KeptMachine>>,
+    behind: &mut Vec<Place>,
 ) -> Result<BTreeMap<u32, Said>, StoreFault> {
     let mut others: BTreeMap<u32, Said> = BTreeMap::new();
     let mut heard = Vec::new();
@@ -88,8 +90,11 @@ fn hear_kept(
             }
         }
     }
+    let header = frame.header();
     for number in heard {
         if let Some(known) = kept.get_mut(number) {
+            let place = (header.stream, header.epoch, number);
+            behind.extend(known.fall_behind().then_some(place));
             let silent_ms = known.silent_ms();
             judge(rows, &mut known.machine, silent_ms, frame.ledger_time)?;
         }
@@ -220,11 +225,14 @@ fn replaced(
     Ok(before.recent)
 }
 
+/// A worker, and what a machine of it sent.
+pub(super) type Sent<'r> = ((&'r Account, Pot, &'r WorkerName), &'r Tally);
+
 /// Adds what the frame's rigs sent to their workers, accounts and pots, so that each row is written once a frame. Workers'
 /// rows are there before their machines become active.
 pub(super) fn add_to_sums<'r>(
     rows: &mut dyn Rows,
-    sent: impl Iterator<Item = ((&'r Account, Pot, &'r WorkerName), &'r Tally)>,
+    sent: impl Iterator<Item = Sent<'r>>,
     now_ms: u64,
 ) -> Result<(), StoreFault> {
     let mut workers: BTreeMap<(&Account, Pot, &WorkerName), Tally> = BTreeMap::new();

@@ -23,7 +23,8 @@ pub(super) fn look_again(
     }
     let workers = before::<WorkerDue>(rows, now_ms)?;
     if !workers.is_empty() {
-        kept.flush(rows)?;
+        // No machine that is kept may outlive its worker's row.
+        kept.let_go(rows)?;
     }
     for due in workers {
         look_at_worker(rows, &due, now_ms)?;

@@ -1,15 +1,16 @@
-//! Machines that send shares in many frames between two commits: decoded, and written once.
+//! Machines that send shares in many frames: decoded, and written once a commit. They stay here after it, so that the next
+//! share of a machine reads no row.
 
 use orebook_schema::StreamId;
 
-use super::apply::{Heard, add_to_sums};
+use super::apply::{Heard, Sent, add_to_sums};
 use super::silence::{PACE_SHARES, explained_ms};
 use super::{Machine, Tally};
 use crate::fold::FinalFrame;
 use crate::folds::kept::{Epoch, Kept, Place};
 use crate::rows::{self, Rows, StoreFault};
 
-/// Most machines kept until the next commit; at more all are written at once.
+/// Most machines kept, of about 600 bytes each; at more all are written at once, and none is kept.
 const KEPT_MAX: usize = 32_768;
 
 /// A machine that has a row and has sent shares; so has its worker.
@@ -24,6 +25,8 @@ pub(super) struct KeptMachine {
     now_ms: u64,
     /// Positions up to the end of that frame.
     heard: u64,
+    /// Whether its row may be behind: it is in [`Machines::behind`].
+    is_behind: bool,
 }
 
 impl KeptMachine {
@@ -34,6 +37,11 @@ impl KeptMachine {
         self.heard = size;
         self.now_ms = frame.ledger_time;
         is_first
+    }
+
+    /// Notes that its row is behind now; whether it was not before.
+    pub(super) const fn fall_behind(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_behind, true)
     }
 
     pub(super) fn hear_share(&mut self, share: &Heard) {
@@ -49,6 +57,12 @@ impl KeptMachine {
             self.recent.as_slice(),
             self.machine.difficulty,
         ))
+    }
+
+    /// Who it is, and what its worker's, account's and pot's sums do not have yet.
+    fn sent(&self) -> Sent<'_> {
+        let machine = &self.machine;
+        ((&machine.account, machine.pot, &machine.name), &self.more)
     }
 
     fn written(&mut self) -> &Machine {
@@ -91,30 +105,42 @@ impl Recent {
     }
 }
 
-/// Machines whose own rows and sums are behind. All other rows are always up to date.
+/// Machines whose own rows and sums may be behind. All other rows are always up to date.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Machines(Kept<Box<KeptMachine>>);
+pub(super) struct Machines {
+    kept: Kept<Box<KeptMachine>>,
+    /// Those that are behind, and some that were.
+    behind: Vec<Place>,
+}
 
 impl Machines {
     pub(super) const fn new() -> Self {
-        Self(Kept::new())
+        Self {
+            kept: Kept::new(),
+            behind: Vec::new(),
+        }
     }
 
     pub(super) fn forget(&mut self) {
-        self.0.forget();
+        if self.behind.is_empty() {
+            self.kept.clear();
+        } else {
+            self.kept.forget();
+        }
+        self.behind.clear();
     }
 
     /// Fails if changes were lost.
     pub(super) fn still_whole(&self) -> Result<(), StoreFault> {
-        self.0.still_whole()
+        self.kept.still_whole()
     }
 
-    /// Those of a (stream, epoch).
+    /// Those of a (stream, epoch), and the list of those that are behind: who changes one, notes it there.
     pub(super) fn epoch(
         &mut self,
         (stream, epoch): (StreamId, u32),
-    ) -> Epoch<'_, Box<KeptMachine>> {
-        self.0.epoch(stream, epoch)
+    ) -> (Epoch<'_, Box<KeptMachine>>, &mut Vec<Place>) {
+        (self.kept.epoch(stream, epoch), &mut self.behind)
     }
 
     /// Keeps a machine whose row was just written.
@@ -124,8 +150,8 @@ impl Machines {
         machine: Machine,
         frame: &FinalFrame<'_>,
     ) -> Result<(), StoreFault> {
-        if KEPT_MAX <= self.0.len() {
-            self.flush(rows)?;
+        if KEPT_MAX <= self.kept.len() {
+            self.let_go(rows)?;
         }
         let place = (machine.stream, machine.epoch, machine.number);
         let kept = KeptMachine {
@@ -133,9 +159,10 @@ impl Machines {
             recent: Recent::of(&machine.recent),
             now_ms: frame.ledger_time,
             heard: frame.size(),
+            is_behind: false,
             machine,
         };
-        self.0.insert(place, Box::new(kept));
+        self.kept.insert(place, Box::new(kept));
         Ok(())
     }
 
@@ -145,30 +172,46 @@ impl Machines {
         rows: &mut dyn Rows,
         place: &Place,
     ) -> Result<(), StoreFault> {
-        self.0
-            .write_one(place, |kept| write(rows, &mut std::iter::once(kept)))
+        self.kept.write_one(place, |mut kept| {
+            if !kept.is_behind {
+                return Ok(());
+            }
+            rows::put(rows, kept.written())?;
+            add_to_sums(rows, std::iter::once(kept.sent()), kept.now_ms)
+        })
     }
 
-    /// Brings all rows up to date.
+    /// Brings all rows up to date; what is kept stays.
     pub(super) fn flush(&mut self, rows: &mut dyn Rows) -> Result<(), StoreFault> {
-        self.0.flush(|all| write(rows, all))
+        let mut behind = std::mem::take(&mut self.behind);
+        self.kept.write_kept(|all| {
+            // One that was written back alone and kept again is listed twice.
+            behind.retain(|place| {
+                let kept = all.get_mut(place);
+                kept.is_some_and(|kept| std::mem::take(&mut kept.is_behind))
+            });
+            let mut now_ms = 0;
+            for place in &behind {
+                if let Some(kept) = all.get_mut(place) {
+                    rows::put(rows, kept.written())?;
+                    now_ms = kept.now_ms.max(now_ms);
+                }
+            }
+            let sent = behind.iter().filter_map(|place| all.get(place));
+            add_to_sums(rows, sent.map(|kept| kept.sent()), now_ms)?;
+            for place in &behind {
+                if let Some(kept) = all.get_mut(place) {
+                    kept.more = Tally::default();
+                }
+            }
+            Ok(())
+        })
     }
-}
 
-fn write(
-    rows: &mut dyn Rows,
-    all: &mut dyn Iterator<Item = Box<KeptMachine>>,
-) -> Result<(), StoreFault> {
-    let mut written = Vec::new();
-    let mut now_ms = 0;
-    for mut kept in all {
-        rows::put(rows, kept.written())?;
-        now_ms = kept.now_ms.max(now_ms);
-        written.push(kept);
+    /// Brings all rows up to date, and keeps none.
+    pub(super) fn let_go(&mut self, rows: &mut dyn Rows) -> Result<(), StoreFault> {
+        self.flush(rows)?;
+        self.kept.clear();
+        Ok(())
     }
-    let sums = written.iter().map(|kept| {
-        let machine = &kept.machine;
-        ((&machine.account, machine.pot, &machine.name), &kept.more)
-    });
-    add_to_sums(rows, sums, now_ms)
 }
