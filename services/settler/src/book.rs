@@ -3,6 +3,7 @@
 //! A fold like those of `replay`, so that the engine feeds it final frames only and any store keeps it: after a restart it
 //! goes on, or is made again from the ledger. Which events are obeyed is [`obeyed`]'s to say. Nobody is paid by it.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -519,6 +520,7 @@ impl Book {
     /// [`StoreFault`].
     pub fn gateways(&self, state: &State) -> Result<Vec<Gateway>, StoreFault> {
         let view = self.store.view()?;
+        let openers: BTreeSet<Key> = state.streams().map(|(_, stream)| stream.key).collect();
         let in_force = state.authority().into_iter();
         let keys = in_force.flat_map(|authority| authority.keys_in_force());
         keys.filter(|(_, role)| *role == Role::Gateway)
@@ -529,6 +531,7 @@ impl Book {
                     last_time: heard.as_ref().map_or(0, |heard| heard.last_time),
                     said_at: heard.as_ref().map_or(0, |heard| heard.said_at),
                     heard_at: heard.map_or_else(|| state.ledger_time(), |heard| heard.heard_at),
+                    has_stream: openers.contains(&key),
                 })
             })
             .collect()

@@ -3,12 +3,22 @@
 //! The share may wait in a gateway's spool: for the log, for a link, or for its turn in a drain. Ledger time says nothing of
 //! that, since it jumps when the log is back. What a gateway says it says in the order of its times, so one that was
 //! heard at a later time than the coinbase was noticed has said all that it knows of it. Pure: times come as arguments.
+//!
+//! **A key that never opened a stream** is a spare one, or a gateway that started while the log was away and holds its first
+//! shares. The second says its first frame, a heartbeat at least, within seconds of the log's being back, and from that
+//! frame on it is waited for like every other. So a spare key is waited for [`SPARE_MS`] of level time, which stands still
+//! while the log is away. What that leaves: a gateway that works for an hour from its very first start without ever
+//! reaching a log that all others reach, and finds a block in it. Its coinbase counts as recovered then: nothing is lost, all
+//! of it is in `reserve`, and an adjustment pays it (docs/rules.md, 3.7).
 
 use orebook_schema::Key;
 
 /// A gateway that the ledger does not hear for so much ledger time is waited for no more, in milliseconds; and no coinbase
 /// waits longer than so much level time, whoever was not heard: also wrong clocks do not block for ever.
 pub const GONE_MS: u64 = 86_400_000;
+/// A key that never opened a stream is waited for so much level time, in milliseconds: hundreds of times what a gateway needs
+/// from the log's being there to its first frame, so that an operator sees and mends one that cannot reach it.
+pub const SPARE_MS: u64 = 3_600_000;
 /// A gateway whose last frame is so much older than its ledger time is not heard, in milliseconds: it drains, and if its clock
 /// was ahead its times would say too much. Clocks may differ by so much.
 pub const LAG_MS_MAX: u64 = 60_000;
@@ -26,6 +36,8 @@ pub struct Gateway {
     pub said_at: u64,
     /// Ledger time of its last frame of any kind, or since when its key is in force, milliseconds since 1970.
     pub heard_at: u64,
+    /// Whether it opened a stream, ever: also before its key was revoked and put in force again.
+    pub has_stream: bool,
 }
 
 impl Gateway {
@@ -96,11 +108,15 @@ pub struct Facts<'a> {
 }
 
 /// Whether a coinbase that nothing explained counts as recovered: `grace_ms` of level time passed, and every gateway that is
-/// not gone was heard at a time so long after it was noticed; or [`GONE_MS`] of level time passed.
+/// not gone was heard at a time so long after it was noticed (one without a stream: [`SPARE_MS`] of level time passed, if that
+/// is more than the grace); or [`GONE_MS`] of level time passed.
 #[must_use]
 pub fn is_over(noticed: Noticed, level_ms: u64, grace_ms: u64, facts: &Facts<'_>) -> bool {
     let waited = level_ms.saturating_sub(noticed.level_ms);
     let until = noticed.time.saturating_add(grace_ms);
-    let is_free = |it: &Gateway| it.is_gone(facts.ledger_time) || it.has_said_all_until(until);
+    let is_spare = |it: &Gateway| !it.has_stream && grace_ms.max(SPARE_MS) <= waited;
+    let is_free = |it: &Gateway| {
+        it.is_gone(facts.ledger_time) || it.has_said_all_until(until) || is_spare(it)
+    };
     grace_ms.max(GONE_MS) <= waited || grace_ms <= waited && facts.gateways.iter().all(is_free)
 }

@@ -3,7 +3,7 @@
 use orebook_schema::event::KeyAction;
 use orebook_schema::{At, Hash, Key};
 use orebook_settler::grace::{
-    Facts, GONE_MS, Gateway, LAG_MS_MAX, LevelClock, Noticed, STEP_MS_MAX, is_over,
+    Facts, GONE_MS, Gateway, LAG_MS_MAX, LevelClock, Noticed, SPARE_MS, STEP_MS_MAX, is_over,
 };
 
 use crate::chain::Coinbase;
@@ -21,6 +21,15 @@ fn gateway(last_time: u64, said_at: u64, heard_at: u64) -> Gateway {
         last_time,
         said_at,
         heard_at,
+        has_stream: 0 < said_at,
+    }
+}
+
+/// One that opened a stream once, and said nothing since its key is in force again.
+fn silent(heard_at: u64) -> Gateway {
+    Gateway {
+        has_stream: true,
+        ..gateway(0, 0, heard_at)
     }
 }
 
@@ -34,7 +43,7 @@ fn a_wait_ends_when_all_who_could_explain_it_were_heard_after_it() {
     let until = NOW + GRACE;
     let later = until + HOUR;
     // Gateways, level time waited, ledger time now, whether it is over.
-    let rows: [(&str, &[Gateway], u64, u64, bool); 15] = [
+    let rows: [(&str, &[Gateway], u64, u64, bool); 20] = [
         ("heard at the end", &[prompt(until)], GRACE, until, true),
         ("and before", &[prompt(until - 1)], GRACE, until, false),
         ("too early", &[prompt(later)], GRACE - 1, later, false),
@@ -47,6 +56,41 @@ fn a_wait_ends_when_all_who_could_explain_it_were_heard_after_it() {
             false,
         ),
         ("never said", &[gateway(0, 0, NOW)], GRACE, later, false),
+        (
+            "a key without a stream, an hour almost",
+            &[gateway(0, 0, NOW)],
+            SPARE_MS - 1,
+            later,
+            false,
+        ),
+        (
+            "a key without a stream, an hour",
+            &[gateway(0, 0, NOW)],
+            SPARE_MS,
+            later,
+            true,
+        ),
+        (
+            "and one that was heard before",
+            &[gateway(0, 0, NOW), prompt(NOW)],
+            SPARE_MS,
+            later,
+            false,
+        ),
+        (
+            "a stream of before its key was revoked",
+            &[silent(NOW)],
+            SPARE_MS,
+            later,
+            false,
+        ),
+        (
+            "a spare key, and the log is back just now",
+            &[gateway(0, 0, NOW)],
+            STEP_MS_MAX,
+            NOW + GONE_MS - 1,
+            false,
+        ),
         (
             "the log is back, its backlog not yet",
             &[gateway(NOW - HOUR, NOW + HOUR, NOW + HOUR)],
@@ -256,4 +300,23 @@ fn a_key_is_waited_for_from_when_it_is_in_force_until_it_is_revoked() {
     world.turns(OUTAGE_TURNS / 2);
     assert_eq!(world.settlers[0].metrics().strangers, 1);
     assert_eq!(world.recoveries().len(), 1);
+}
+
+#[test]
+fn a_spare_key_delays_a_recovery_by_an_hour_and_no_longer() {
+    let mut world = World::new(1, 1);
+    world.change_key(Some(9), KeyAction::InForce, At::default());
+    let hash = world.chain.mine(&Coinbase::ours());
+    world.chain.mine_foreign(IMMATURE);
+    world.turns(OUTAGE_TURNS);
+    assert_eq!(world.settlers[0].metrics().strangers, 1);
+    assert_eq!(world.recoveries(), [], "it may have found the block");
+    // Heartbeats alone are final once a minute, and a minute is a step of the level clock: hours, and no day.
+    for _ in 0..2 * SPARE_MS / STEP_MS_MAX {
+        world.now += 60_000;
+        world.turns(10);
+    }
+    world.calm();
+    assert_eq!(world.recoveries().len(), 1);
+    assert_eq!(world.obeyed(hash), ["seen", "immature"]);
 }
