@@ -1,7 +1,9 @@
 //! Operators' bans as a gateway holds them: looked up at each login, and against everybody when they change. They are the
 //! ledger's final ones; whether one still holds is asked of this process's clock, which decides no money.
 //!
-//! A copy lies beside the spool, so that a gateway that starts with everything else down keeps out whom it kept out before.
+//! A copy lies beside the spool, so that a gateway that starts with everything else down keeps out whom it kept out before; one
+//! that starts from nothing has it from the peer that gave it `control`. Once in a process's life, when the mirror is as far,
+//! the mirror's whole list takes its place.
 //! Bytes: magic `OREB`, ledger 16, final size `u64`, count `u32`, each target (LEDGER-FORMAT.md section 3), until `u64`, reason
 //! `bytes8`, ascending by target; CRC32C of all that. Lifted bans are left out. Replaced whole, as `control` is.
 
@@ -29,6 +31,17 @@ struct Banned {
     reason: Reason,
 }
 
+/// A ban in force, as another process says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfferedBan {
+    /// Who is kept out.
+    pub target: BanTarget,
+    /// When it ends, milliseconds since 1970; 0: not by itself.
+    pub until_ms: u64,
+    /// Why, for the miner to read.
+    pub reason: Reason,
+}
+
 /// The bans of a final size.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Bans {
@@ -41,11 +54,12 @@ pub(crate) struct Bans {
 }
 
 impl Bans {
-    /// As a mirror has them, if any ban or lift took effect at or after `since`; none also before its genesis is final.
+    /// As a mirror has them, if any ban or lift took effect at or after `since`; none also before its genesis is final. From 0 on
+    /// all are taken, also if there never was one.
     pub(crate) fn of<D: Disk + Clone>(reader: &Reader<D>, since: u64) -> Option<Self> {
         let authority = reader.settled().authority()?;
-        let newest = authority.bans().map(|obeyed| obeyed.effective).max()?;
-        if newest < since {
+        let newest = authority.bans().map(|obeyed| obeyed.effective).max();
+        if newest.map_or(0, |newest| newest + 1) <= since && since != 0 {
             return None;
         }
         let mut bans = Self {
@@ -59,6 +73,24 @@ impl Bans {
             }
         }
         Some(bans)
+    }
+
+    /// As another process says, of a final size; [`keep_control`](crate::keep_control) is its door.
+    pub(crate) fn offered(size: u64, offered: Vec<OfferedBan>) -> Self {
+        let mut bans = Self {
+            size,
+            ..Self::default()
+        };
+        for ban in offered.into_iter().take(BANS_MAX) {
+            let (until_ms, reason) = (ban.until_ms, ban.reason);
+            bans.put(ban.target, Banned { until_ms, reason });
+        }
+        bans
+    }
+
+    /// Whether both keep out the same, of whatever size they are.
+    pub(crate) fn say_as(&self, other: &Self) -> bool {
+        self.accounts == other.accounts && self.networks == other.networks
     }
 
     fn put(&mut self, target: BanTarget, banned: Banned) {

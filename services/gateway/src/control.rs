@@ -12,6 +12,8 @@ use orebook_schema::bytes::{Reader as Bytes, Write};
 use orebook_schema::event::{PolicyChange, RawEvent};
 use orebook_schema::{At, DecodeError, Event, Hash, LedgerId, Policy};
 
+use crate::bans::{Bans, OfferedBan};
+
 const MAGIC: [u8; 4] = *b"OREC";
 /// Longest file: the head and a policy of 16 pots, with room.
 const FILE_BYTES_MAX: u64 = 4_096;
@@ -149,6 +151,8 @@ pub struct OfferedControl {
     pub at: At,
     /// That policy.
     pub policy: Policy,
+    /// Operators' bans in force at that size; lifted ones left out. At most [`BANS_MAX`](orebook_schema::desk::BANS_MAX) are kept.
+    pub bans: Vec<OfferedBan>,
 }
 
 /// Final size of what lies in a gateway's folder; none if it would start without a policy.
@@ -161,7 +165,8 @@ pub fn control_size(disk: &impl Disk, dir: &str, ledger: LedgerId) -> DiskResult
 }
 
 /// Keeps what is offered in a gateway's folder, before the gateway starts, unless what lies there is as new. Whether it did.
-/// The gateway compares it with its mirror's once that has as many final positions.
+/// The gateway compares it with its mirror's once that has as many final positions. Bans are written first: whoever finds
+/// `control` starts.
 ///
 /// # Errors
 /// [`DiskError`]; what lay there stands then.
@@ -170,6 +175,10 @@ pub fn keep_control(disk: &impl Disk, dir: &str, offered: OfferedControl) -> Dis
     let had = control_size(disk, dir, offered.ledger)?;
     if had.is_some_and(|had| offered.size <= had) {
         return Ok(false);
+    }
+    let known = Bans::load(disk, dir, offered.ledger)?;
+    if known.is_none_or(|known| known.size < offered.size) {
+        Bans::offered(offered.size, offered.bans).save(disk, dir, offered.ledger)?;
     }
     let control = Control {
         ledger: offered.ledger,
@@ -185,6 +194,8 @@ pub fn keep_control(disk: &impl Disk, dir: &str, offered: OfferedControl) -> Dis
 #[cfg(test)]
 mod tests {
     use orebook_ledger::disk::real::RealDisk;
+    use orebook_schema::Account;
+    use orebook_schema::desk::{BanTarget, Reason};
     use orebook_schema::names::Pot;
     use orebook_schema::policy::{NetworkFees, PotRules, Scheme};
 
@@ -251,6 +262,11 @@ mod tests {
                 root: Hash([2; 32]),
                 at: control().at,
                 policy,
+                bans: vec![OfferedBan {
+                    target: BanTarget::Account(Account::parse("name:anna").unwrap()),
+                    until_ms: fee_ppm.into(),
+                    reason: Reason::parse("botnet").unwrap(),
+                }],
             }
         };
         for (size, fee_ppm, taken, now) in [
@@ -265,8 +281,25 @@ mod tests {
                 .unwrap()
                 .unwrap();
             assert_eq!(found.policy.pots[0].fee_ppm, now, "{size}");
+            // Its bans come and stay with it.
+            let bans = Bans::load(&disk, "new/control", ledger).unwrap().unwrap();
+            assert!(bans.say_as(&Bans::offered(0, offer(0, now).bans)), "{size}");
         }
-        assert_eq!(control_size(&disk, "new/control", ledger), Ok(Some(78)));
+        // Newer ones than those offered stay.
+        Bans::offered(90, Vec::new())
+            .save(&disk, "new/control", ledger)
+            .unwrap();
+        assert_eq!(
+            keep_control(&disk, "new/control", offer(80, 5)),
+            Ok(true),
+            "control is older"
+        );
+        let bans = Bans::load(&disk, "new/control", ledger).unwrap().unwrap();
+        assert_eq!(bans, Bans::offered(90, Vec::new()));
+        assert_eq!(keep_control(&disk, "new/control", offer(91, 5)), Ok(true));
+        let bans = Bans::load(&disk, "new/control", ledger).unwrap().unwrap();
+        assert_eq!(bans, Bans::offered(91, offer(0, 5).bans));
+        assert_eq!(control_size(&disk, "new/control", ledger), Ok(Some(91)));
         Control::forget(&disk, "new/control").unwrap();
         assert_eq!(control_size(&disk, "new/control", ledger), Ok(None));
     }

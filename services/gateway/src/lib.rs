@@ -39,6 +39,7 @@ mod writer;
 
 pub use self::activity::{ActivityMetrics, ActivityParts};
 pub use self::checks::CheckMetrics;
+pub use self::bans::OfferedBan;
 pub use self::config::{
     AskedDifficulty, CLOCK_APART_S_MAX, COINBASE_TEXT_BYTES_MAX, COMMIT_SPACING_DEFAULT,
     COMMIT_SPACING_MAX, ConfigError, DifficultyRule, EXEMPT_MAX, EXTRANONCE1_BYTES,

@@ -426,13 +426,14 @@ impl<L: Log> Writer<L> {
 
     /// Takes the ledger's final bans, if any came or went since, and keeps them beside the spool.
     fn learn_bans(&mut self, reader: &Reader<RealDisk>) -> Result<(), SpoolError> {
-        // The mirror may be behind what was known before the last start. All bans are looked through, so once a final size.
-        let since = self.bans_seen.max(self.bans.size);
-        if reader.final_size() <= since {
+        // The mirror may be behind what was known before the start. All bans are looked through, so once a final size; what was
+        // known before, perhaps by a peer's word, gives way to the mirror's whole list at the first look.
+        let (since, final_size) = (self.bans_seen, reader.final_size());
+        if final_size < self.bans.size || final_size <= since {
             return Ok(());
         }
-        self.bans_seen = reader.final_size();
-        let Some(bans) = Bans::of(reader, since) else {
+        self.bans_seen = final_size;
+        let Some(bans) = Bans::of(reader, since).filter(|bans| !bans.say_as(&self.bans)) else {
             return Ok(());
         };
         let ledger = reader.head().ledger();

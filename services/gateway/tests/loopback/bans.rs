@@ -1,12 +1,13 @@
 //! Operators' bans: at the login, in the middle of a session, and after a restart.
 
+use orebook_gateway::{OfferedBan, OfferedControl, keep_control};
 use orebook_schema::desk::{Ban, BanAction, BanTarget, Network, Reason};
 use orebook_schema::{At, Event};
 use serde_json::json;
 
 use crate::miner::{Miner, code};
 use crate::others::Desk;
-use crate::pool::{HARD, Ledger, Pool, Setup, account};
+use crate::pool::{HARD, LEDGER, Ledger, Pool, Setup, account};
 
 fn say(desk: &mut Desk, ledger: &Ledger, target: &BanTarget, action: BanAction) {
     let ban = Ban {
@@ -90,4 +91,57 @@ fn a_banned_network_is_sent_away_whatever_its_account() {
     let why = "this address is banned: botnet";
     assert_eq!(miner.messages, [why]);
     assert_eq!(login(&pool, "name-b"), (24, json!(why)));
+}
+
+#[test]
+fn what_a_peer_said_of_bans_holds_until_the_mirror_is_as_far_and_then_the_ledgers_own() {
+    let pool = Pool::start(&Setup::default());
+    let mut desk = Desk::new();
+    let target = BanTarget::Account(account("name-b"));
+    say(&mut desk, &pool.ledger, &target, BanAction::Ban);
+    let (size, root, (at, policy)) = {
+        let reader = pool.ledger.reader();
+        let settled = reader.settled();
+        let (at, obeyed) = settled.authority().expect("a genesis").newest_policy();
+        let policy = obeyed.expect("genesis' own").policy.as_ref().clone();
+        (reader.final_size(), settled.root(), (at, policy))
+    };
+    let ledger = pool.stop();
+    // The gateway's folder is lost; a peer, whose ledger is some frames longer, names somebody else.
+    std::fs::remove_dir_all(ledger.path("gateway")).expect("it was there");
+    let ahead = size + 3;
+    let offered = OfferedControl {
+        ledger: LEDGER,
+        size: ahead,
+        root,
+        at,
+        policy,
+        bans: vec![OfferedBan {
+            target: BanTarget::Account(account("name-a")),
+            until_ms: 0,
+            reason: Reason::parse("botnet").expect("a reason"),
+        }],
+    };
+    assert_eq!(
+        keep_control(&ledger.disk(), "gateway", offered),
+        Ok(true),
+        "nothing is there"
+    );
+    ledger.log.set_down(true);
+    let pool = Pool::on(ledger, &Setup::default());
+    pool.work_at(1, HARD);
+    let why = json!("this account is banned: botnet");
+    assert_eq!(login(&pool, "name-a"), (24, why));
+    assert_eq!(login(&pool, "name-b").0, 0, "the mirror is behind the peer");
+    pool.ledger.log.set_down(false);
+    let mut neighbour = pool.ledger.neighbour();
+    while pool.ledger.reader().final_size() < ahead {
+        pool.ledger.neighbour_speaks(&mut neighbour);
+    }
+    let heard = (0..400).any(|_| {
+        std::thread::park_timeout(std::time::Duration::from_millis(20));
+        login(&pool, "name-a").0 == 0
+    });
+    assert!(heard, "a ban that the ledger does not have stays");
+    assert_eq!(login(&pool, "name-b").0, 24);
 }

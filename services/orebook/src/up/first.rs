@@ -7,9 +7,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use orebook_archiver::{MirrorStatus, fetch_control, lock};
-use orebook_gateway::{OfferedControl, control_size, keep_control};
+use orebook_gateway::{OfferedBan, OfferedControl, control_size, keep_control};
 use orebook_projector::{Metrics, Server};
-use orebook_replay::folds::control::Snapshot;
+use orebook_replay::folds::control::{BanInForce, Snapshot};
+use orebook_schema::desk::Reason;
 use tokio::runtime::Handle;
 
 use super::duty::Duty;
@@ -145,7 +146,16 @@ fn offered(snapshot: Snapshot) -> Result<Option<OfferedControl>, Failure> {
     };
     settles(&newest.policy)
         .map_err(|why| Failure::new(format!("the ledger's policy at {}: {why}", newest.at)))?;
+    let bans = snapshot.state.bans.iter().filter(|ban| ban.is_ban);
+    let offered = |ban: &BanInForce| {
+        Some(OfferedBan {
+            target: ban.target.clone(),
+            until_ms: ban.until_ms,
+            reason: Reason::parse(&ban.reason)?,
+        })
+    };
     Ok(Some(OfferedControl {
+        bans: bans.filter_map(offered).collect(),
         ledger: snapshot.state.genesis.ledger,
         size: snapshot.size,
         root: snapshot.root,
