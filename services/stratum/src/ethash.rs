@@ -379,23 +379,29 @@ impl EthashSession {
             return Err(StratumError::NotSubscribed);
         }
         let params = request.params().ok_or(StratumError::Parameters)?;
-        let texts: Option<Vec<_>> = params.iter().take(5).map(|value| text(value)).collect();
+        // What follows them is ignored.
+        let count = if self.dialect == Dialect::Legacy {
+            5
+        } else {
+            3
+        };
+        let texts: Option<Vec<_>> = params.iter().take(count).map(|value| text(value)).collect();
         let texts = texts.ok_or(StratumError::Parameters)?;
         let prefix = self.prefix().unwrap_or_default();
         let (user, job, nonce, mix) = match (self.dialect, texts.as_slice()) {
-            (Dialect::EthProxy | Dialect::GetWork, [nonce, seal, mix, ..]) => {
+            (Dialect::EthProxy | Dialect::GetWork, [nonce, seal, mix]) => {
                 let user = self.current.ok_or(self.nobody())?;
                 let nonce = fields::nonce(nonce).ok_or(StratumError::Nonce)?;
                 let mix = fields::hash(mix).ok_or(StratumError::Parameters)?;
                 let seal = fields::hash(seal).ok_or(StratumError::Parameters)?;
                 (user, JobRef::Seal(seal), nonce, Some(mix))
             }
-            (Dialect::NiceHash, [user, job, nonce, ..]) => {
+            (Dialect::NiceHash, [user, job, nonce]) => {
                 let user = self.user_of(user).ok_or(StratumError::Unauthorized)?;
                 let nonce = fields::nonce_rest(nonce, prefix).ok_or(StratumError::Nonce)?;
                 (user, job_number(job)?, nonce, None)
             }
-            (Dialect::EthereumStratum2, [job, nonce, token, ..]) => {
+            (Dialect::EthereumStratum2, [job, nonce, token]) => {
                 let user = self.user_of_token(token);
                 let user = user.ok_or(StratumError::Unauthorized)?;
                 let nonce = fields::nonce_rest(nonce, prefix).ok_or(StratumError::Nonce)?;
