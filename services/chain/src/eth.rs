@@ -61,7 +61,7 @@ pub struct SubmitEth {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EthFate {
     /// It is the best chain's block at its height.
-    Block(EthHeader),
+    Block(Box<EthHeader>),
     /// It is an uncle.
     Uncle {
         /// The uncle itself: our header.

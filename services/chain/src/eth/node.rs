@@ -222,7 +222,7 @@ impl EthNode {
         let is_ours = |header: &EthHeader| header.seal == seal && header.nonce == nonce;
         match self.header_at(height).await? {
             None => return Ok(EthFate::Nowhere),
-            Some(header) if is_ours(&header) => return Ok(EthFate::Block(header)),
+            Some(header) if is_ours(&header) => return Ok(EthFate::Block(Box::new(header))),
             Some(_) => {}
         }
         for above in height.saturating_add(1)..=height.saturating_add(UNCLE_DEPTH) {
