@@ -420,7 +420,6 @@ class Stream:
     def need_announced(self, worker, job=None):
         announced = worker < len(self.workers) and (job is None or job < len(self.jobs))
         need(announced, f"malformed: worker {worker} or job {job} is not announced")
-
 def subject(event):
     """Of a thing: its kind, and the key, the target or the account; of a policy nothing more."""
     return event.kind, event.fields.get({3: "key", 11: "target", 12: "account"}.get(event.kind))
@@ -560,10 +559,12 @@ class Ledger:
             self.take_effect(thing)
     def take_effect(self, thing):
         """The thing takes effect here if it is said, has its approvals, and its subject has not moved since."""
-        for at, event in self.pending.get(thing, ()):
+        for at, event in list(self.pending.get(thing, ())):
             unlisted = {11: 0, 12: min(2, len(self.genesis["approvers"]))}.get(event.kind, 1)
             needed = dict(self.genesis["approvals"]).get(THINGS[event.kind], unlisted)
             enough = len(self.approvals.get(thing, ())) >= needed
+            if enough:                             # asked once: what is refused here is refused for ever
+                self.pending[thing].remove((at, event))
             if enough and self.expects_right(event) and not self.bans_too_many(event):
                 self.last_obeyed[subject(event)] = at
                 if event.kind == 4:
@@ -601,7 +602,6 @@ class Ledger:
         number = bisect_right(stream.first_seqs, seq) - 1
         place = stream.places[number]
         return stream.first_seqs[number], frame_at(self.paths[place >> 40], place & (1 << 40) - 1)
-
     def close(self, header):
         """7: a closure is the evidence of a fork: the tests up to 5, on a header."""
         stream = self.streams.get(header.stream)

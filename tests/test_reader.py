@@ -200,6 +200,17 @@ class Things(unittest.TestCase):
         for said, is_banned in ((ban(b"anna"), False), (ban(b"7", at(1, 0), 2), False), (ban(b"anna"), True)):
             full.say_thing((2, 0), reader.Event(said, START))
             self.assertEqual("name:anna" in full.banned, is_banned)
+        full.genesis["approvals"] = [(3, 1)]       # one that finds no room when it is approved never gets it
+        full.banned.remove("name:anna")
+        full.say_thing((3, 0), reader.Event(ban(b"ben"), START))
+        full.banned.add("name:anna")
+        for approver in APPROVERS:
+            full.approvals.setdefault(thing_of(ban(b"ben")), set()).add(public(approver))
+            full.take_effect(thing_of(ban(b"ben")))
+            self.assertNotIn("name:ben", full.banned)
+            full.banned.discard("name:anna")
+        full.say_thing((4, 0), reader.Event(ban(b"ben"), START))     # the same words said again: another event
+        self.assertIn("name:ben", full.banned)
 
     def test_adjustments(self):
         thing, other = (adjustment_event(b"\3" + short(b"anna"), at(0, 0), amount) for amount in (7, 8))

@@ -96,6 +96,8 @@ fn the_independent_reader_finds_the_same_root_and_the_same_events() {
         "checkpoint",
         "closed",
         "difficulty",
+        "ethash_job",
+        "ethash_share",
         "genesis",
         "job",
         "moved",
