@@ -66,6 +66,44 @@ def finds(worker, work, letter, job=0, stale=False, height=700):
     return [share(worker, work, job, stale, True), found(letter, height)]
 
 
+SEAL = "5e" * 32
+
+
+def name_of(nonce):
+    """Of a share of ethash and its block."""
+    return hashlib.sha256(bytes.fromhex(SEAL) + nonce.to_bytes(8, "big")).hexdigest()
+
+
+def in_ethash(events):
+    """The same events as a ledger of ethash has them: a block is named by the share before it, wherever it is spoken of."""
+    names, nonce, told = {}, None, []
+
+    def turned(event):
+        nonlocal nonce
+        kind = event.get("kind")                    # a closure has none
+        if kind == "genesis":
+            return event | {"algorithm": "ethash"}
+        if kind == "moved":
+            return event | {"event": turned(event["event"])}
+        if kind == "job":
+            kept = ("version", "prev", "nbits", "coinbase1", "coinbase2", "branches")
+            said = {name: value for name, value in event.items() if name not in kept}
+            return said | {"kind": "ethash_job", "seal": SEAL, "seed": "5d" * 32}
+        if kind == "share":
+            nonce = event["nonce"]
+            said = {name: value for name, value in event.items() if name not in ("ntime", "version", "extranonce2")}
+            return said | {"kind": "ethash_share", "nonce": f"{nonce:016x}"}
+        if kind == "block_found":
+            names.setdefault(event["hash"], name_of(nonce))
+            return event | {"hash": name_of(nonce), "coinbase_txid": "00" * 32,
+                            "header": f"{SEAL}{nonce:016x}{'31' * 32}"}
+        return event | {"hash": names[event["hash"]]} if kind == "block_status" else event
+
+    for event in events:
+        told.append(turned(event))
+    return told
+
+
 def status(letter, state, expects=(0, 0), value=50, fees=0, height=700):
     return {"kind": "block_status", "hash": hash_of(letter), "expects": list(expects), "state": state, "height": height,
             "value": str(value), "fees": str(fees)}

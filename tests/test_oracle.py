@@ -711,7 +711,7 @@ class Fixtures(unittest.TestCase):
     """tests/oracle/: whole ledgers, in bytes, lines and balances. Here are the balances by hand, in thousandths of a base
     unit unless they do not come out even: fee, reserve, reward, rounding, then immature (i) and available (a) accounts."""
 
-    BY_HAND = {
+    BY_HAND = BY_HAND_IN_ETHASH | {
         # value 50, fee 1 %, 49.5 shared: 6, 3, 1 of 10; then 7, 8, 5 of 20
         "window_unfilled": "fee 500 reward -50000 i:ann 29700 i:bob 14850 i:cat 4950",
         "window_exactly_filled": "fee 500 reward -50000 i:ann 17325 i:bob 19800 i:cat 12375",

@@ -30,17 +30,18 @@ def genesis_bytes(fields):
     roles = {"desk": 1, "gate": 2, "gate2": 2, "keeper": 3, "settler": 4}
     producers = sorted((pen.public(SEEDS[name]), bytes([role])) for name, role in roles.items())
     (what, needed), = fields["approvals"]
-    return pen.event(1, ID + pen.le(4, 1) + pen.short(b"dev") + b"\1\x08" + bytes.fromhex(fields["chain"])
+    ethash = fields["algorithm"] == "ethash"
+    return pen.event(1, ID + pen.le(4, 1) + pen.short(b"dev") + pen.le(1, 4 if ethash else 1) + b"\x08" + bytes.fromhex(fields["chain"])
                      + pen.le(4, fields["segment_positions"]) + pen.le(8, fields["segment_bytes"]) + b"\1"
                      + pen.le(1, len(APPROVERS)) + b"".join(map(public, APPROVERS)) + bytes([1, what, needed])
                      + pen.le(1, len(producers)) + b"".join(key + role for key, role in producers)
-                     + pen.entries_bytes() + oracle.policy_bytes(fields["policy"]))
+                     + pen.entries_bytes([*pen.ALL_KINDS, 23, 24] if ethash else pen.ALL_KINDS) + oracle.policy_bytes(fields["policy"]))
 
 
 def fields_bytes(kind, e):
     """(kind's number, fields) of an event as JSON has it."""
     hexes = {name: bytes.fromhex(value) for name, value in e.items()
-             if name in ("hash", "coinbase_txid", "header", "thing", "approver", "signature", "prev", "extranonce2")}
+             if name in ("hash", "coinbase_txid", "header", "thing", "approver", "signature", "prev", "extranonce2", "seal", "seed")}
     expects = struct.pack("<QH", *e["expects"]) if "expects" in e else b""
     money = b"".join(pen.le(16, int(e[name])) for name in ("value", "fees") if "value" in e)
     if kind == "policy":
@@ -65,6 +66,13 @@ def fields_bytes(kind, e):
     if kind == "share":
         return 19, struct.pack("<IIQHIII", e["worker"], e["job"], int(e["work"]), e["block"] | e["stale"] << 1,
                                e["nonce"], e["ntime"], e["version"]) + hexes["extranonce2"]
+    if kind == "ethash_job":
+        return 23, (pen.le(4, e["number"]) + struct.pack("<QH", *e["policy"]) + pen.le(8, e["height"])
+                    + b"".join(pen.le(16, int(e[name])) for name in ("network_work", "reward", "fees"))
+                    + hexes["seal"] + hexes["seed"] + pen.le(4, e["job_time"]) + b"\1")
+    if kind == "ethash_share":
+        return 24, struct.pack("<IIQHQ", e["worker"], e["job"], int(e["work"]), e["block"] | e["stale"] << 1,
+                               int(e["nonce"], 16))
     if kind == "block_found":
         return 20, hexes["hash"] + pen.le(8, e["height"]) + hexes["coinbase_txid"] + pen.short(hexes["header"])
     if kind == "block_status":
@@ -82,7 +90,7 @@ def fields_bytes(kind, e):
 def summary_of(events, credits):
     pots = {}
     for event in events:
-        if event["kind"] == "share":
+        if event["kind"] in oracle.SHARES:
             share = credits[event["position"], event["index"]]
             effort, rows = pots.get(share.worker.pot, (0, {}))
             count, credit = rows.get(event["worker"], (0, 0))
@@ -304,6 +312,20 @@ def adjustments_waiting():
     return story
 
 
+def told_in_ethash(tell):
+    story = tell()
+    story.events = in_ethash(story.events)
+    return story
+
+
+def moved_once_in_ethash():
+    return told_in_ethash(moved_once)
+
+
+def two_pots_in_ethash():
+    return told_in_ethash(two_pots_and_two_streams)
+
+
 def one_hash_twice():
     story = with_shares([("ann", 3), ("cat", 2)])
     story.gate(*finds(0, 4, "a"))
@@ -321,7 +343,7 @@ STORIES = (window_unfilled, window_exactly_filled, window_cut_inside_a_share, wi
            split_with_everything, orphan_and_return, change_of_value, late_reorganisation, two_blocks_at_one_height,
            two_pots_and_two_streams, void_job_and_unknown_pot, nothing_in_the_window, policies, moved_once,
            epochs_number_anew, two_settlers, recovered_blocks, adjustments, adjustments_waiting, one_hash_twice,
-           not_all_final)
+           not_all_final, moved_once_in_ethash, two_pots_in_ethash)
 
 
 def files_of(tell):
