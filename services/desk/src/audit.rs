@@ -1,4 +1,8 @@
-//! The audit trail: an append-only file of JSON lines, each with the SHA-256 of the line before it.
+//! The audit trail: JSON lines, each with the SHA-256 of the line before it, appended to a file that is never changed.
+//! A file that reaches [`FILE_BYTES_MAX`] is put aside under the number of its first line, and the chain goes on in a new one; of
+//! those put aside the newest [`FILES_KEPT`] are kept. So the oldest line that is there need not be the first: what it says of
+//! the line before it is then believed. Commands whose time is not over are younger by far than what is dropped: a flood of
+//! refusals is limited to a few lines a second ([`limit`](crate::limit)).
 //!
 //! It is also the desk's memory. A command is noted before it is written, so that one that is sent twice is written once,
 //! whatever dies in between. A line is synced before anything follows from it; so a torn last line means that nothing
@@ -11,8 +15,17 @@ use orebook_schema::Hash;
 use orebook_schema::units::{hex, unhex};
 use serde_json::{Map, Value};
 
-/// Name of the file, in the desk's folder.
+/// A file is put aside rather than grow beyond this.
+pub const FILE_BYTES_MAX: u64 = 16 << 20;
+/// Files put aside that are kept: 256 MiB with the running one, some hundred thousand commands.
+pub const FILES_KEPT: usize = 15;
+/// Name of the running file, in the desk's folder.
 pub const AUDIT_FILE: &str = "audit.jsonl";
+/// What names of files put aside begin and end with; the number of the first line is between.
+const ASIDE: &str = "audit-";
+const ENDING: &str = ".jsonl";
+/// Name of the next running file until the other is put aside.
+const NEXT: &str = "audit.next";
 /// Most bytes of a line, its end included. The longest holds a command of 2 KiB as hex, its words and its answer.
 pub const LINE_BYTES_MAX: usize = 16 << 10;
 /// Bytes read at once.
@@ -40,49 +53,90 @@ pub enum AuditError {
 /// What a trail holds, as far as it is whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Trail {
-    /// Lines.
+    /// Number of the last line; lines were ever written.
     pub lines: u64,
-    /// Bytes of them.
+    /// Number of the first line that is kept; 0 if there is none.
+    pub first: u64,
+    /// Bytes of the running file's lines.
     pub bytes: u64,
     /// SHA-256 of the last line; zero if there is none.
     pub last: Hash,
-    /// Bytes after the last whole line: a write that a crash cut off.
+    /// Bytes after the last whole line of the running file: a write that a crash cut off.
     pub torn_bytes: u64,
 }
 
 /// The trail, open for writing.
 #[derive(Debug)]
 pub struct Audit<D: Disk> {
+    disk: D,
+    dir: String,
     file: D::File,
     trail: Trail,
+    /// Number of the running file's first line, or of the next line if it has none.
+    first: u64,
+    file_bytes_max: u64,
 }
 
-impl<D: Disk> Audit<D> {
-    /// Opens or makes the trail in folder `dir`, gives each of its lines to `each`, and cuts a torn tail.
+impl<D: Disk + Clone> Audit<D> {
+    /// Opens or makes the trail in folder `dir`, gives each of its lines to `each`, and cuts a torn tail. Files are put aside at
+    /// `file_bytes_max`, [`FILE_BYTES_MAX`] but in tests.
     ///
     /// # Errors
     /// [`AuditError`].
     pub fn open(
         disk: &D,
         dir: &str,
+        file_bytes_max: u64,
         each: &mut dyn FnMut(&Fields),
     ) -> Result<(Self, Trail), AuditError> {
         disk.create_dir(dir)?;
-        let path = format!("{dir}/{AUDIT_FILE}");
-        let mut file = match disk.open(&path) {
-            Err(DiskError::NotFound { .. }) => {
-                let file = disk.create(&path)?;
-                disk.sync_dir(dir)?;
-                file
-            }
+        let mut trail = Trail::default();
+        read_aside(disk, dir, &mut trail, each)?;
+        let first = trail.lines + 1;
+        let mut file = match disk.open(&format!("{dir}/{AUDIT_FILE}")) {
+            Err(DiskError::NotFound { .. }) => create(disk, dir)?,
             other => other?,
         };
-        let trail = read(&file, each)?;
+        read(&file, 1, &mut trail, each)?;
         if 0 < trail.torn_bytes {
             file.truncate(trail.bytes)?;
             file.sync()?;
         }
-        Ok((Self { file, trail }, trail))
+        let audit = Self {
+            disk: disk.clone(),
+            dir: dir.to_owned(),
+            file,
+            trail,
+            first,
+            file_bytes_max,
+        };
+        Ok((audit, trail))
+    }
+
+    /// Puts the running file aside and begins another. A crash may leave no running file: the next start makes it. If there is no
+    /// room for another, nothing changes.
+    fn put_aside(&mut self) -> Result<(), DiskError> {
+        let at = |name: &str| format!("{}/{name}", self.dir);
+        let (next, running) = (at(NEXT), at(AUDIT_FILE));
+        match self.disk.remove(&next) {
+            Ok(()) | Err(DiskError::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        drop(self.disk.create(&next)?);
+        self.disk.rename(&running, &at(&name_of(self.first)))?;
+        // The other name is on the disk before this one is taken.
+        self.disk.sync_dir(&self.dir)?;
+        self.disk.rename(&next, &running)?;
+        self.disk.sync_dir(&self.dir)?;
+        self.file = self.disk.open(&running)?;
+        self.trail.bytes = 0;
+        self.first = self.trail.lines + 1;
+        let aside = aside(&self.disk, &self.dir)?;
+        let over = aside.len().saturating_sub(FILES_KEPT);
+        for (_, old) in aside.iter().take(over) {
+            self.disk.remove(&at(old))?;
+        }
+        Ok(())
     }
 
     /// Appends a line and syncs it: `what` happened, with these fields.
@@ -102,6 +156,10 @@ impl<D: Disk> Audit<D> {
             bytes.len() <= LINE_BYTES_MAX,
             "a line of the audit trail fits into its limit"
         );
+        let len = bytes.len() as u64;
+        if 0 < self.trail.bytes && self.file_bytes_max < self.trail.bytes.saturating_add(len) {
+            self.put_aside()?;
+        }
         if let Err(error) = self.file.write_at(self.trail.bytes, &bytes) {
             if matches!(error, DiskError::Full { .. }) {
                 self.file.truncate(self.trail.bytes)?;
@@ -110,7 +168,8 @@ impl<D: Disk> Audit<D> {
         }
         self.file.sync()?;
         self.trail.lines += 1;
-        self.trail.bytes += bytes.len() as u64;
+        self.trail.first = self.trail.first.max(1);
+        self.trail.bytes += len;
         self.trail.last = last;
         Ok(())
     }
@@ -125,13 +184,75 @@ pub fn verify<D: Disk>(
     dir: &str,
     each: &mut dyn FnMut(&Fields),
 ) -> Result<Trail, AuditError> {
-    let file = disk.open(&format!("{dir}/{AUDIT_FILE}"))?;
-    read(&file, each)
+    let mut trail = Trail::default();
+    read_aside(disk, dir, &mut trail, each)?;
+    match disk.open(&format!("{dir}/{AUDIT_FILE}")) {
+        Ok(file) => read(&file, 1, &mut trail, each)?,
+        // Between putting one aside and making the next.
+        Err(DiskError::NotFound { .. }) if 0 < trail.lines => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(trail)
 }
 
-fn read<F: DiskFile>(file: &F, each: &mut dyn FnMut(&Fields)) -> Result<Trail, AuditError> {
+fn create<D: Disk>(disk: &D, dir: &str) -> Result<D::File, DiskError> {
+    let file = disk.create(&format!("{dir}/{AUDIT_FILE}"))?;
+    disk.sync_dir(dir)?;
+    Ok(file)
+}
+
+/// Name of a file put aside, by its first line: as many digits as names need to be in order.
+fn name_of(first: u64) -> String {
+    format!("{ASIDE}{first:020}{ENDING}")
+}
+
+/// Files put aside, by their first lines.
+fn aside<D: Disk>(disk: &D, dir: &str) -> Result<Vec<(u64, String)>, DiskError> {
+    let mut found: Vec<(u64, String)> = Vec::new();
+    for name in disk.list(dir)? {
+        let digits = name
+            .strip_prefix(ASIDE)
+            .and_then(|name| name.strip_suffix(ENDING));
+        if let Some(first) = digits.and_then(|digits| digits.parse().ok()) {
+            found.push((first, name));
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// Reads the files put aside, oldest first.
+fn read_aside<D: Disk>(
+    disk: &D,
+    dir: &str,
+    trail: &mut Trail,
+    each: &mut dyn FnMut(&Fields),
+) -> Result<(), AuditError> {
+    let files = match aside(disk, dir) {
+        Err(DiskError::NotFound { .. }) => return Ok(()),
+        other => other?,
+    };
+    for (first, name) in files {
+        trail.bytes = 0;
+        read(&disk.open(&format!("{dir}/{name}"))?, first, trail, each)?;
+        if 0 < trail.torn_bytes {
+            let line = trail.lines + 1;
+            let what = "a file that was put aside ends within it";
+            return Err(AuditError::Damaged { line, what });
+        }
+    }
+    trail.bytes = 0;
+    Ok(())
+}
+
+/// Reads a file's lines behind those that `trail` has. Where it has none, the first one's number is `oldest`.
+fn read<F: DiskFile>(
+    file: &F,
+    oldest: u64,
+    trail: &mut Trail,
+    each: &mut dyn FnMut(&Fields),
+) -> Result<(), AuditError> {
     let end = file.len()?;
-    let mut trail = Trail::default();
     // The error of a line that is wrong, and whether a write that was cut off may have left it: sectors that were not reached
     // are zero, and nothing follows.
     let mut wrong: Option<(AuditError, bool)> = None;
@@ -150,10 +271,15 @@ fn read<F: DiskFile>(file: &F, each: &mut dyn FnMut(&Fields)) -> Result<Trail, A
                 return Err(error);
             }
             let line = rest.get(..len).unwrap_or_default();
-            match take(line, &trail) {
-                Ok(fields) => {
+            match take(line, oldest, trail) {
+                Ok((number, fields)) => {
                     each(&fields);
-                    trail.lines += 1;
+                    trail.lines = number;
+                    trail.first = if trail.first == 0 {
+                        number
+                    } else {
+                        trail.first
+                    };
                     trail.bytes += len as u64 + 1;
                     trail.last = Hash::of(&[line]);
                 }
@@ -176,23 +302,25 @@ fn read<F: DiskFile>(file: &F, each: &mut dyn FnMut(&Fields)) -> Result<Trail, A
         return Err(error);
     }
     trail.torn_bytes = end - trail.bytes;
-    Ok(trail)
+    Ok(())
 }
 
-/// A line's fields, if it is the one that follows.
-fn take(line: &[u8], trail: &Trail) -> Result<Fields, &'static str> {
+/// A line's number and fields, if it is the one that follows. Of what the oldest one follows nothing is left to compare.
+fn take(line: &[u8], oldest: u64, trail: &Trail) -> Result<(u64, Fields), &'static str> {
     if LINE_BYTES_MAX <= line.len() {
         return Err("it is longer than a line can be");
     }
     let Ok(Value::Object(fields)) = serde_json::from_slice(line) else {
         return Err("it is no JSON object");
     };
-    if fields.get("line").and_then(Value::as_u64) != Some(trail.lines + 1) {
+    let is_oldest = trail.lines == 0 && 1 < oldest;
+    let number = if is_oldest { oldest } else { trail.lines + 1 };
+    if fields.get("line").and_then(Value::as_u64) != Some(number) {
         return Err("its number is not the next one");
     }
     let before = fields.get("before").and_then(Value::as_str).and_then(unhex);
-    if before.as_deref() != Some(trail.last.0.as_slice()) {
+    if !is_oldest && before.as_deref() != Some(trail.last.0.as_slice()) {
         return Err("it does not follow the line before it");
     }
-    Ok(fields)
+    Ok((number, fields))
 }

@@ -20,7 +20,7 @@ use orebook_schema::{Account, At, DecodeError, Event, Frame, Hash, Key, Role, St
 use serde_json::Value;
 
 use crate::answer::{Answer, Outcome, Refusal, lost, pending, unknown};
-use crate::audit::{Audit, AuditError, Trail};
+use crate::audit::{Audit, AuditError, FILE_BYTES_MAX, Trail};
 use crate::command::{COMMAND_LIFE_MS_MAX, Signed};
 use crate::judge::{Subject, judge, outcome, thing_of};
 use crate::limit::Limit;
@@ -115,7 +115,7 @@ impl<D: Disk + Clone> Machine<D> {
     ) -> Result<(Self, Trail), MachineError> {
         let mut memory = Memory::default();
         let mut strange = 0;
-        let (audit, trail) = Audit::open(&disk, dir, &mut |fields| {
+        let (audit, trail) = Audit::open(&disk, dir, FILE_BYTES_MAX, &mut |fields| {
             strange += u64::from(notes::recall(fields, &mut memory).is_none());
         })?;
         if 0 < strange {

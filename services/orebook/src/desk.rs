@@ -179,13 +179,19 @@ pub(crate) fn audit(args: &AuditArgs) -> Result<(), Failure> {
         let mut object = Object::new();
         object
             .raw("lines", trail.lines)
+            .raw("first", trail.first)
             .raw("torn_bytes", trail.torn_bytes)
             .text("last", trail.last);
         return print(&object.end());
     }
+    let kept = if 1 < trail.first {
+        format!("lines {} to {} (older files were dropped)", trail.first, trail.lines)
+    } else {
+        format!("{} lines", trail.lines)
+    };
     print(&format!(
-        "{} lines, each follows the one before it; the last one's SHA-256 is {}; {} bytes of a torn line behind it",
-        trail.lines, trail.last, trail.torn_bytes
+        "{kept}, each follows the one before it; the last one's SHA-256 is {}; {} bytes of a torn line behind it",
+        trail.last, trail.torn_bytes
     ))
 }
 

@@ -1,6 +1,6 @@
 //! The audit trail: every command is in it, and each bit of it is held by the chain.
 
-use orebook_desk::audit::{Audit, AuditError, verify};
+use orebook_desk::audit::{Audit, AuditError, FILE_BYTES_MAX, FILES_KEPT, verify};
 use orebook_ledger::disk::{Disk as _, DiskFile as _};
 use orebook_sim::disk::SimDisk;
 use serde_json::{Map, Value};
@@ -46,7 +46,8 @@ fn who_wanted_what_from_where_and_what_he_was_answered_is_noted_refusals_too() {
 
 fn trail(count: u32) -> SimDisk {
     let disk = SimDisk::new(3);
-    let (mut audit, _) = Audit::open(&disk, "desk", &mut |_| {}).expect("a new one");
+    let (mut audit, _) =
+        Audit::open(&disk, "desk", FILE_BYTES_MAX, &mut |_| {}).expect("a new one");
     for number in 0..count {
         let mut fields = Map::new();
         fields.insert("number".to_owned(), number.into());
@@ -103,11 +104,114 @@ fn a_torn_last_line_is_cut_and_the_chain_goes_on() {
         // A file that grew and was not written.
         file.write_at(kept as u64, &[0; 70]).expect("room");
         drop(file);
-        let (mut audit, found) = Audit::open(&disk, "desk", &mut |_| {}).expect("it opens");
+        let (mut audit, found) =
+            Audit::open(&disk, "desk", FILE_BYTES_MAX, &mut |_| {}).expect("it opens");
         assert!(70 <= found.torn_bytes, "{kept}");
         audit.note(9, "after", Map::new()).expect("room");
         let trail = verify(&disk, "desk", &mut |_| {}).expect("the chain holds");
         assert_eq!(trail.lines, found.lines + 1, "{kept}");
         assert_eq!(trail.torn_bytes, 0, "{kept}");
+    }
+}
+
+/// Lines of a test's files: a few to a file.
+const SMALL: u64 = 900;
+
+fn numbered(number: u64) -> Map<String, Value> {
+    let mut fields = Map::new();
+    fields.insert("number".to_owned(), number.into());
+    fields
+}
+
+/// The numbers that a trail holds.
+fn numbers(disk: &SimDisk) -> Vec<u64> {
+    let mut found = Vec::new();
+    let read = verify(disk, "desk", &mut |line| {
+        found.push(line["number"].as_u64().expect("a number"));
+    });
+    let trail = read.expect("the chain holds");
+    assert_eq!(trail.lines, found.last().map_or(0, |last| last + 1));
+    assert_eq!(trail.first, found.first().map_or(0, |first| first + 1));
+    found
+}
+
+#[test]
+fn full_files_are_put_aside_and_the_oldest_are_dropped() {
+    let disk = SimDisk::new(6);
+    let mut count = 0;
+    // Several lives, so that each file is begun by one and ended by another.
+    for life in 0..20 {
+        let mut seen = 0;
+        let (mut audit, trail) =
+            Audit::open(&disk, "desk", SMALL, &mut |_| seen += 1).expect("it opens");
+        assert_eq!(trail.lines, count, "life {life}");
+        assert_eq!(seen, trail.lines + 1 - trail.first.max(1), "life {life}");
+        for _ in 0..7 {
+            audit.note(count, "tried", numbered(count)).expect("room");
+            count += 1;
+        }
+    }
+    let kept = numbers(&disk);
+    assert!(0 < kept[0] && kept.is_sorted() && kept.len() as u64 == count - kept[0]);
+    let files: Vec<String> = disk.list("desk").expect("a folder");
+    assert_eq!(files.len(), FILES_KEPT + 1);
+    let mut bytes = Vec::new();
+    for file in &files {
+        let read = disk.read_raw(&format!("desk/{file}")).expect("it is there");
+        assert!(read.len() as u64 <= SMALL, "{file}");
+        bytes.push(read);
+    }
+    // A bit of any file but the newest line's is found, and so is a file that is missing in between.
+    for (file, read) in files
+        .iter()
+        .zip(&bytes)
+        .filter(|(_, read)| !read.is_empty())
+    {
+        let path = format!("desk/{file}");
+        disk.flip_bit(&path, 8 * 12).expect("a file");
+        let found = verify(&disk, "desk", &mut |_| {});
+        let is_newest = *file == "audit.jsonl" && read.iter().filter(|b| **b == b'\n').count() == 1;
+        let found = matches!(found, Err(AuditError::Damaged { .. }));
+        assert!(found || is_newest, "{file}");
+        disk.flip_bit(&path, 8 * 12).expect("a file");
+    }
+    let middle = files.iter().filter(|file| *file != "audit.jsonl").nth(5);
+    disk.remove(&format!("desk/{}", middle.expect("many files")))
+        .expect("removed");
+    let found = verify(&disk, "desk", &mut |_| {});
+    assert!(matches!(found, Err(AuditError::Damaged { .. })));
+}
+
+#[test]
+fn a_crash_while_a_file_is_put_aside_loses_no_line_that_was_synced() {
+    for power in [false, true] {
+        let mut at = 0;
+        loop {
+            at += 1;
+            let disk = SimDisk::new(at);
+            let (mut audit, _) = Audit::open(&disk, "desk", SMALL, &mut |_| {}).expect("a new one");
+            disk.faults().crash_after(at);
+            let mut synced = 0;
+            while synced < 40 && audit.note(synced, "tried", numbered(synced)).is_ok() {
+                synced += 1;
+            }
+            drop(audit);
+            if !disk.crashed() {
+                break;
+            }
+            if power {
+                disk.restart();
+            } else {
+                disk.restart_process();
+            }
+            let (mut audit, trail) =
+                Audit::open(&disk, "desk", SMALL, &mut |_| {}).expect("it opens again");
+            // The line in hand may have come to the disk.
+            assert!(synced <= trail.lines && trail.lines <= synced + 1, "{at}");
+            let next = trail.lines;
+            audit.note(next, "after", numbered(next)).expect("room");
+            assert_eq!(numbers(&disk), (0..=next).collect::<Vec<u64>>(), "{at}");
+        }
+        assert!(60 < at, "each operation was the last one once: {at}");
     }
 }
