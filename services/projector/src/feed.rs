@@ -24,7 +24,7 @@ const POSITIONS_A_TURN: u64 = 256;
 const POSITIONS_A_TURN_MAX: u64 = 4_096;
 /// A turn that took longer is followed by a shorter one. The API is so much older than it could be while it catches up, and a
 /// process that is asked to end goes on so long.
-const TURN_MAX: Duration = Duration::from_secs(1);
+const TURN_MAX: Duration = Duration::from_secs(4);
 /// How often the feed looks for new final positions.
 const LOOK: Duration = Duration::from_millis(25);
 /// Pause while the ledger's files do not give what they should.
@@ -319,16 +319,16 @@ mod tests {
 
     #[test]
     fn turns_grow_while_they_are_short_and_the_ledger_is_far() {
-        let ms = Duration::from_millis;
+        let (half, whole, ms) = (TURN_MAX / 2, TURN_MAX, Duration::from_millis(1));
         let table = [
-            (256, ms(100), true, 512),
-            (256, ms(700), true, 256),
-            (256, ms(5_000), true, 256),
-            (2_048, ms(499), true, 4_096),
-            (2_048, ms(700), true, 2_048),
-            (2_048, ms(1_001), true, 1_024),
-            (4_096, ms(1), true, 4_096),
-            (4_096, ms(1), false, 256),
+            (256, ms, true, 512),
+            (256, half, true, 256),
+            (256, whole + ms, true, 256),
+            (2_048, half - ms, true, 4_096),
+            (2_048, whole, true, 2_048),
+            (2_048, whole + ms, true, 1_024),
+            (4_096, ms, true, 4_096),
+            (4_096, ms, false, 256),
         ];
         for (positions, took, more, next) in table {
             assert_eq!(
