@@ -175,6 +175,24 @@ impl Fold for Control {
     }
 }
 
+/// Bans and lifts behind `after` (none: from the first) in the order of their targets' bytes, at most `rows_max`.
+///
+/// # Errors
+/// [`StoreFault`].
+pub fn bans(
+    view: &(impl View + ?Sized),
+    after: Option<&BanTarget>,
+    rows_max: usize,
+) -> Result<Vec<BanInForce>, StoreFault> {
+    let mut span = Span::all();
+    if let Some(after) = after {
+        span.from = BanInForce::key_of(after);
+        // No key is the beginning of another, so this is behind it and before the next.
+        span.from.push(0);
+    }
+    rows::collect(view, &span, Order::Forward, rows_max)
+}
+
 /// All that stands in `control`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {

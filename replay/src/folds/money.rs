@@ -31,8 +31,8 @@ use crate::rows::{Order, Rows, Span, StoreFault, View, first, get, put};
 
 pub use self::books::{Balance, Book, PostingId};
 pub use self::read::{
-    Balances, Credit, account, accounts, adjustments, block, blocks, book, credits,
-    credits_of_block, is_known, pool_books, postings_of, postings_of_block,
+    Balances, Credit, account, accounts, adjustments, all_adjustments, block, blocks, book,
+    credits, credits_of_block, is_known, pool_books, postings_of, postings_of_block,
 };
 pub use self::split::{SUB_UNITS, Split, all_to_reserve, split, window_work};
 pub(in crate::folds) use self::window::{Walk, Weights, weights};

@@ -37,6 +37,8 @@ pub fn lock(mirror: &Mirror) -> MutexGuard<'_, Reader<RealDisk>> {
 pub struct MirrorStatus {
     /// Why it waits for peers, in words, for `/readyz`; nothing if it does not.
     pub waits: Waits,
+    /// What the log answered instead of records, with the runbook's name; nothing once it gives some.
+    pub trouble: Waits,
     /// What it serves of `control`.
     pub control: Shelf,
 }
@@ -76,6 +78,7 @@ pub fn start_mirror(
             let longest = match turn(&mirror, &log, log_reader.as_ref(), &shown) {
                 Ok(read) => {
                     shown.waits.set(None);
+                    shown.trouble.set(None);
                     if read == RECORDS_MAX {
                         Duration::ZERO
                     } else {
@@ -90,7 +93,9 @@ pub fn start_mirror(
                         Duration::ZERO
                     }
                     None if passes(&error) => {
-                        tracing::warn!(%error, runbook = runbook(&error), "the mirror waits");
+                        let page = runbook(&error);
+                        tracing::warn!(%error, runbook = page, "the mirror waits");
+                        shown.trouble.set(Some(format!("{error}; see {page}")));
                         rest(stop, PAUSE);
                         TURN
                     }

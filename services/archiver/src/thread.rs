@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use orebook_ledger::reader::ReadError;
 
+use crate::runbook::runbook;
 use crate::source::SourceError;
 
 /// Longest sleep of a thread that is asked to end meanwhile.
@@ -108,7 +109,7 @@ impl Waits {
             }
             Err(why) => {
                 tracing::warn!(%error, %why, "the reader waits for peers");
-                self.set(Some(format!("{error}; {why}")));
+                self.set(Some(format!("{error}; {why}; see {}", runbook(error))));
                 rest(stop, NOTHING_PAUSE);
             }
         }

@@ -185,7 +185,10 @@ pub(crate) fn audit(args: &AuditArgs) -> Result<(), Failure> {
         return print(&object.end());
     }
     let kept = if 1 < trail.first {
-        format!("lines {} to {} (older files were dropped)", trail.first, trail.lines)
+        format!(
+            "lines {} to {} (older files were dropped)",
+            trail.first, trail.lines
+        )
     } else {
         format!("{} lines", trail.lines)
     };

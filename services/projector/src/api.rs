@@ -15,6 +15,8 @@ mod health;
 
 mod ledger;
 
+mod people;
+
 mod pools;
 
 mod refusal;
@@ -105,6 +107,36 @@ pub struct ApiConfig {
     pub activity: Option<Activity>,
     /// Whether everybody may see from which networks logins failed.
     pub show_networks: bool,
+    /// What the process's mirror says of itself, for `/readyz`.
+    pub mirror: MirrorSays,
+}
+
+/// Says why something does not go on, with the page that an operator opens; nothing if it does. Must not wait.
+pub type Says = dyn Fn() -> Option<String> + Send + Sync;
+
+/// What a mirror says.
+#[derive(Clone)]
+pub struct MirrorSays {
+    /// Why it waits for peers: what the log has not, nobody gives it. It comes no further, so the process is not ready.
+    pub waits: Arc<Says>,
+    /// What the log answered instead of records, as long as it does: brokers may be away for hours, and pages stay.
+    pub trouble: Arc<Says>,
+}
+
+impl fmt::Debug for MirrorSays {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MirrorSays")
+    }
+}
+
+impl Default for MirrorSays {
+    /// Nothing, ever.
+    fn default() -> Self {
+        Self {
+            waits: Arc::new(|| None),
+            trouble: Arc::new(|| None),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -129,15 +161,18 @@ struct RequestLabels {
 }
 
 /// Paths by what metrics call them: a closed set, whatever strangers ask for.
-const ROUTES: [(&str, &str); 12] = [
+const ROUTES: [(&str, &str); 15] = [
     ("/api/v1/pools", "pools"),
     ("/api/v1/pools/{pool}/blocks", "blocks"),
+    ("/api/v1/pools/{pool}/blocks/{at}/late", "late"),
     ("/api/v1/pools/{pool}/accounts", "pool_accounts"),
     ("/api/v1/pools/{pool}/hashrate", "hashrate"),
     ("/api/v1/accounts/{account}", "account"),
     ("/api/v1/accounts/{account}/workers", "workers"),
     ("/api/v1/accounts/{account}/activity", "account_activity"),
     ("/api/v1/activity", "activity"),
+    ("/api/v1/bans", "bans"),
+    ("/api/v1/adjustments", "adjustments"),
     ("/api/v1/ledger", "ledger"),
     ("/api/v1/digest", "digest"),
     ("/metrics", "metrics"),
@@ -177,6 +212,7 @@ pub fn router(books: Books, config: ApiConfig, metrics: &Metrics) -> Router {
     Router::new()
         .route("/api/v1/pools", get(pools::pools))
         .route("/api/v1/pools/{pool}/blocks", get(pools::blocks))
+        .route("/api/v1/pools/{pool}/blocks/{at}/late", get(pools::late))
         .route("/api/v1/pools/{pool}/accounts", get(accounts::of_pool))
         .route("/api/v1/pools/{pool}/hashrate", get(pools::hashrate))
         .route("/api/v1/accounts/{account}", get(accounts::account))
@@ -186,6 +222,8 @@ pub fn router(books: Books, config: ApiConfig, metrics: &Metrics) -> Router {
             get(activity::of_account),
         )
         .route("/api/v1/activity", get(activity::of_all))
+        .route("/api/v1/bans", get(people::bans))
+        .route("/api/v1/adjustments", get(people::adjustments))
         .route("/api/v1/ledger", get(ledger::ledger))
         .route("/api/v1/digest", get(ledger::digest))
         .route("/livez", get(health::livez))

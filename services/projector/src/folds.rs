@@ -14,8 +14,10 @@ pub(crate) const ROUNDS: &str = Rounds::NAME;
 pub(crate) const HASHRATE: &str = Hashrate::NAME;
 pub(crate) const WORKERS: &str = Workers::NAME;
 
+pub(crate) const CONTROL: &str = Control::NAME;
+
 /// Names of all of them.
-pub(crate) const NAMES: &[&str] = &[MONEY, BLOCKS, ROUNDS, HASHRATE, WORKERS, Control::NAME];
+pub(crate) const NAMES: &[&str] = &[MONEY, BLOCKS, ROUNDS, HASHRATE, WORKERS, CONTROL];
 
 /// Every fold of a projector, `money` first. Each wants a store of its own: see [`Member`](crate::Member).
 #[must_use]

@@ -28,7 +28,8 @@ pub use self::activity::{
     WORKERS_MAX,
 };
 pub use self::api::{
-    Accounts, ApiConfig, ParseAccount, QUESTIONS_MAX, Refusal, ShowAccount, Verify, router,
+    Accounts, ApiConfig, MirrorSays, ParseAccount, QUESTIONS_MAX, Refusal, Says, ShowAccount,
+    Verify, router,
 };
 pub use self::assets::{ASSETS, Asset};
 pub use self::books::{Books, Heads, NotNow, Point, Tip};

@@ -7,6 +7,8 @@
     reason = "a test stops at the first surprise and says which"
 )]
 
+#[path = "api/people.rs"]
+mod people;
 #[path = "api/reports.rs"]
 mod reports;
 #[path = "../../../replay/store/tests/world/mod.rs"]
@@ -72,14 +74,31 @@ impl Api {
         Self::serve(world, project(world, members.collect(), &metrics), &metrics)
     }
 
+    /// With another configuration.
+    fn with(world: &World, change: impl FnOnce(&mut ApiConfig)) -> Self {
+        let metrics = Metrics::new();
+        let members = orebook_projector::folds().into_iter().map(in_memory);
+        let projector = project(world, members.collect(), &metrics);
+        Self::serve_with(world, projector, &metrics, change)
+    }
+
     fn serve(world: &World, projector: Projector, metrics: &Metrics) -> Self {
+        Self::serve_with(world, projector, metrics, |_| {})
+    }
+
+    fn serve_with(
+        world: &World,
+        projector: Projector,
+        metrics: &Metrics,
+        change: impl FnOnce(&mut ApiConfig),
+    ) -> Self {
         let activity = Activity::default();
         let source = Box::new(reports::reports(world::LEDGER));
         let gateway = reports::gateway().key();
         let may_say = Box::new(move |key: &orebook_schema::Key| *key == gateway);
         let reading = activity.start(world::LEDGER, source, may_say, Box::new(|| true));
         let reading = reading.expect("a thread");
-        let config = ApiConfig {
+        let mut config = ApiConfig {
             pot_names: vec![(2, "alone".to_owned())],
             verify: vec![Verify {
                 what: "Check it".to_owned(),
@@ -89,6 +108,7 @@ impl Api {
             show_networks: true,
             ..ApiConfig::default()
         };
+        change(&mut config);
         let router = router(projector.books(), config, metrics);
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let server = Server::start(listener, router).expect("a server");

@@ -197,6 +197,24 @@ pub fn adjustments(
     collect(view, &span, Order::Backward, rows_max)
 }
 
+/// Adjustments of all accounts behind `after` (none: from the first), by account and place, at most `rows_max`.
+///
+/// # Errors
+/// [`StoreFault`].
+pub fn all_adjustments(
+    view: &(impl View + ?Sized),
+    after: Option<(&Account, At)>,
+    rows_max: usize,
+) -> Result<Vec<AdjustmentRow>, StoreFault> {
+    let mut span = Span::all();
+    if let Some((account, at)) = after {
+        span.from = AdjustmentRow::key_of(account, &at);
+        // No key is the beginning of another, so this is behind it and before the next.
+        span.from.push(0);
+    }
+    collect(view, &span, Order::Forward, rows_max)
+}
+
 /// What each account has of a block, by the place of the event that named it first.
 ///
 /// # Errors

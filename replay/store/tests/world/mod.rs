@@ -11,6 +11,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use orebook_ledger::authority::thing_digest;
 use orebook_ledger::build::{Cut, build_frame, genesis_frame};
 use orebook_ledger::credit::{JobTerms, Overlay, summarise};
 use orebook_ledger::disk::real::RealDisk;
@@ -18,7 +19,7 @@ use orebook_ledger::log::{EmbeddedLog, Log as _};
 use orebook_ledger::reader::Reader;
 use orebook_ledger::segment::StoreConfig;
 use orebook_ledger::sign::Signer;
-use orebook_schema::event::Checkpoint;
+use orebook_schema::event::{Approval, Checkpoint};
 use orebook_schema::frame::IncarnationOpened;
 use orebook_schema::genesis::Algorithm;
 use orebook_schema::names::{CoinName, Pot, RegisteredName};
@@ -167,6 +168,8 @@ impl World {
         };
         let stream = world.desk.stream;
         let frame = genesis_frame(&genesis(), stream, start, &signer(DESK)).expect("genesis");
+        world.desk.next_seq = frame.header().next_seq();
+        world.desk.previous = frame.header_hash();
         world.send(frame.bytes());
         world.finalise();
         world
@@ -242,6 +245,23 @@ impl World {
             &[Event::Checkpoint(checkpoint)],
         );
         assert_eq!(self.lock().final_size(), size);
+    }
+
+    /// The desk says something that needs no approval; returns its position.
+    pub fn desk(&mut self, event: Event) -> u64 {
+        self.say(|world| &mut world.desk, &[event])
+    }
+
+    /// The desk says something together with its one approval, which stands at index 1; returns its position.
+    pub fn approved(&mut self, event: Event) -> u64 {
+        let thing = thing_digest(LEDGER, &event);
+        let approver = signer(DESK);
+        let approval = Event::Approval(Approval {
+            thing,
+            approver: approver.key(),
+            signature: approver.sign_approval(LEDGER, &thing),
+        });
+        self.say(|world| &mut world.desk, &[event, approval])
     }
 
     /// A worker at a difficulty; returns its number.

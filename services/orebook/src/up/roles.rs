@@ -25,7 +25,8 @@ use orebook_ledger::reader::Reader;
 use orebook_ledger::segment::StoreConfig;
 use orebook_ledger::spool::{Spool, SpoolConfig};
 use orebook_projector::{
-    Accounts, ActivityReader, ApiConfig, Member, Metrics, Projector, Server, Verify, router,
+    Accounts, ActivityReader, ApiConfig, Member, Metrics, MirrorSays, Projector, Server, Verify,
+    router,
 };
 use orebook_replay::store::MemoryStore;
 use orebook_schema::Role;
@@ -403,10 +404,23 @@ impl Roles {
             verify: verify_commands(place),
             activity: Some(read),
             show_networks: config.activity.show_networks,
+            mirror: self.mirror_says(),
         };
         let router = router(projector.books(), api, metrics);
         self.projector = Some(projector);
         Ok(router)
+    }
+
+    /// What `/readyz` of the pages asks the mirror. A gateway in the same process answers from its spool, whatever that waits for.
+    fn mirror_says(&self) -> MirrorSays {
+        let Some(status) = self.mirror_status.clone() else {
+            return MirrorSays::default();
+        };
+        let of_trouble = Arc::clone(&status);
+        MirrorSays {
+            waits: Arc::new(move || status.waits.why()),
+            trouble: Arc::new(move || of_trouble.trouble.why()),
+        }
     }
 
     fn start_settler(

@@ -19,6 +19,8 @@ struct Ready {
     lag: u64,
     /// Why not; none if it is ready.
     why: Option<String>,
+    /// What the log answered the mirror instead of records, with the page of docs/runbooks; none if all is well.
+    log: Option<String>,
 }
 
 /// The event loop turns.
@@ -28,9 +30,11 @@ pub(super) async fn livez() -> &'static str {
 
 /// 200 if the projections are level and near the final end of the ledger, else 503.
 pub(super) async fn readyz(State(api): State<Api>) -> Response {
-    let books = &api.inner.books;
+    let (books, mirror) = (&api.inner.books, &api.inner.config.mirror);
+    let (waits, log) = ((mirror.waits)(), (mirror.trouble)());
     let (Some(tip), Some(heads)) = (books.tip(), books.heads()) else {
-        return answer(0, 0, Some("the projections have not begun yet".to_owned()));
+        let why = waits.unwrap_or_else(|| "the projections have not begun yet".to_owned());
+        return answer(0, 0, Some(why), log);
     };
     let lag = heads.final_size.saturating_sub(tip.size);
     let stopped = tip
@@ -42,11 +46,13 @@ pub(super) async fn readyz(State(api): State<Api>) -> Response {
     answer(
         tip.size,
         lag,
-        stopped.or_else(|| books.waits_for()).or(lags),
+        // What the mirror waits for is why the folds wait.
+        stopped.or(waits).or_else(|| books.waits_for()).or(lags),
+        log,
     )
 }
 
-fn answer(as_of: u64, lag: u64, why: Option<String>) -> Response {
+fn answer(as_of: u64, lag: u64, why: Option<String>, log: Option<String>) -> Response {
     let ready = why.is_none();
     let status = if ready {
         StatusCode::OK
@@ -58,6 +64,7 @@ fn answer(as_of: u64, lag: u64, why: Option<String>) -> Response {
         as_of,
         lag,
         why,
+        log,
     };
     (status, axum::Json(body)).into_response()
 }

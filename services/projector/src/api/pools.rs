@@ -185,17 +185,21 @@ pub(super) fn must_exist(point: &Point<'_>, pot: Pot) -> Result<(), Refusal> {
     rules(point, pot).map(|_| ())
 }
 
+/// A place in the ledger, `position.index`.
+pub(super) fn place(text: &str) -> Option<At> {
+    let (position, index) = text.split_once('.')?;
+    Some(At {
+        position: plain(position)?,
+        index: u16::try_from(plain(index)?).ok()?,
+    })
+}
+
 /// A place in a list as a cursor, `position.index`.
 pub(super) fn parse_at(query: &Query) -> Result<Option<At>, Refusal> {
     let Some(text) = query.text("cursor") else {
         return Ok(None);
     };
-    let parsed = text.split_once('.').and_then(|(position, index)| {
-        Some(At {
-            position: plain(position)?,
-            index: u16::try_from(plain(index)?).ok()?,
-        })
-    });
+    let parsed = place(text);
     let refused = || bad("`cursor` is what `next` of the page before says".to_owned());
     parsed.map(Some).ok_or_else(refused)
 }
@@ -294,15 +298,73 @@ fn late_view(point: &Point<'_>, block: &Block) -> Result<Option<LateView>, Refus
     let (Some(pot), Some(at)) = (block.pot, block.found_at) else {
         return Ok(None);
     };
-    let made = late::of(point.view(ROUNDS), pot, at)?;
-    Ok(made.map(|made| LateView {
-        frames: made.frames,
-        accounts: made.accounts,
-        own_ppm: made.own_ppm,
-        reward_ppm: made.reward_ppm,
-        moved_ppm: made.moved_ppm,
-        alarm: made.is_above(LATE_ALARM_PPM),
-    }))
+    Ok(late::of(point.view(ROUNDS), pot, at)?.map(LateView::of))
+}
+
+impl LateView {
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "it is what an option is mapped with"
+    )]
+    const fn of(made: late::Late) -> Self {
+        Self {
+            frames: made.frames,
+            accounts: made.accounts,
+            own_ppm: made.own_ppm,
+            reward_ppm: made.reward_ppm,
+            moved_ppm: made.moved_ppm,
+            alarm: made.is_above(LATE_ALARM_PPM),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct LateReport {
+    /// Null until the block's report is made, and where there is no such block with a window.
+    late: Option<LateView>,
+    /// Those that differ, the largest differences of the reward first; at most 100.
+    accounts: Vec<LateAccountView>,
+}
+
+#[derive(Debug, Serialize)]
+struct LateAccountView {
+    account: String,
+    address: String,
+    /// Its weight as settled: by position.
+    by_position: String,
+    /// Its weight by the order in which shares were made.
+    by_time: String,
+}
+
+/// `GET /api/v1/pools/{pool}/blocks/{at}/late`: whom late frames gave more or less of a block, `at` as the block's own.
+pub(super) async fn late(
+    State(api): State<Api>,
+    Path((pool, at)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Refusal> {
+    Query::parse(query.as_deref(), &[])?;
+    let pot = pot_of(&pool)?;
+    let wrong = || bad("a block is named by `at`, as lists of blocks show it".to_owned());
+    let at = place(&at).ok_or_else(wrong)?;
+    let read = move |api: &Inner, point: &Point<'_>| {
+        must_exist(point, pot)?;
+        let view = point.view(ROUNDS);
+        let accounts = late::accounts(view, pot, at)?;
+        let show = &api.config.accounts.show;
+        Ok(LateReport {
+            late: late::of(view, pot, at)?.map(LateView::of),
+            accounts: accounts
+                .into_iter()
+                .map(|row| LateAccountView {
+                    address: show(&row.account),
+                    account: row.account.to_string(),
+                    by_position: row.by_position.to_string(),
+                    by_time: row.by_time.to_string(),
+                })
+                .collect(),
+        })
+    };
+    api.answer(&[ROUNDS], read).await
 }
 
 /// A block with its round's report: of a point with `blocks` and `rounds`.
