@@ -7,13 +7,14 @@ const POLL_MS = 2000;
 /** Older than this, figures are shown as stale. */
 const STALE_MS = 8000;
 const BLOCKS_PAGE = 15;
+const HANDS_PAGE = 20;
 const REMEMBERED = "orebook.account";
 
 const $ = (id) => document.getElementById(id);
 
 const state = {
   pools: [], pool: null, window: 3600, blocks: null, older: [], olderNext: null,
-  points: [], accounts: null, account: "", accountView: null, accountError: null, ledger: null, activity: null,
+  points: [], accounts: null, account: "", accountView: null, accountError: null, ledger: null, activity: null, bans: null, adjustments: null,
   answered: 0, failed: null,
 };
 
@@ -35,6 +36,7 @@ async function poll() {
     if (state.pool !== null) await pollPool(`/api/v1/pools/${state.pool}`);
     if (state.account) await pollAccount();
     await pollActivity();
+    [state.bans, state.adjustments] = await Promise.all([ask(`/api/v1/bans?limit=${HANDS_PAGE}`), ask(`/api/v1/adjustments?limit=${HANDS_PAGE}`)]);
     state.answered = Date.now();
     state.failed = null;
   } catch (error) {
@@ -97,6 +99,7 @@ function show() {
   showAccounts();
   showAccount();
   showActivity();
+  showHands();
   showLedger();
 }
 
@@ -284,6 +287,29 @@ function showActivity() {
       activity.bans ? `${count(activity.bans)} times an address was kept out` : `in ${activity.hours} h`)),
     h("div", { class: "pair" }, reasons("Rejected shares by reason", activity.rejects),
       reasons("Failed logins by reason", activity.failed_logins)));
+}
+
+const day = (value) => `${value.slice(0, 16).replace("T", " ")} UTC`;
+const BANS = { banned: "orphaned", ended: "found", lifted: "confirmed" };
+
+function hand(title, page, columns, rows) {
+  if (rows.length === 0) return h("div", {}, h("h3", {}, title), h("p", { class: "empty" }, "None."));
+  const more = page.next === null ? null : h("p", { class: "quiet" }, `The first ${rows.length}; the API has the others.`);
+  return h("div", {}, h("h3", {}, title), table(title, columns, rows), more);
+}
+
+/** Without a ban or an adjustment there is nothing to say. */
+function showHands() {
+  const [bans, adjustments] = [state.bans?.bans ?? [], state.adjustments?.adjustments ?? []];
+  $("hands").hidden = bans.length + adjustments.length === 0;
+  if ($("hands").hidden) return;
+  const banned = bans.map((ban) => [h("span", { title: ban.address ?? ban.target }, short(ban.address ?? ban.target, 12, 8)),
+    h("span", { class: `badge ${BANS[ban.state]}` }, ban.state), ban.until === null ? "until lifted" : h("time", { datetime: ban.until }, day(ban.until)), ban.reason]);
+  const adjusted = adjustments.map((one) => [h("a", { href: `#account=${encodeURIComponent(one.address)}`, title: one.address }, short(one.address, 12, 8)),
+    h("span", {}, one.to_account ? "+" : "−", money(one.amount)), one.book, one.taken === null ? "not in force" : "in force", one.reason]);
+  put($("hands-view"), h("div", {},
+    hand("Adjustments", state.adjustments, [["Account", ""], [`Amount (${coin()})`, "n"], ["Against", "text"], ["State", "text"], ["Why", "text"]], adjusted),
+    hand("Bans", state.bans, [["Whom", ""], ["State", ""], ["Ends", ""], ["Why", "text"]], banned)));
 }
 
 function showLedger() {
