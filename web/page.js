@@ -308,8 +308,8 @@ function showHands() {
   const adjusted = adjustments.map((one) => [h("a", { href: `#account=${encodeURIComponent(one.address)}`, title: one.address }, short(one.address, 12, 8)),
     h("span", {}, one.to_account ? "+" : "−", money(one.amount)), one.book, one.taken === null ? "not in force" : "in force", one.reason]);
   put($("hands-view"), h("div", {},
-    hand("Adjustments", state.adjustments, [["Account", ""], [`Amount (${coin()})`, "n"], ["Against", "text"], ["State", "text"], ["Why", "text"]], adjusted),
-    hand("Bans", state.bans, [["Whom", ""], ["State", ""], ["Ends", ""], ["Why", "text"]], banned)));
+    hand("Adjustments", state.adjustments, [["Account", ""], [`Amount (${coin()})`, "n"], ["Against", "text"], ["State", "text"], ["Why", "why"]], adjusted),
+    hand("Bans", state.bans, [["Whom", ""], ["State", ""], ["Ends", ""], ["Why", "why"]], banned)));
 }
 
 function showLedger() {
