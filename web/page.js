@@ -304,7 +304,7 @@ function showHands() {
   $("hands").hidden = bans.length + adjustments.length === 0;
   if ($("hands").hidden) return;
   const banned = bans.map((ban) => [h("span", { title: ban.address ?? ban.target }, short(ban.address ?? ban.target, 12, 8)),
-    h("span", { class: `badge ${BANS[ban.state]}` }, ban.state), ban.until === null ? "until lifted" : h("time", { datetime: ban.until }, day(ban.until)), ban.reason]);
+    h("span", { class: `badge ${BANS[ban.state]}` }, ban.state), ban.until === null ? (ban.state === "lifted" ? "" : "until lifted") : h("time", { datetime: ban.until }, day(ban.until)), ban.reason]);
   const adjusted = adjustments.map((one) => [h("a", { href: `#account=${encodeURIComponent(one.address)}`, title: one.address }, short(one.address, 12, 8)),
     h("span", {}, one.to_account ? "+" : "−", money(one.amount)), one.book, one.taken === null ? "not in force" : "in force", one.reason]);
   put($("hands-view"), h("div", {},
