@@ -414,7 +414,7 @@ fn pages_of_workers_neither_repeat_nor_skip() {
 fn rows_of(store: &MemoryStore, table: u8) -> usize {
     let view = store.view().expect("a view");
     let mut count = 0;
-    let all = orebook_replay::rows::Span::all();
+    let all = Span::all();
     view.scan(table, &all, Order::Forward, &mut |_, _| {
         count += 1;
         ControlFlow::Continue(())

@@ -21,5 +21,7 @@ mod kills;
 mod litecoin;
 #[path = "walk/newcomer.rs"]
 mod newcomer;
+#[path = "walk/repair.rs"]
+mod repair;
 #[path = "walk/rig.rs"]
 mod rig;
