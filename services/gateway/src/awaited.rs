@@ -5,13 +5,17 @@
 
 use std::collections::HashMap;
 
+use orebook_pow::ethash::{self, claimed_value};
 use orebook_pow::{Proof, sha256d};
+use orebook_schema::work::ethash_name;
 use orebook_stratum::StratumError;
 
 use crate::batch::ConnId;
-use crate::checks::{Answer, Checks, Done, Question};
+use crate::caches::Caches;
+use crate::checks::{Answer, Checks, Done, EthashQuestion, Question};
 use crate::conn::Conn;
-use crate::judge::{Claimed, Verdict, verdict};
+use crate::jobs::{JobWork, LiveJob};
+use crate::judge::{Claimed, Said, Verdict, ethash_verdict, verdict};
 use crate::looper::Loop;
 
 /// A reply that waits for a check, or behind one that does.
@@ -53,16 +57,18 @@ impl Loop {
     /// Asks for the check of a claim, if it is one that takes long; its verdict says what became of that.
     pub(crate) fn ask(&mut self, claimed: &mut Claimed) {
         let job = self.jobs.get_mut(claimed.job);
-        let Some(job) = job.filter(|job| job.prepared.is_slow()) else {
+        let Some(job) = job.filter(|job| job.is_slow()) else {
             return;
         };
-        let header = job.prepared.header(&claimed.claim);
-        if job.seen.contains(&sha256d(&header)) {
-            claimed.verdict = Verdict::Refused(StratumError::Duplicate);
-            return;
-        }
+        let asked = question(job, claimed, &self.caches);
+        let question = match asked {
+            Ok(question) => question,
+            Err(error) => {
+                claimed.verdict = Verdict::Refused(error);
+                return;
+            }
+        };
         let token = self.awaited.next;
-        let question = Question::Scrypt2(header);
         claimed.verdict = match self.awaited.checks.ask(token, claimed.conn, question) {
             Ok(()) => {
                 self.awaited.next += 1;
@@ -128,17 +134,25 @@ impl Loop {
             return;
         };
         job.awaited = job.awaited.saturating_sub(1);
-        let Answer::Scrypt2(pow) = answer else {
-            return;
-        };
-        let header = job.prepared.header(&claimed.claim);
-        let proof = Proof {
-            header,
-            pow,
-            block_hash: sha256d(&header),
-        };
         let block;
-        (claimed.verdict, block) = verdict(job, claimed, &proof);
+        (claimed.verdict, block) = match (answer, claimed.said, &job.work) {
+            (Answer::Scrypt2(pow), Said::Header(claim), JobWork::Built(built)) => {
+                let header = built.prepared.header(&claim);
+                let block_hash = sha256d(&header);
+                let proof = Proof {
+                    header,
+                    pow,
+                    block_hash,
+                };
+                verdict(job, claimed, &proof)
+            }
+            (Answer::Ethash(answer), Said::Nonce(nonce, _), JobWork::Given(given)) => {
+                let seal = given.work.seal;
+                let question = ethash::Question { seal, nonce };
+                ethash_verdict(job, claimed, (question, answer))
+            }
+            _ => return,
+        };
         if let Some(block) = block {
             self.counts.blocks += 1;
             (self.on_block)(block);
@@ -157,5 +171,38 @@ impl Loop {
         }
         // An idle connection owns no buffer.
         conn.held = std::collections::VecDeque::new();
+    }
+}
+
+/// What is to be computed for a claim; else what is wrong with it already, as far as that costs a microsecond.
+fn question(
+    job: &LiveJob,
+    claimed: &Claimed,
+    caches: &Option<Caches>,
+) -> Result<Question, StratumError> {
+    match (&job.work, claimed.said) {
+        (JobWork::Built(built), Said::Header(claim)) => {
+            let header = built.prepared.header(&claim);
+            if job.seen.contains(&sha256d(&header)) {
+                return Err(StratumError::Duplicate);
+            }
+            Ok(Question::Scrypt2(header))
+        }
+        (JobWork::Given(given), Said::Nonce(nonce, mix)) => {
+            let seal = given.work.seal;
+            let question = ethash::Question { seal, nonce };
+            let easiest = claimed.work.target.max(given.work.target);
+            if mix.is_some_and(|mix| easiest < claimed_value(&question, &mix)) {
+                return Err(StratumError::LowDifficulty);
+            }
+            if job.seen.contains(&ethash_name(&seal, nonce)) {
+                return Err(StratumError::Duplicate);
+            }
+            let cache = caches.as_ref().and_then(|caches| caches.get(given.epoch));
+            cache
+                .map(|by| Question::Ethash(EthashQuestion { by, question }))
+                .ok_or(StratumError::JobNotFound)
+        }
+        _ => Err(StratumError::JobNotFound),
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use orebook_schema::Work;
-use orebook_schema::work::{BlockFound, Extranonce, Job, Worker};
+use orebook_schema::work::{BlockFound, EthashJob, Extranonce, Job, Worker};
 use orebook_stratum::Id;
 
 /// A user of a session, as the loop names it. Never used again while the process lives.
@@ -32,11 +32,29 @@ pub(crate) struct Candidate {
     pub(crate) work: Work,
     pub(crate) block: bool,
     pub(crate) stale: bool,
-    pub(crate) nonce: u32,
-    pub(crate) ntime: u32,
-    pub(crate) version: u32,
-    pub(crate) extranonce2: Extranonce,
+    pub(crate) proof: Proof,
     pub(crate) outcome: Outcome,
+}
+
+/// What was hashed, beside the job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// A header that was put together here.
+    Header {
+        nonce: u32,
+        ntime: u32,
+        version: u32,
+        extranonce2: Extranonce,
+    },
+    /// A nonce of ethash under the job's seal hash.
+    Nonce(u64),
+}
+
+/// A job as the ledger has it; its number is filled in by the writer.
+#[derive(Clone, Debug)]
+pub(crate) enum Announced {
+    Built(Arc<Job>),
+    Given(Arc<EthashJob>),
 }
 
 /// What became of a share.
@@ -91,7 +109,7 @@ pub(crate) struct Batch {
     /// Rigs with their first share below. The number is filled in by the writer.
     pub(crate) new_workers: Vec<(WorkerKey, Box<Worker>)>,
     /// Jobs made since the last batch. The number is filled in by the writer.
-    pub(crate) new_jobs: Vec<(JobKey, Arc<Job>, Tagged)>,
+    pub(crate) new_jobs: Vec<(JobKey, Announced, Tagged)>,
     pub(crate) shares: Vec<Candidate>,
     /// Blocks, each with the index of its share, ascending.
     pub(crate) blocks: Vec<(u32, BlockFound)>,

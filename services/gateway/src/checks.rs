@@ -34,7 +34,6 @@ pub(crate) enum Question {
     /// scrypt² of a header.
     Scrypt2([u8; HEADER_BYTES]),
     /// Mix and value of a nonce.
-    #[allow(dead_code, reason = "asked by tests until the loop has jobs of ethash")]
     Ethash(EthashQuestion),
 }
 

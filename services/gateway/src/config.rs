@@ -1,13 +1,16 @@
 //! What a gateway is told: ports, difficulties, limits. Every limit has a default here and says what happens when it is hit.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use orebook_pow::ethash::EpochRule;
 use orebook_schema::Work;
 use orebook_schema::genesis::Algorithm;
 use orebook_schema::names::Pot;
 use orebook_schema::units::WorkUnit;
 use orebook_stratum::write::Reconnect;
+use orebook_stratum::{Dialects, HelloTerms, SessionConfig, SpeakerConfig};
 
 use crate::proxy::{Network, PROXY_FROM_MAX};
 
@@ -55,6 +58,61 @@ pub struct GatewayConfig {
     pub limits: Limits,
     /// What else holds at its doors.
     pub edge: EdgeConfig,
+    /// What ethash and etchash need.
+    pub ethash: EthashConfig,
+}
+
+/// What ethash and etchash need beside the rest.
+#[derive(Clone, Debug, Default)]
+pub struct EthashConfig {
+    /// The gateway's number, assigned by people: the first byte of its miners' nonces, so that no two gateways give one miner's
+    /// work to another.
+    pub gateway: u8,
+    /// Where caches are kept; without it they are made again at each start.
+    pub cache_folder: Option<PathBuf>,
+    /// How the chain counts epochs, where that is not as on its main net.
+    pub rule: Option<EpochRule>,
+}
+
+/// Largest session number of a gateway of ethash: the two bytes of the nonce behind its own.
+const ETHASH_SESSION_LAST: u32 = 0xffff;
+/// Errors that EthereumStratum/2.0.0 miners are told to stop after.
+const HELLO_ERRORS_MAX: u32 = 5;
+
+impl GatewayConfig {
+    /// Whether headers are the nodes' own.
+    pub(crate) const fn is_ethash(&self) -> bool {
+        matches!(self.algorithm, Algorithm::Ethash | Algorithm::Etchash)
+    }
+
+    /// The largest session number.
+    pub(crate) const fn session_last(&self) -> u32 {
+        if self.is_ethash() {
+            ETHASH_SESSION_LAST
+        } else {
+            u32::MAX
+        }
+    }
+
+    /// What a connection may speak.
+    pub(crate) fn speaker(&self) -> SpeakerConfig {
+        let timeout_s = self.limits.idle.as_secs();
+        SpeakerConfig {
+            dialects: if self.is_ethash() {
+                Dialects::ETHASH
+            } else {
+                Dialects::STRATUM_V1
+            },
+            session: SessionConfig {
+                extranonce2_size: u8::try_from(self.extranonce2_bytes).unwrap_or(u8::MAX),
+                version_mask: self.version_mask,
+            },
+            hello: HelloTerms {
+                timeout_s: u32::try_from(timeout_s).unwrap_or(u32::MAX),
+                errors_max: HELLO_ERRORS_MAX,
+            },
+        }
+    }
 }
 
 /// Most networks that no limit of addresses holds for.
@@ -307,9 +365,6 @@ pub enum ConfigError {
     /// No port, or more than [`PORTS_MAX`].
     #[error("a gateway has 1 to {PORTS_MAX} ports, not {0}")]
     Ports(usize),
-    /// The algorithm is not built.
-    #[error("shares of {} cannot be checked by this software", .0.name())]
-    Algorithm(Algorithm),
     /// The miner's extranonce is out of range.
     #[error("extranonce2 has 2 to 8 bytes, not {0}")]
     Extranonce2(usize),
@@ -341,9 +396,6 @@ impl GatewayConfig {
     pub fn check(&self) -> Result<(), ConfigError> {
         if !(1..=PORTS_MAX).contains(&self.ports.len()) {
             return Err(ConfigError::Ports(self.ports.len()));
-        }
-        if matches!(self.algorithm, Algorithm::Ethash | Algorithm::Etchash) {
-            return Err(ConfigError::Algorithm(self.algorithm));
         }
         if !(2..=8).contains(&self.extranonce2_bytes) {
             return Err(ConfigError::Extranonce2(self.extranonce2_bytes));
@@ -465,6 +517,7 @@ mod tests {
             stale_grace: Duration::from_secs(5),
             limits: Limits::default(),
             edge: EdgeConfig::default(),
+            ethash: EthashConfig::default(),
         }
     }
 
@@ -476,9 +529,8 @@ mod tests {
                 change(rule);
             }
         };
-        let table: [(&str, Change); 11] = [
+        let table: [(&str, Change); 10] = [
             ("ports", |config| config.ports.clear()),
-            ("checked", |config| config.algorithm = Algorithm::Ethash),
             ("extranonce2", |config| config.extranonce2_bytes = 9),
             ("text", |config| config.coinbase_text = "x".repeat(24)),
             ("apart", |config| {

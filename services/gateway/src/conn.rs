@@ -10,12 +10,12 @@ use orebook_schema::Work;
 use orebook_schema::activity::AgentText;
 use orebook_schema::names::{Account, WorkerName};
 use orebook_schema::units::{U256, WorkUnit};
-use orebook_stratum::write::write_set_difficulty;
-use orebook_stratum::{DifficultyText, Id, Session};
+use orebook_stratum::write::{Reconnect, write_set_difficulty, write_show_message};
+use orebook_stratum::{Dialect, DifficultyText, Speaker};
 
 use crate::awaited::Held;
 use crate::batch::{JobKey, WorkerKey};
-use crate::jobs::LiveJob;
+use crate::jobs::{JobWork, LiveJob};
 use crate::limits::ShareWindow;
 use crate::sessions::Former;
 use crate::silence::Silence;
@@ -87,6 +87,8 @@ pub(crate) struct Due {
 pub(crate) struct Sent {
     pub(crate) job: JobKey,
     pub(crate) parent: u32,
+    /// At which difficulty.
+    pub(crate) work: Work,
 }
 
 /// See the module.
@@ -103,7 +105,7 @@ pub(crate) struct Conn {
     pub(crate) since: Instant,
     /// Session number, once subscribed.
     pub(crate) number: Option<u32>,
-    pub(crate) session: Session,
+    pub(crate) session: Speaker,
     /// By [`orebook_stratum::UserNumber`].
     pub(crate) users: Vec<User>,
     pub(crate) vardiff: Vardiff,
@@ -113,6 +115,8 @@ pub(crate) struct Conn {
     pub(crate) sent: Option<Sent>,
     /// What its session was sent last at a former connection.
     resumed: Option<Sent>,
+    /// The newest job that its session was sent.
+    top: Option<JobKey>,
     /// When it was sent elsewhere.
     pub(crate) told: Option<Instant>,
     /// Bytes of a line that is not whole yet.
@@ -168,7 +172,7 @@ impl Conn {
         stream: TcpStream,
         generation: u32,
         (port, address, is_counted): (usize, IpAddr, bool),
-        session: Session,
+        session: Speaker,
         vardiff: Vardiff,
     ) -> Self {
         let now = Instant::now();
@@ -187,6 +191,7 @@ impl Conn {
             works: Vec::new(),
             sent: None,
             resumed: None,
+            top: None,
             told: None,
             partial: Vec::new(),
             out: Vec::new(),
@@ -307,6 +312,7 @@ impl Conn {
         (!works.is_empty()).then(|| Former {
             works,
             sent: self.sent.or(self.resumed),
+            top: self.top,
             vardiff: self.vardiff,
         })
     }
@@ -316,6 +322,7 @@ impl Conn {
         self.vardiff.resume(former.vardiff, now_ms);
         self.works = former.works;
         self.resumed = former.sent;
+        self.top = former.top;
     }
 
     /// The difficulty of its newest job, or of the next one.
@@ -330,31 +337,46 @@ impl Conn {
         self.wants_job = self.works.last().is_some_and(|(_, due)| due.work != wanted);
     }
 
-    /// Sends a job, with a new difficulty before it if there is one, unless it has this one or a newer. Whether it did.
-    pub(crate) fn send_job(
+    /// Whether what it says may be HTTP.
+    pub(crate) fn may_be_web(&self) -> bool {
+        matches!(self.session.dialect(), None | Some(Dialect::GetWork))
+    }
+
+    /// Says something.
+    pub(crate) fn say(
         &mut self,
-        job: &LiveJob,
-        oldest: JobKey,
-        unit: WorkUnit,
         spare: &mut Vec<Vec<u8>>,
-    ) -> bool {
-        if !self.is_miner() || self.sent.is_some_and(|sent| job.key <= sent.job) {
-            return false;
+        write: impl FnOnce(&Speaker, &mut Vec<u8>),
+    ) {
+        let mut out = std::mem::take(self.out(spare));
+        write(&self.session, &mut out);
+        self.out = out;
+    }
+
+    /// Shows a text to a person, where the dialect has words for that.
+    pub(crate) fn show(&mut self, text: &str, spare: &mut Vec<Vec<u8>>) {
+        let dialect = self.session.dialect();
+        if matches!(dialect, Some(Dialect::StratumV1 | Dialect::NiceHash)) {
+            write_show_message(self.out(spare), text);
         }
-        let former = self.sent.or(self.resumed);
-        let clean = former.is_none_or(|sent| sent.parent != job.parent);
+    }
+
+    /// Sends it elsewhere; whether the dialect has words for that.
+    pub(crate) fn reconnect(&mut self, to: Reconnect<'_>, spare: &mut Vec<Vec<u8>>) -> bool {
+        let mut is_said = false;
+        self.say(spare, |speaker, out| {
+            is_said = speaker.reconnect(out, Some(to));
+        });
+        is_said
+    }
+
+    /// The difficulty of a job that it is about to be given, from now on what its shares of the job are worth.
+    pub(crate) fn take_job(&mut self, job: &LiveJob, oldest: JobKey, unit: WorkUnit) -> Work {
         // A job keeps the difficulty that it was sent with, also where its session goes on.
         let kept = self.work_of(job.key);
-        let kept = kept.filter(|_| former.is_some_and(|sent| job.key <= sent.job));
+        let kept = kept.filter(|_| self.top.is_some_and(|top| job.key <= top));
         let work = kept.map_or(self.vardiff.wanted(), |due| due.work);
         let differs = self.works.last().is_none_or(|(_, due)| due.work != work);
-        let is_told = self.sent.is_some() && !differs;
-        let text = DifficultyText::parse(&work.shown(unit)).filter(|_| !is_told);
-        let out = self.out(spare);
-        if let Some(text) = &text {
-            write_set_difficulty(out, text);
-        }
-        out.extend_from_slice(job.notification(clean));
         if differs && kept.is_none() {
             let needless = self.works.iter().rposition(|(from, _)| *from <= oldest);
             self.works.drain(..needless.unwrap_or(0));
@@ -365,23 +387,46 @@ impl Conn {
             self.works.push((job.key, due));
         }
         self.wants_job = work != self.vardiff.wanted();
+        self.top = self.top.max(Some(job.key));
         self.sent = Some(Sent {
             job: job.key,
             parent: job.parent,
+            work,
         });
+        work
+    }
+
+    /// Sends a job, with a new difficulty before it if there is one, unless it has this one. Whether it did.
+    pub(crate) fn send_job(
+        &mut self,
+        job: &LiveJob,
+        oldest: JobKey,
+        unit: WorkUnit,
+        spare: &mut Vec<Vec<u8>>,
+    ) -> bool {
+        if !self.is_miner() || self.sent.is_some_and(|sent| job.key == sent.job) {
+            return false;
+        }
+        let (told, former) = (self.sent, self.sent.or(self.resumed));
+        let clean = former.is_none_or(|sent| sent.parent != job.parent);
+        let work = self.take_job(job, oldest, unit);
+        match &job.work {
+            JobWork::Built(built) => {
+                let is_told = told.is_some_and(|told| told.work == work);
+                let text = DifficultyText::parse(&work.shown(unit)).filter(|_| !is_told);
+                let out = self.out(spare);
+                if let Some(text) = &text {
+                    write_set_difficulty(out, text);
+                }
+                out.extend_from_slice(built.notification(clean));
+            }
+            JobWork::Given(given) => {
+                let mut out = std::mem::take(self.out(spare));
+                self.session
+                    .send_ethash(&mut out, &given.lines, work, clean);
+                self.out = out;
+            }
+        }
         true
     }
-}
-
-/// An error reply in our own words, which are plain ASCII without quotes or backslashes; others are shown as `?`.
-pub(crate) fn reply_why(out: &mut Vec<u8>, id: &Id, result: &str, code: u8, why: &str) {
-    let legal = |c: char| matches!(c, ' '..='~') && c != '"' && c != '\\';
-    let why: String = why
-        .chars()
-        .map(|c| if legal(c) { c } else { '?' })
-        .collect();
-    out.extend_from_slice(b"{\"id\":");
-    out.extend_from_slice(id.bytes());
-    let rest = format!(",\"result\":{result},\"error\":[{code},\"{why}\",null]}}\n");
-    out.extend_from_slice(rest.as_bytes());
 }

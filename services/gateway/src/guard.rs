@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use orebook_stratum::UserNumber;
-use orebook_stratum::write::write_show_message;
 
 use crate::conn::{Cause, Conn};
 use crate::limits::{Offence, seconds};
@@ -81,7 +80,7 @@ impl Loop {
         } else {
             format!("{why}: it is kept out for {ban} s")
         };
-        write_show_message(conn.out(&mut self.spare), &why);
+        conn.show(&why, &mut self.spare);
         if conn.users.len() == 1 {
             conn.closing = Some(Cause::BadShares);
         }

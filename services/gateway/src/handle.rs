@@ -5,23 +5,28 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 use mio::{Poll, Waker};
-use orebook_chain::Template;
+use orebook_chain::{EthWork, Template};
 use orebook_ledger::disk::real::RealDisk;
 use orebook_ledger::disk::{Disk as _, DiskError};
 use orebook_ledger::log::Log;
 use orebook_ledger::reader::Reader;
 use orebook_ledger::spool::{Spool, SpoolError};
+use orebook_pow::ethash::EpochRule;
+use orebook_schema::work::EthashHeader;
 use orebook_schema::{Account, Hash};
 
 use crate::activity::{self, ActivityParts};
 use crate::bridge::{Bridge, lock};
+use crate::caches::Caches;
 use crate::checks::{Checks, Wake};
 use crate::config::{ConfigError, GatewayConfig};
 use crate::control::Control;
 use crate::doors::Doors;
-use crate::looper::{Loop, LoopParts, WAKER};
+use crate::former::FORMER_KEPT;
+use crate::looper::{Loop, LoopParts, NodeWork, WAKER};
 use crate::metrics::{Metrics, Shared};
 use crate::writer::{Fatal, Writer, WriterParts};
 
@@ -32,12 +37,21 @@ pub type ParseAccount = Box<dyn Fn(&str) -> Result<Account, String> + Send>;
 /// A block on its way to the nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundBlock {
-    /// Its hash, header order.
+    /// Its hash, header order; of ethash its name (`ethash_name`).
     pub hash: Hash,
     /// Its height.
     pub height: u64,
+    /// What the nodes are given.
+    pub what: Found,
+}
+
+/// What a node takes as a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
     /// The whole block, as `submitblock` takes it.
-    pub block: Vec<u8>,
+    Block(Vec<u8>),
+    /// A solution of a node's own work, as `eth_submitWork` takes it.
+    Solution(EthashHeader),
 }
 
 /// What a gateway is made of.
@@ -90,7 +104,7 @@ pub enum StartError {
 /// What the handle tells the loop: the newest of each.
 #[derive(Debug, Default)]
 pub(crate) struct Mail {
-    pub(crate) work: Option<Result<Arc<Template>, String>>,
+    pub(crate) work: Option<Result<NodeWork, String>>,
     pub(crate) stop: bool,
 }
 
@@ -124,7 +138,7 @@ impl Gateway {
         parts.disk.create_dir(&parts.control_dir)?;
         let ledger = lock(&parts.mirror).head().ledger();
         let control = Control::load(&parts.disk, &parts.control_dir, ledger)?;
-        let writer = Writer::begin(
+        let mut writer = Writer::begin(
             WriterParts {
                 spool: parts.spool,
                 mirror: parts.mirror,
@@ -134,6 +148,11 @@ impl Gateway {
                 bridge: Arc::clone(&bridge),
                 metrics: Arc::clone(&metrics),
                 spacing: config.commit_spacing,
+                kept: if config.is_ethash() {
+                    FORMER_KEPT
+                } else {
+                    Duration::ZERO
+                },
                 fatal: parts.fatal,
             },
             control,
@@ -154,6 +173,10 @@ impl Gateway {
             Arc::new(move || bridge.wake())
         };
         let checks = Checks::start(config.algorithm, &config.limits, &wake, &metrics.checks)?;
+        let rule = config.ethash.rule.or(EpochRule::of(config.algorithm));
+        let folder = config.ethash.cache_folder.as_deref();
+        let caches = rule.map(|rule| Caches::start(rule, folder, wake.clone()));
+        let caches = caches.transpose()?;
         let looping = Loop::new(LoopParts {
             config,
             parse_account: parts.parse_account,
@@ -165,6 +188,8 @@ impl Gateway {
             metrics: Arc::clone(&metrics),
             activity,
             checks,
+            caches,
+            former: writer.take_former(),
         });
         let writer = Builder::new()
             .name("gateway-writer".to_owned())
@@ -190,7 +215,12 @@ impl Gateway {
 impl GatewayHandle {
     /// Miners work on this from now on.
     pub fn template(&self, template: Arc<Template>) {
-        self.put(Ok(template));
+        self.put(Ok(NodeWork::Template(template)));
+    }
+
+    /// Miners of ethash and etchash work on this from now on. The same work again makes no other job.
+    pub fn eth_work(&self, work: EthWork) {
+        self.put(Ok(NodeWork::Given(work)));
     }
 
     /// No node has fresh work: miners are told why, in plain ASCII, and sent away, so that their own fail-over acts.
@@ -198,7 +228,7 @@ impl GatewayHandle {
         self.put(Err(why.to_owned()));
     }
 
-    fn put(&self, work: Result<Arc<Template>, String>) {
+    fn put(&self, work: Result<NodeWork, String>) {
         lock(&self.mail).work = Some(work);
         self.bridge.wake();
     }

@@ -4,35 +4,61 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use orebook_chain::{CoinbaseParts, JobParts, Template, TemplateError};
+use orebook_chain::{CoinbaseParts, EthWork, JobParts, Template, TemplateError};
 use orebook_pow::PreparedJob;
+use orebook_pow::ethash::Epoch;
+use orebook_schema::Hash;
 use orebook_schema::genesis::Algorithm;
-use orebook_schema::work::Job;
+use orebook_schema::units::U256;
+use orebook_schema::work::EthashJob;
 use orebook_stratum::write::write_notify;
+use orebook_stratum::{EthashLines, EthashWork};
 
-use crate::batch::{JobKey, Tagged};
+use crate::batch::{Announced, JobKey, Tagged};
 use crate::bridge::Terms;
 use crate::clock::now_ms;
 use crate::config::{EXTRANONCE1_BYTES, GatewayConfig};
+use crate::former::Former;
 use crate::seen::Seen;
 
 /// A live job.
 #[derive(Debug)]
 pub(crate) struct LiveJob {
     pub(crate) key: JobKey,
-    pub(crate) template: Arc<Template>,
-    pub(crate) prepared: PreparedJob,
-    /// Header version before rolling.
-    pub(crate) version: u32,
+    pub(crate) work: JobWork,
     /// Grows with each new parent.
     pub(crate) parent: u32,
     pub(crate) seen: Seen,
     pub(crate) made: Instant,
     /// Claims of it that wait for a check: it lives until they are judged.
     pub(crate) awaited: u32,
+}
+
+/// What a job's shares are made of.
+#[derive(Debug)]
+pub(crate) enum JobWork {
+    /// Headers are put together here.
+    Built(Box<Built>),
+    /// The header is the node's: ethash and etchash.
+    Given(Box<Given>),
+}
+
+#[derive(Debug)]
+pub(crate) struct Built {
+    pub(crate) template: Arc<Template>,
+    pub(crate) prepared: PreparedJob,
+    /// Header version before rolling.
+    pub(crate) version: u32,
     /// Its notification, clean and not clean.
     clean_line: Box<[u8]>,
     line: Box<[u8]>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Given {
+    pub(crate) work: EthWork,
+    pub(crate) epoch: Epoch,
+    pub(crate) lines: EthashLines,
 }
 
 /// Whether a job's shares are taken.
@@ -55,7 +81,7 @@ pub(crate) struct Wanted<'a> {
 }
 
 /// What a job becomes in the ledger.
-pub(crate) type Announced = (JobKey, Arc<Job>, Tagged);
+pub(crate) type Made = (JobKey, Announced, Tagged);
 
 /// Live jobs. Keys are consecutive: only the oldest go.
 #[derive(Debug)]
@@ -68,6 +94,10 @@ pub(crate) struct JobBook {
     jobs_max: usize,
     seen_max: usize,
     live: VecDeque<LiveJob>,
+    /// What miners work on, where that is not the newest: nodes give the same work again.
+    current: Option<JobKey>,
+    /// What a former process recorded of work that may come again.
+    former: Former,
     next: u32,
     parent: u32,
     /// When the present parent came.
@@ -86,7 +116,7 @@ const fn first_key(now_ms: u64) -> u32 {
 }
 
 impl JobBook {
-    pub(crate) fn new(config: &GatewayConfig) -> Self {
+    pub(crate) fn new(config: &GatewayConfig, former: Former) -> Self {
         Self {
             algorithm: config.algorithm,
             payout_script: config.payout_script.clone(),
@@ -96,6 +126,8 @@ impl JobBook {
             jobs_max: config.limits.jobs,
             seen_max: config.limits.seen,
             live: VecDeque::new(),
+            current: None,
+            former,
             next: first_key(now_ms()),
             parent: 0,
             parent_since: Instant::now(),
@@ -104,9 +136,20 @@ impl JobBook {
         }
     }
 
-    /// The newest job.
+    /// The job that miners work on.
     pub(crate) fn newest(&self) -> Option<&LiveJob> {
-        self.live.back()
+        let current = self.current.and_then(|key| self.get(key));
+        current.or(self.live.back())
+    }
+
+    /// The live job of a seal hash.
+    pub(crate) fn sealed(&self, seal: &Hash) -> Option<JobKey> {
+        let mut newest_first = self.live.iter().rev();
+        let found = newest_first.find(|job| {
+            let given = job.given();
+            given.is_some_and(|given| given.work.seal == *seal)
+        });
+        found.map(|job| job.key)
     }
 
     /// Key of the oldest live job.
@@ -148,9 +191,10 @@ impl JobBook {
     ///
     /// # Errors
     /// [`TemplateError`] of the configured coinbase parts; nothing changed then.
-    pub(crate) fn make(&mut self, wanted: &Wanted<'_>) -> Result<Announced, TemplateError> {
+    pub(crate) fn make(&mut self, wanted: &Wanted<'_>) -> Result<Made, TemplateError> {
         let template = wanted.template;
         let newest = self.live.back();
+        let newest = newest.and_then(LiveJob::built);
         let clean = newest.is_none_or(|newest| template.is_clean_after(&newest.template));
         let key = JobKey(self.next);
         // No two jobs have one coinbase: a share of one is none of another, also where a node says the same twice.
@@ -173,31 +217,113 @@ impl JobBook {
         let prepared = PreparedJob::new(&job, self.algorithm).ok_or(bits)?;
         self.next = self.next.wrapping_add(1);
         if clean {
-            self.parent = self.parent.wrapping_add(1);
-            self.parent_since = wanted.now;
-            // Of the parents before, one is left for the grace.
-            let before = self.parent.wrapping_sub(1);
-            self.drop_while(|job| job.parent != before);
+            self.next_parent(wanted.now);
         }
         let [clean_line, line] = [true, false].map(|clean| {
             let mut line = Vec::new();
             write_notify(&mut line, key.0, &job, clean);
             line.into_boxed_slice()
         });
-        self.live.push_back(LiveJob {
-            key,
+        let built = Built {
             template: Arc::clone(template),
             prepared,
             version: job.version,
-            parent: self.parent,
-            seen: Seen::new(self.expected),
-            made: wanted.now,
-            awaited: 0,
             clean_line,
             line,
+        };
+        self.put(key, JobWork::Built(Box::new(built)), wanted.now);
+        let announced = Announced::Built(Arc::new(job));
+        Ok((key, announced, wanted.terms.tagged))
+    }
+
+    /// Makes a job of a node's work, or takes up the one that there is. `None` if miners have it already; the job for the
+    /// ledger if it is new.
+    pub(crate) fn give(
+        &mut self,
+        work: &EthWork,
+        epoch: Epoch,
+        terms: &Terms,
+        now: Instant,
+    ) -> Option<Option<Made>> {
+        let newest = self.newest().map(|job| (job.key, job.given()));
+        let before = newest.and_then(|(_, given)| given.map(|given| given.work));
+        if before.is_some_and(|before| before.seal == work.seal) {
+            return None;
+        }
+        let seed = epoch.seed();
+        if seed != work.seed {
+            tracing::error!(height = work.height, seed = %work.seed, "the node's work has the seed of another epoch");
+            return None;
+        }
+        let clean = before.is_none_or(|before| before.parent != work.parent);
+        if clean {
+            self.next_parent(now);
+        }
+        if let Some(key) = self.sealed(&work.seal) {
+            let parent = self.parent;
+            if let Some(job) = self.get_mut(key) {
+                job.parent = parent;
+            }
+            self.current = Some(key);
+            return Some(None);
+        }
+        let key = JobKey(self.next);
+        self.next = self.next.wrapping_add(1);
+        let job = EthashJob {
+            number: 0,
+            policy: terms.at,
+            height: work.height,
+            network_work: work.network_work.max(1),
+            reward: work.reward.unwrap_or(0),
+            fees: 0,
+            seal: work.seal,
+            seed,
+            time: work.time,
+            clean,
+        };
+        let lines = EthashLines::new(EthashWork {
+            number: key.0,
+            seal: work.seal,
+            seed,
+            epoch: epoch.seed_rounds(),
+            algorithm: self.algorithm,
+            height: work.height,
+        });
+        let given = Given {
+            work: *work,
+            epoch,
+            lines,
+        };
+        self.current = Some(key);
+        self.put(key, JobWork::Given(Box::new(given)), now);
+        let former = self.former.remove(&work.seal).unwrap_or_default();
+        if let Some(job) = self.live.back_mut() {
+            former.iter().for_each(|name| {
+                job.seen.insert(name);
+            });
+        }
+        let announced = Announced::Given(Arc::new(job));
+        Some(Some((key, announced, terms.tagged)))
+    }
+
+    /// What there is becomes stale. Of the parents before, one is left for the grace.
+    fn next_parent(&mut self, now: Instant) {
+        self.parent = self.parent.wrapping_add(1);
+        self.parent_since = now;
+        let before = self.parent.wrapping_sub(1);
+        self.drop_while(|job| job.parent != before);
+    }
+
+    fn put(&mut self, key: JobKey, work: JobWork, now: Instant) {
+        self.live.push_back(LiveJob {
+            key,
+            work,
+            parent: self.parent,
+            seen: Seen::new(self.expected),
+            made: now,
+            awaited: 0,
         });
         self.bound();
-        Ok((key, Arc::new(job), wanted.terms.tagged))
     }
 
     /// Drops the jobs of the parent before, once the grace is over.
@@ -219,7 +345,12 @@ impl JobBook {
     /// awaited.
     pub(crate) fn bound(&mut self) {
         let mut seen: usize = self.live.iter().map(|job| job.seen.len()).sum();
+        let current = self.current;
         while 1 < self.live.len()
+            && self
+                .live
+                .front()
+                .is_some_and(|job| Some(job.key) != current)
             && (self.jobs_max < self.live.len() || self.seen_max < seen)
             && self.live.front().is_some_and(|job| job.awaited == 0)
         {
@@ -250,6 +381,46 @@ impl JobBook {
 }
 
 impl LiveJob {
+    pub(crate) fn built(&self) -> Option<&Built> {
+        match &self.work {
+            JobWork::Built(built) => Some(built),
+            JobWork::Given(_) => None,
+        }
+    }
+
+    pub(crate) fn given(&self) -> Option<&Given> {
+        match &self.work {
+            JobWork::Built(_) => None,
+            JobWork::Given(given) => Some(given),
+        }
+    }
+
+    /// Height of its block.
+    pub(crate) fn height(&self) -> u64 {
+        match &self.work {
+            JobWork::Built(built) => built.template.height,
+            JobWork::Given(given) => given.work.height,
+        }
+    }
+
+    /// What a block's value is at most.
+    pub(crate) fn block_target(&self) -> U256 {
+        match &self.work {
+            JobWork::Built(built) => built.prepared.block_target(),
+            JobWork::Given(given) => given.work.target,
+        }
+    }
+
+    /// Whether a check takes so long that other threads do it.
+    pub(crate) fn is_slow(&self) -> bool {
+        match &self.work {
+            JobWork::Built(built) => built.prepared.is_slow(),
+            JobWork::Given(_) => true,
+        }
+    }
+}
+
+impl Built {
     /// Its notification.
     pub(crate) fn notification(&self, clean: bool) -> &[u8] {
         if clean { &self.clean_line } else { &self.line }

@@ -1,17 +1,18 @@
 //! All claims of a turn: hashed together job by job, compared with their targets, and those that are shares put into the
 //! turn's batch, in the order of the requests. A block leaves for the nodes before anything else.
 
+use orebook_pow::ethash::{self, Question};
 use orebook_pow::{Claim, Judgement, Proof, judge};
+use orebook_schema::Hash;
 use orebook_schema::activity::Reject;
-use orebook_schema::work::{BlockFound, Worker};
-use orebook_stratum::write::reply_error;
-use orebook_stratum::{Id, StratumError, UserNumber};
+use orebook_schema::work::{BlockFound, EthashHeader, Worker, ethash_name};
+use orebook_stratum::{Id, Speaker, StratumError, UserNumber};
 
 use crate::awaited::Held;
-use crate::batch::{Answer, Candidate, ConnId, JobKey, Outcome, Reply, WorkerKey};
-use crate::conn::{Conn, Due, reply_why};
-use crate::handle::FoundBlock;
-use crate::jobs::LiveJob;
+use crate::batch::{self, Answer, Candidate, ConnId, JobKey, Outcome, Reply, WorkerKey};
+use crate::conn::{Conn, Due};
+use crate::handle::{Found, FoundBlock};
+use crate::jobs::{Built, LiveJob};
 use crate::looper::{Loop, Order};
 
 /// Said to a miner whose share nobody has time to check.
@@ -26,9 +27,17 @@ pub(crate) struct Claimed {
     /// The difficulty its job was sent with.
     pub(crate) work: Due,
     pub(crate) stale: bool,
-    pub(crate) claim: Claim,
+    pub(crate) said: Said,
     pub(crate) id: Id,
     pub(crate) verdict: Verdict,
+}
+
+/// What a submit says that was hashed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Said {
+    Header(Claim),
+    /// Under the job's seal hash, perhaps with the mix that it is to have.
+    Nonce(u64, Option<Hash>),
 }
 
 /// What a claim comes to.
@@ -122,13 +131,20 @@ impl Loop {
         bench.claims.clear();
         bench.proofs.clear();
         let members = group.iter().filter_map(|index| claims.get(*index));
-        bench.claims.extend(members.map(|claimed| claimed.claim));
+        let headers = members.filter_map(|claimed| match claimed.said {
+            Said::Header(claim) => Some(claim),
+            Said::Nonce(..) => None,
+        });
+        bench.claims.extend(headers);
         let job = group.first().and_then(|index| claims.get(*index));
         let job = job.and_then(|claimed| self.jobs.get_mut(claimed.job));
-        let Some(job) = job.filter(|job| !job.prepared.is_slow()) else {
+        let Some(job) = job.filter(|job| !job.is_slow()) else {
             return;
         };
-        job.prepared.prove_batch(&bench.claims, &mut bench.proofs);
+        let Some(built) = job.built() else {
+            return;
+        };
+        built.prepared.prove_batch(&bench.claims, &mut bench.proofs);
         job.seen
             .prefetch(bench.proofs.iter().map(|proof| &proof.block_hash));
         let mut blocks = 0;
@@ -202,8 +218,8 @@ impl Loop {
 
     fn refuse(&mut self, conn: &mut Conn, claimed: &Claimed, error: StratumError) {
         self.count_refused(conn, Some(claimed.user), error);
-        self.reply(conn, claimed.conn, |out| {
-            reply_error(out, &claimed.id, error)
+        self.reply(conn, claimed.conn, |speaker, out| {
+            speaker.refused(out, &claimed.id, error);
         });
     }
 
@@ -215,20 +231,20 @@ impl Loop {
             .rejected(account, Reject::Unrecorded, self.now_ms);
         conn.rejected += 1;
         self.counts.shares.other += 1;
-        self.reply(conn, claimed.conn, |out| {
-            reply_why(out, &claimed.id, "null", 20, BUSY);
+        self.reply(conn, claimed.conn, |speaker, out| {
+            speaker.refused_why(out, &claimed.id, StratumError::Unavailable, BUSY);
         });
     }
 
     /// Replies behind what waits for the writer.
-    fn reply(&mut self, conn: &mut Conn, id: ConnId, write: impl FnOnce(&mut Vec<u8>)) {
+    fn reply(&mut self, conn: &mut Conn, id: ConnId, write: impl FnOnce(&Speaker, &mut Vec<u8>)) {
         if conn.waiting == 0 {
-            write(conn.out(&mut self.spare));
+            conn.say(&mut self.spare, write);
         } else {
             conn.waiting += 1;
             let start = self.batch.arena.len();
-            write(&mut self.batch.arena);
-            let what = Answer::Lines(crate::batch::arena_range(start, self.batch.arena.len()));
+            write(&conn.session, &mut self.batch.arena);
+            let what = Answer::Lines(batch::arena_range(start, self.batch.arena.len()));
             self.batch.replies.push(Reply { conn: id, what });
         }
         self.soil(id.slot);
@@ -236,7 +252,7 @@ impl Loop {
 
     /// Lines whose turn came.
     pub(crate) fn reply_lines(&mut self, conn: &mut Conn, id: ConnId, text: &[u8]) {
-        self.reply(conn, id, |out| out.extend_from_slice(text));
+        self.reply(conn, id, |_, out| out.extend_from_slice(text));
     }
 
     /// A share goes to the writer; its answer comes back with it.
@@ -258,10 +274,15 @@ impl Loop {
             work: claimed.work.work,
             block: is_block,
             stale: claimed.stale,
-            nonce: claimed.claim.nonce,
-            ntime: claimed.claim.ntime,
-            version: claimed.claim.version,
-            extranonce2: claimed.claim.extranonce2,
+            proof: match claimed.said {
+                Said::Header(claim) => batch::Proof::Header {
+                    nonce: claim.nonce,
+                    ntime: claim.ntime,
+                    version: claim.version,
+                    extranonce2: claim.extranonce2,
+                },
+                Said::Nonce(nonce, _) => batch::Proof::Nonce(nonce),
+            },
             outcome: Outcome::Waiting,
         });
         self.batch.replies.push(Reply {
@@ -314,32 +335,80 @@ pub(crate) fn verdict(
     claimed: &Claimed,
     proof: &Proof,
 ) -> (Verdict, Option<FoundBlock>) {
-    let judgement = judge(proof, claimed.work.target, job.prepared.block_target());
-    // A share is remembered only if it is one: an entry costs its miner work.
-    if judgement == Judgement::Low {
-        (Verdict::Refused(StratumError::LowDifficulty), None)
-    } else if !job.seen.insert(&proof.block_hash) {
-        (Verdict::Refused(StratumError::Duplicate), None)
-    } else if judgement == Judgement::Block {
-        let (found, event) = found(job, claimed, proof);
-        (Verdict::Block(Box::new(event)), Some(found))
+    let judgement = judge(proof, claimed.work.target, job.block_target());
+    if let Some(refused) = refused(job, judgement, &proof.block_hash) {
+        return (refused, None);
+    }
+    match (judgement, job.built(), claimed.said) {
+        (Judgement::Block, Some(built), Said::Header(claim)) => {
+            let (found, event) = found(built, &claim, proof);
+            (Verdict::Block(Box::new(event)), Some(found))
+        }
+        _ => (Verdict::Share, None),
+    }
+}
+
+/// The same of ethash: the answer to the question that the claim asks.
+pub(crate) fn ethash_verdict(
+    job: &mut LiveJob,
+    claimed: &Claimed,
+    (question, answer): (Question, ethash::Answer),
+) -> (Verdict, Option<FoundBlock>) {
+    let Question { seal, nonce } = question;
+    let is_as_said = match claimed.said {
+        Said::Nonce(_, Some(mix)) => mix == answer.mix,
+        _ => true,
+    };
+    let judgement = if !is_as_said {
+        Judgement::Low
+    } else if answer.value <= job.block_target() {
+        Judgement::Block
+    } else if answer.value <= claimed.work.target {
+        Judgement::Share
     } else {
-        (Verdict::Share, None)
+        Judgement::Low
+    };
+    let name = ethash_name(&seal, nonce);
+    if let Some(refused) = refused(job, judgement, &name) {
+        return (refused, None);
+    }
+    if judgement != Judgement::Block {
+        return (Verdict::Share, None);
+    }
+    let mix = answer.mix;
+    let header = EthashHeader { seal, nonce, mix };
+    let height = job.height();
+    let found = FoundBlock {
+        hash: name,
+        height,
+        what: Found::Solution(header),
+    };
+    (Verdict::Block(Box::new(header.found(height))), Some(found))
+}
+
+/// Why a proven claim is no share. A share is remembered only if it is one: an entry costs its miner work.
+fn refused(job: &mut LiveJob, judgement: Judgement, name: &Hash) -> Option<Verdict> {
+    if judgement == Judgement::Low {
+        Some(Verdict::Refused(StratumError::LowDifficulty))
+    } else if !job.seen.insert(name) {
+        Some(Verdict::Refused(StratumError::Duplicate))
+    } else {
+        None
     }
 }
 
 /// The block for the nodes, and what the ledger says of it.
-fn found(job: &LiveJob, claimed: &Claimed, proof: &Proof) -> (FoundBlock, BlockFound) {
-    let coinbase = job.prepared.coinbase(&claimed.claim);
+fn found(job: &Built, claim: &Claim, proof: &Proof) -> (FoundBlock, BlockFound) {
+    let coinbase = job.prepared.coinbase(claim);
     let found = FoundBlock {
         hash: proof.block_hash,
         height: job.template.height,
-        block: job.template.block(&proof.header, &coinbase),
+        what: Found::Block(job.template.block(&proof.header, &coinbase)),
     };
     let event = BlockFound {
         hash: proof.block_hash,
         height: job.template.height,
-        coinbase_txid: job.prepared.coinbase_txid(&claimed.claim),
+        coinbase_txid: job.prepared.coinbase_txid(claim),
         header: proof.header.to_vec(),
     };
     (found, event)

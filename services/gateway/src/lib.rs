@@ -21,6 +21,7 @@ mod config;
 mod conn;
 mod control;
 mod doors;
+mod former;
 mod guard;
 mod handle;
 mod jobs;
@@ -45,12 +46,12 @@ pub use self::checks::CheckMetrics;
 pub use self::config::{
     AskedDifficulty, CLOCK_APART_S_MAX, COINBASE_TEXT_BYTES_MAX, COMMIT_SPACING_DEFAULT,
     COMMIT_SPACING_MAX, ConfigError, DifficultyRule, EXEMPT_MAX, EXTRANONCE1_BYTES,
-    EXTRANONCE2_BYTES_DEFAULT, EdgeConfig, Elsewhere, GatewayConfig, Limits, NTIME_AHEAD_S,
-    PORTS_MAX, PortConfig, VERSION_MASK_DEFAULT, VardiffRule, difficulty,
+    EXTRANONCE2_BYTES_DEFAULT, EdgeConfig, Elsewhere, EthashConfig, GatewayConfig, Limits,
+    NTIME_AHEAD_S, PORTS_MAX, PortConfig, VERSION_MASK_DEFAULT, VardiffRule, difficulty,
 };
 pub use self::control::{OfferedControl, control_size, keep_control};
 pub use self::handle::{
-    FoundBlock, Gateway, GatewayHandle, GatewayParts, ParseAccount, StartError,
+    Found, FoundBlock, Gateway, GatewayHandle, GatewayParts, ParseAccount, StartError,
 };
 pub use self::metrics::{
     ClosedCounts, Distribution, Metrics, RefusedCounts, SessionCounts, SessionMetrics, ShareCounts,

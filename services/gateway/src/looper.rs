@@ -11,21 +11,23 @@ use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
-use orebook_chain::Template;
+use orebook_chain::{EthWork, Template};
 use orebook_schema::names::Account;
 use orebook_schema::units::WorkUnit;
-use orebook_stratum::{Session, SessionConfig};
+use orebook_stratum::Speaker;
 use socket2::{SockRef, TcpKeepalive};
 
 use crate::activity::Activity;
 use crate::awaited::Awaited;
 use crate::batch::{Batch, ConnId};
 use crate::bridge::{Bridge, Standing, lock};
+use crate::caches::Caches;
 use crate::checks::Checks;
 use crate::clock::{new_secret, now_ms};
 use crate::config::GatewayConfig;
 use crate::conn::{Cause, Conn};
 use crate::doors::{Doors, Entered};
+use crate::former::Former;
 use crate::handle::{FoundBlock, Mail, ParseAccount};
 use crate::jobs::JobBook;
 use crate::judge::{Bench, Claimed};
@@ -89,7 +91,11 @@ pub(crate) struct Loop {
     pub(crate) names: HashMap<Account, Names>,
     pub(crate) next_worker: u32,
     pub(crate) jobs: JobBook,
-    template: Option<(Arc<Template>, Instant)>,
+    work: Option<(NodeWork, Instant)>,
+    /// Of ethash and etchash.
+    pub(crate) caches: Option<Caches>,
+    /// There is work whose epoch has no cache yet.
+    lacks_cache: bool,
     /// Why no node has work; none while one has.
     no_work: Option<String>,
     pub(crate) standing: Standing,
@@ -145,6 +151,15 @@ pub(crate) struct LoopParts {
     pub(crate) metrics: Arc<Shared>,
     pub(crate) activity: Activity,
     pub(crate) checks: Checks,
+    pub(crate) caches: Option<Caches>,
+    pub(crate) former: Former,
+}
+
+/// What nodes give.
+#[derive(Clone, Debug)]
+pub(crate) enum NodeWork {
+    Template(Arc<Template>),
+    Given(EthWork),
 }
 
 /// The system finds a peer that is gone, also one to whom nothing is said (RFC 1122, 4.2.3.6; RFC 5482).
@@ -164,7 +179,7 @@ impl Loop {
         let config = parts.config;
         Self {
             unit: config.algorithm.work_unit(),
-            jobs: JobBook::new(&config),
+            jobs: JobBook::new(&config, parts.former),
             parse_account: parts.parse_account,
             on_block: parts.on_block,
             poll: parts.poll,
@@ -174,18 +189,19 @@ impl Loop {
             metrics: parts.metrics,
             activity: parts.activity,
             logins: Logins::default(),
-            config,
             counts: SessionCounts::default(),
             shown: SessionCounts::default(),
             conns: Vec::new(),
             free: Vec::new(),
             generation: 0,
-            sessions: Sessions::new(new_secret()),
+            sessions: Sessions::new(new_secret(), config.session_last()),
             elsewhere: leave::Turns::default(),
             drain: None,
             names: HashMap::new(),
             next_worker: 0,
-            template: None,
+            work: None,
+            caches: parts.caches,
+            lacks_cache: false,
             no_work: Some(NO_TEMPLATE.to_owned()),
             standing: Standing::default(),
             shut: Some(NO_TEMPLATE.to_owned()),
@@ -212,6 +228,7 @@ impl Loop {
             next_look: now,
             look: 0,
             stopping: None,
+            config,
         }
     }
 
@@ -313,9 +330,11 @@ impl Loop {
         };
         let mut changed = false;
         match work {
-            Some(Ok(template)) => {
-                self.compare_clocks(&template);
-                self.template = Some((template, self.now));
+            Some(Ok(work)) => {
+                if let NodeWork::Template(template) = &work {
+                    self.compare_clocks(template);
+                }
+                self.work = Some((work, self.now));
                 self.no_work = None;
                 changed = true;
             }
@@ -329,6 +348,7 @@ impl Loop {
             self.take_standing(standing);
             changed = true;
         }
+        changed |= self.lacks_cache && self.has_cache();
         if changed {
             self.open_or_shut();
         }
@@ -373,10 +393,7 @@ impl Loop {
             self.free.push(slot);
             return Err(error);
         }
-        let session = Session::new(SessionConfig {
-            extranonce2_size: u8::try_from(self.config.extranonce2_bytes).unwrap_or(u8::MAX),
-            version_mask: self.config.version_mask,
-        });
+        let session = Speaker::new(self.config.speaker());
         let vardiff = Vardiff::new(port.difficulty, self.unit, self.now_ms);
         self.generation = self.generation.wrapping_add(1);
         let from = (entered.port, entered.address, entered.is_counted);

@@ -5,14 +5,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::Arc;
 
 use orebook_ledger::disk::Disk;
 use orebook_ledger::spool::{Renumbered, Spool, SpoolError};
-use orebook_schema::work::{BlockFound, Difficulty, Job, Share, Worker};
+use orebook_schema::work::{BlockFound, Difficulty, EthashJob, EthashShare, Job, Share, Worker};
 use orebook_schema::{BODY_BYTES_MAX, Event, FRAME_EVENTS_MAX, Work};
 
-use crate::batch::{Batch, Candidate, JobKey, Outcome, Refusal, Tagged, WorkerKey};
+use crate::batch::{
+    Announced, Batch, Candidate, JobKey, Outcome, Proof, Refusal, Tagged, WorkerKey,
+};
 
 /// Canonical bytes of the longest share.
 const SHARE_BYTES_MAX: usize = 46;
@@ -24,6 +25,8 @@ const WORKER_BYTES_MAX: usize = 164;
 const BLOCK_BYTES_MAX: usize = 161;
 /// Canonical bytes of a job beside its coinbase and branches.
 const JOB_BYTES: usize = 172;
+/// Canonical bytes of an ethash job.
+const ETHASH_JOB_BYTES: usize = 160;
 
 #[derive(Debug)]
 struct WorkerBook {
@@ -36,9 +39,37 @@ struct WorkerBook {
 
 #[derive(Debug)]
 struct JobBook {
-    job: Arc<Job>,
+    job: Announced,
     tagged: Tagged,
     number: Option<u32>,
+}
+
+impl JobBook {
+    /// Canonical bytes of the job.
+    fn bytes(&self) -> usize {
+        match &self.job {
+            Announced::Built(job) => {
+                JOB_BYTES + job.coinbase1.len() + job.coinbase2.len() + 32 * job.branches.len()
+            }
+            Announced::Given(_) => ETHASH_JOB_BYTES,
+        }
+    }
+
+    /// The job with its number.
+    fn said(&self, number: u32) -> Event {
+        match &self.job {
+            Announced::Built(job) => Event::Job(Box::new(Job {
+                number,
+                ..(**job).clone()
+            })),
+            Announced::Given(job) => Event::EthashJob(Box::new(EthashJob { number, ..**job })),
+        }
+    }
+
+    /// Whether it is of a stream of before: its coinbase names that one. The header of an ethash job names none.
+    fn is_of_old_stream(&self, tagged: Tagged) -> bool {
+        matches!(self.job, Announced::Built(_)) && self.tagged != tagged
+    }
 }
 
 /// Why the writer must end the process.
@@ -233,10 +264,7 @@ impl Recorder {
             .jobs
             .get(&share.job)
             .filter(|book| book.number.is_none());
-        let job = job.map_or(0, |book| {
-            let job = &book.job;
-            JOB_BYTES + job.coinbase1.len() + job.coinbase2.len() + 32 * job.branches.len()
-        });
+        let job = job.map_or(0, JobBook::bytes);
         let block = if share.block { BLOCK_BYTES_MAX } else { 0 };
         SHARE_BYTES_MAX + WORKER_BYTES_MAX + DIFFICULTY_BYTES + job + block
     }
@@ -255,18 +283,33 @@ impl Recorder {
                 return false;
             }
         };
-        let event = Share {
-            worker,
-            job,
-            work: share.work,
-            block: share.block,
-            stale: share.stale,
-            nonce: share.nonce,
-            ntime: share.ntime,
-            version: share.version,
-            extranonce2: share.extranonce2,
+        let event = match share.proof {
+            Proof::Header {
+                nonce,
+                ntime,
+                version,
+                extranonce2,
+            } => Event::Share(Share {
+                worker,
+                job,
+                work: share.work,
+                block: share.block,
+                stale: share.stale,
+                nonce,
+                ntime,
+                version,
+                extranonce2,
+            }),
+            Proof::Nonce(nonce) => Event::EthashShare(EthashShare {
+                worker,
+                job,
+                work: share.work,
+                block: share.block,
+                stale: share.stale,
+                nonce,
+            }),
         };
-        self.say(now_ms, Event::Share(event), SHARE_BYTES_MAX);
+        self.say(now_ms, event, SHARE_BYTES_MAX);
         if let Some(block) = block {
             self.say(now_ms, Event::BlockFound(block), BLOCK_BYTES_MAX);
         }
@@ -286,22 +329,18 @@ impl Recorder {
         ) else {
             return Err(Refusal::Fault);
         };
-        if job.tagged != self.tagged && !share.block {
+        if job.is_of_old_stream(self.tagged) && !share.block {
             return Err(Refusal::OldStream);
         }
-        let job_number = *job.number.get_or_insert_with(|| {
+        let job_number = job.number.unwrap_or_else(|| {
             let number = self.fresh.next_job;
             self.fresh.next_job = number.saturating_add(1);
             self.fresh.jobs.push(share.job);
-            let said = Job {
-                number,
-                ..(*job.job).clone()
-            };
-            self.fresh.bytes +=
-                JOB_BYTES + said.coinbase1.len() + said.coinbase2.len() + 32 * said.branches.len();
-            self.group.push((now_ms, Event::Job(Box::new(said))));
+            self.fresh.bytes += job.bytes();
+            self.group.push((now_ms, job.said(number)));
             number
         });
+        job.number = Some(job_number);
         let number = *worker.number.get_or_insert_with(|| {
             let number = self.fresh.next_worker;
             self.fresh.next_worker = number.saturating_add(1);

@@ -8,18 +8,17 @@ use orebook_schema::Work;
 use orebook_schema::activity::{AgentText, LoginFault};
 use orebook_schema::names::{Account, WorkerName};
 use orebook_schema::work::Extranonce;
-use orebook_stratum::write::{reply_error, write_reconnect};
 use orebook_stratum::{
-    Action, Authorize, Configured, LINE_BYTES_MAX, Refused, StratumError, Submit, Subscribe,
-    Suggestion, UserNumber,
+    Action, Authorize, CloseReason, Configured, EthashSubmit, Id, JobRef, LINE_BYTES_MAX, Refused,
+    StratumError, Submit, Subscribe, Suggestion, UserNumber,
 };
 
 use crate::activity::reject;
 use crate::batch::{ConnId, JobKey};
 use crate::config::{NTIME_AHEAD_S, exact};
-use crate::conn::{Cause, Conn, Found, User, reply_why};
+use crate::conn::{Cause, Conn, Due, Found, User};
 use crate::jobs::Freshness;
-use crate::judge::{Claimed, Verdict};
+use crate::judge::{Claimed, Said, Verdict};
 use crate::limits::{Offence, ShareWindow};
 use crate::looper::{ENDS, Loop, Names, Order};
 
@@ -40,6 +39,16 @@ fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let taken = rest.skip_until(b'\n').unwrap_or(0);
     let (with_end, after) = bytes.split_at_checked(taken)?;
     Some((with_end.strip_suffix(b"\n")?, after))
+}
+
+/// What a dialect's end is to the gateway.
+const fn cause(reason: CloseReason) -> Cause {
+    match reason {
+        CloseReason::Tls => Cause::TlsOnPlain,
+        CloseReason::Http => Cause::Http,
+        CloseReason::Served | CloseReason::Bye => Cause::Left,
+        _ => Cause::Protocol,
+    }
 }
 
 impl Loop {
@@ -84,14 +93,41 @@ impl Loop {
         if bytes.first() == Some(&TLS_HELLO) {
             return self.send_away(conn, id, Cause::TlsOnPlain);
         }
-        if HTTP.iter().any(|method| bytes.starts_with(method)) {
+        if !self.config.is_ethash() && HTTP.iter().any(|method| bytes.starts_with(method)) {
             conn.out(&mut self.spare).extend_from_slice(HTTP_ANSWER);
             return self.send_away(conn, id, Cause::Http);
         }
         self.hear_lines(conn, id, bytes);
     }
 
+    /// Where it may be HTTP, what comes is whatever the dialect takes, until that is one of lines.
+    fn hear_speaker(&mut self, conn: &mut Conn, id: ConnId, bytes: &[u8]) {
+        let mut whole = std::mem::take(&mut conn.partial);
+        whole.extend_from_slice(bytes);
+        let mut rest = whole.as_slice();
+        while conn.may_be_web() {
+            let mut out = std::mem::take(&mut self.scratch);
+            out.clear();
+            let served = conn.session.may_send_work();
+            let heard = conn.session.hear(rest, &mut out);
+            rest = rest.get(heard.taken..).unwrap_or_default();
+            if heard.action == Action::More {
+                self.scratch = out;
+                conn.partial = rest.to_vec();
+                return;
+            }
+            self.heard(conn, id, (heard.action, served), out);
+            if conn.closing.is_some() {
+                return;
+            }
+        }
+        self.hear_lines(conn, id, rest);
+    }
+
     fn hear_lines(&mut self, conn: &mut Conn, id: ConnId, bytes: &[u8]) {
+        if self.config.is_ethash() && conn.may_be_web() {
+            return self.hear_speaker(conn, id, bytes);
+        }
         let mut rest = bytes;
         while let Some((line, after)) = split_line(rest) {
             rest = after;
@@ -123,28 +159,42 @@ impl Loop {
     }
 
     fn line(&mut self, conn: &mut Conn, id: ConnId, line: &[u8]) {
-        self.counts.lines += 1;
-        conn.silence.heard(self.now);
         let mut out = std::mem::take(&mut self.scratch);
         out.clear();
         let served = conn.session.may_send_work();
-        match conn.session.line(line, &mut out) {
+        let action = conn.session.line(line, &mut out);
+        self.heard(conn, id, (action, served), out);
+    }
+
+    /// Does what a request asks. `served`: whether it had work before.
+    fn heard(
+        &mut self,
+        conn: &mut Conn,
+        id: ConnId,
+        (action, served): (Action, bool),
+        mut out: Vec<u8>,
+    ) {
+        self.counts.lines += 1;
+        conn.silence.heard(self.now);
+        match action {
             Action::Submit(submit) => self.submit(conn, id, submit, &mut out),
-            Action::Nothing | Action::ExtranonceSubscribed => {}
-            Action::Agent(agent) => conn.agent = AgentText::of(agent.as_str()),
-            Action::Subscribe(subscribe) => self.subscribe(conn, id, &subscribe, &mut out),
-            Action::Authorize(authorize) => self.authorize(conn, &authorize, &mut out),
-            Action::Suggest(suggestion) => self.suggest(conn, &suggestion),
-            Action::Configured(configured) => self.configured(conn, &configured),
-            Action::Refused { what, error } => self.refused(conn, what, error),
-            Action::Close(_) => conn.closing = Some(Cause::Protocol),
-            // A `Speaker` says these; Stratum V1's session alone never does.
-            Action::EthashSubmit(_)
-            | Action::GetWork { .. }
-            | Action::GetHeight { .. }
+            Action::EthashSubmit(submit) => self.submit_ethash(conn, id, submit, &mut out),
+            Action::GetWork { id } => self.give_work(conn, &id, &mut out),
+            Action::GetHeight { id, is_pending } => {
+                self.give_height(conn, &id, is_pending, &mut out);
+            }
+            Action::Nothing
+            | Action::ExtranonceSubscribed
             | Action::Hashrate { .. }
             | Action::NotSpoken(_)
             | Action::More => {}
+            Action::Agent(agent) => conn.agent = AgentText::of(agent.as_str()),
+            Action::Subscribe(subscribe) => self.subscribe(conn, id, &subscribe, &mut out),
+            Action::Authorize(authorize) => self.authorize(conn, id, &authorize, &mut out),
+            Action::Suggest(suggestion) => self.suggest(conn, &suggestion),
+            Action::Configured(configured) => self.configured(conn, &configured),
+            Action::Refused { what, error } => self.refused(conn, what, error),
+            Action::Close(reason) => conn.closing = Some(cause(reason)),
         }
         if !out.is_empty() {
             self.say(conn, id, &out);
@@ -155,6 +205,30 @@ impl Loop {
         } else if !served && conn.session.may_send_work() {
             self.counts.miners += 1;
             self.start(conn, id);
+        }
+    }
+
+    /// Answers who asks for work. It is the newest, at the difficulty that his shares of it have.
+    fn give_work(&mut self, conn: &mut Conn, id: &Id, out: &mut Vec<u8>) {
+        let oldest = self.jobs.oldest();
+        let newest = self.jobs.newest().filter(|_| self.shut.is_none());
+        match newest.and_then(|job| Some((job, job.given()?))) {
+            Some((job, given)) => {
+                conn.silence.begin(self.now);
+                let work = conn.take_job(job, oldest, self.unit);
+                conn.session.give_work(out, id, &given.lines, work);
+            }
+            None => conn.session.refused(out, id, StratumError::NoWork),
+        }
+    }
+
+    fn give_height(&mut self, conn: &Conn, id: &Id, is_pending: bool, out: &mut Vec<u8>) {
+        match self.jobs.newest().filter(|_| self.shut.is_none()) {
+            Some(job) => {
+                let height = job.height().saturating_sub(u64::from(!is_pending));
+                conn.session.give_height(out, id, height);
+            }
+            None => conn.session.refused(out, id, StratumError::NoWork),
         }
     }
 
@@ -183,24 +257,40 @@ impl Loop {
     fn subscribe(&mut self, conn: &mut Conn, id: ConnId, subscribe: &Subscribe, out: &mut Vec<u8>) {
         let leaving = self.drain.is_some().then_some(ENDS);
         if let Some(why) = leaving.or(self.shut.as_deref()).or(self.standing.newcomers) {
-            reply_why(out, &subscribe.id, "null", 20, why);
+            let error = StratumError::Unavailable;
+            conn.session.refused_why(out, &subscribe.id, error, why);
             if let Some(elsewhere) = self.elsewhere.next(&self.config.ports, conn.port) {
-                write_reconnect(out, Some(elsewhere.shown()));
+                conn.session.reconnect(out, Some(elsewhere.shown()));
             }
             conn.closing = Some(Cause::NoWork);
             return;
         }
         let resumed = subscribe.resume.as_deref();
         let resumed = resumed.and_then(|text| self.sessions.number_of(text));
-        let number = if let Some(number) = resumed {
-            self.resume(conn, id, number);
-            number
-        } else {
-            self.sessions.begin(id)
+        let number = match resumed {
+            Some(number) => {
+                self.resume(conn, id, number);
+                Some(number)
+            }
+            None => self.sessions.begin(id),
+        };
+        let Some(number) = number else {
+            let error = StratumError::Unavailable;
+            conn.session
+                .refused_why(out, &subscribe.id, error, "no session is free");
+            conn.closing = Some(Cause::NoWork);
+            return;
         };
         conn.number = Some(number);
         conn.agent = AgentText::of(subscribe.agent.as_str());
-        let extranonce1 = Extranonce::new(&number.to_be_bytes()).unwrap_or_default();
+        let [_, _, high, low] = number.to_be_bytes();
+        let extranonce1 = if self.config.is_ethash() {
+            // The gateway's number is assigned, so no two gateways search the same nonces.
+            Extranonce::new(&[self.config.ethash.gateway, high, low])
+        } else {
+            Extranonce::new(&number.to_be_bytes())
+        };
+        let extranonce1 = extranonce1.unwrap_or_default();
         let session_id = self.sessions.id(number);
         conn.session
             .subscribed(out, subscribe, &session_id, extranonce1);
@@ -225,14 +315,16 @@ impl Loop {
         self.counts.resumed += 1;
     }
 
-    fn authorize(&mut self, conn: &mut Conn, authorize: &Authorize, out: &mut Vec<u8>) {
+    fn authorize(&mut self, conn: &mut Conn, id: ConnId, authorize: &Authorize, out: &mut Vec<u8>) {
         if let Some(why) = &self.shut {
-            reply_why(out, &authorize.id, "false", 20, why);
+            let error = StratumError::Unavailable;
+            conn.session.login_refused(out, authorize, error, why);
             conn.closing = Some(Cause::NoWork);
             return;
         }
         if let Some(why) = self.kept_out(conn, &authorize.user) {
-            reply_why(out, &authorize.id, "false", 24, &why);
+            let error = StratumError::Unauthorized;
+            conn.session.login_refused(out, authorize, error, &why);
             conn.closing = Some(Cause::KeptOut);
             return;
         }
@@ -240,12 +332,14 @@ impl Loop {
         let account = match account {
             Ok(account) => account,
             Err((fault, why)) => {
-                reply_why(out, &authorize.id, "false", 24, &why);
+                let error = StratumError::Unauthorized;
+                conn.session.login_refused(out, authorize, error, &why);
                 return self.failed_login(conn, fault);
             }
         };
         if let Some(why) = self.banned(&account, conn.address) {
-            reply_why(out, &authorize.id, "false", 24, &why);
+            let error = StratumError::Unauthorized;
+            conn.session.login_refused(out, authorize, error, &why);
             self.failed_login(conn, LoginFault::Banned);
             conn.closing = Some(Cause::Banned);
             return;
@@ -254,6 +348,10 @@ impl Loop {
             return self.failed_login(conn, LoginFault::Request);
         };
         self.counts.logins += 1;
+        if conn.number.is_none() && conn.session.extranonce1().is_some() {
+            // Its dialect has no subscribe, and its nonces have no prefix: the number is for the activity log.
+            conn.number = self.sessions.begin(id);
+        }
         let options = &authorize.options;
         if usize::from(number.0) == conn.users.len() {
             let name = options.worker.as_ref().unwrap_or(&authorize.name.worker);
@@ -356,14 +454,14 @@ impl Loop {
                     job,
                     work,
                     stale,
-                    claim,
+                    said: Said::Header(claim),
                     id: submit.id,
                     verdict: Verdict::Open,
                 });
             }
             Err(error) => {
                 self.count_refused(conn, Some(submit.user), error);
-                reply_error(out, &submit.id, error);
+                conn.session.refused(out, &submit.id, error);
             }
         }
     }
@@ -374,7 +472,7 @@ impl Loop {
         conn: &Conn,
         _: ConnId,
         submit: &Submit,
-    ) -> Result<(Claim, JobKey, crate::conn::Due, bool), StratumError> {
+    ) -> Result<(Claim, JobKey, Due, bool), StratumError> {
         if conn.is_barred(submit.user, self.now) {
             return Err(StratumError::Unauthorized);
         }
@@ -385,14 +483,17 @@ impl Loop {
         else {
             return Err(StratumError::JobNotFound);
         };
+        let Some(built) = job.built() else {
+            return Err(StratumError::JobNotFound);
+        };
         let now_s = u32::try_from(self.now_ms / 1_000).unwrap_or(u32::MAX);
-        let latest = job.template.time.max(now_s).saturating_add(NTIME_AHEAD_S);
-        if !(job.template.mintime..=latest).contains(&submit.ntime) {
+        let latest = built.template.time.max(now_s).saturating_add(NTIME_AHEAD_S);
+        if !(built.template.mintime..=latest).contains(&submit.ntime) {
             return Err(StratumError::NtimeRange);
         }
         let version = match submit.version_bits {
-            None => job.version,
-            Some(bits) => version_of(job.version, conn.session.version_mask(), bits)
+            None => built.version,
+            Some(bits) => version_of(built.version, conn.session.version_mask(), bits)
                 .ok_or(StratumError::VersionBits)?,
         };
         if self.config.limits.seen <= job.seen.len() {
@@ -409,6 +510,60 @@ impl Loop {
             version,
         };
         Ok((claim, key, work, freshness == Freshness::Stale))
+    }
+
+    fn submit_ethash(
+        &mut self,
+        conn: &mut Conn,
+        id: ConnId,
+        submit: EthashSubmit,
+        out: &mut Vec<u8>,
+    ) {
+        match self.ethash_claim(conn, &submit) {
+            Ok((job, work, stale)) => {
+                self.orders.push(Order::Claim(self.claims.len()));
+                conn.claims += 1;
+                self.claims.push(Claimed {
+                    conn: id,
+                    user: submit.user,
+                    job,
+                    work,
+                    stale,
+                    said: Said::Nonce(submit.nonce, submit.mix),
+                    id: submit.id,
+                    verdict: Verdict::Open,
+                });
+            }
+            Err(error) => {
+                self.count_refused(conn, Some(submit.user), error);
+                conn.session.refused(out, &submit.id, error);
+            }
+        }
+    }
+
+    /// As [`Self::claim`], of ethash.
+    fn ethash_claim(
+        &self,
+        conn: &Conn,
+        submit: &EthashSubmit,
+    ) -> Result<(JobKey, Due, bool), StratumError> {
+        if conn.is_barred(submit.user, self.now) {
+            return Err(StratumError::Unauthorized);
+        }
+        let key = match submit.job {
+            JobRef::Number(number) => Some(JobKey(number)),
+            JobRef::Seal(seal) => self.jobs.sealed(&seal),
+        };
+        let known = key.and_then(|key| {
+            let freshness = self.jobs.freshness(key, self.now)?;
+            let job = self.jobs.get(key).filter(|job| job.given().is_some())?;
+            Some((key, freshness, job, conn.work_of(key)?))
+        });
+        let (key, freshness, job, work) = known.ok_or(StratumError::JobNotFound)?;
+        if self.config.limits.seen <= job.seen.len() {
+            return Err(StratumError::Unavailable);
+        }
+        Ok((key, work, freshness == Freshness::Stale))
     }
 
     /// Counts a share that was refused, and ends a session that sends nothing else.

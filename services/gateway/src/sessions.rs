@@ -28,6 +28,8 @@ pub(crate) struct Former {
     pub(crate) works: Vec<(JobKey, Due)>,
     /// The last job that it was sent.
     pub(crate) sent: Option<Sent>,
+    /// The newest one.
+    pub(crate) top: Option<JobKey>,
     pub(crate) vardiff: Vardiff,
 }
 
@@ -35,6 +37,8 @@ pub(crate) struct Former {
 #[derive(Debug)]
 pub(crate) struct Sessions {
     secret: [u8; 32],
+    /// The largest number.
+    last: u32,
     next: u32,
     holders: HashMap<u32, ConnId>,
     /// What ended, and when.
@@ -44,10 +48,11 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
-    /// `secret`: 32 random bytes, made anew by each process.
-    pub(crate) fn new(secret: [u8; 32]) -> Self {
+    /// `secret`: 32 random bytes, made anew by each process. `last`: the largest number that a session may have.
+    pub(crate) fn new(secret: [u8; 32], last: u32) -> Self {
         Self {
             secret,
+            last,
             next: 0,
             holders: HashMap::new(),
             ended: HashMap::new(),
@@ -82,15 +87,27 @@ impl Sessions {
         hash.0.first_chunk().copied().unwrap_or_default()
     }
 
-    /// A number that nobody has, for a new session. Numbers come again after 2^32 others: long after the jobs of their time.
-    pub(crate) fn begin(&mut self, holder: ConnId) -> u32 {
+    /// A number that nobody has, for a new session; `None` if all are taken. Numbers come again when all others were given: long
+    /// after the jobs of their time, or, where they are few, to shares that are told apart by more than the number.
+    pub(crate) fn begin(&mut self, holder: ConnId) -> Option<u32> {
+        let room = usize::try_from(self.last).unwrap_or(usize::MAX);
+        if room <= self.holders.len() {
+            return None;
+        }
+        while room <= self.holders.len() + self.ended.len() && !self.order.is_empty() {
+            self.forget_first();
+        }
         while self.holders.contains_key(&self.next) || self.ended.contains_key(&self.next) {
-            self.next = self.next.wrapping_add(1);
+            self.next = self.after(self.next);
         }
         let number = self.next;
-        self.next = number.wrapping_add(1);
+        self.next = self.after(number);
         self.holders.insert(number, holder);
-        number
+        Some(number)
+    }
+
+    const fn after(&self, number: u32) -> u32 {
+        if number < self.last { number + 1 } else { 0 }
     }
 
     /// Gives a number to another connection. Who had it until now, and what is kept of it.
@@ -159,7 +176,9 @@ mod tests {
             sent: Some(Sent {
                 job: JobKey(1),
                 parent,
+                work: Work::new(1).unwrap(),
             }),
+            top: Some(JobKey(1)),
             vardiff: Vardiff::new(rule, WorkUnit::Sha256d, 0),
         }
     }
@@ -173,7 +192,7 @@ mod tests {
 
     #[test]
     fn an_id_gives_its_number_and_no_other_text_gives_any() {
-        let ours = Sessions::new([7; 32]);
+        let ours = Sessions::new([7; 32], u32::MAX);
         for number in [0, 1, 0xdead_beef, u32::MAX] {
             let id = ours.id(number);
             assert_eq!(ours.number_of(&id), Some(number));
@@ -183,7 +202,7 @@ mod tests {
                 let other = String::from_utf8(other).unwrap();
                 assert_eq!(ours.number_of(&other), None, "{other}");
             }
-            let theirs = Sessions::new([8; 32]);
+            let theirs = Sessions::new([8; 32], u32::MAX);
             assert_eq!(theirs.number_of(&id), None, "of another process");
         }
         for text in [
@@ -200,9 +219,9 @@ mod tests {
     #[test]
     fn a_number_is_held_by_one_and_kept_for_who_comes_again() {
         let now = Instant::now();
-        let mut sessions = Sessions::new([0; 32]);
-        let number = sessions.begin(conn(1));
-        assert_ne!(sessions.begin(conn(2)), number);
+        let mut sessions = Sessions::new([0; 32], u32::MAX);
+        let number = sessions.begin(conn(1)).unwrap();
+        assert_ne!(sessions.begin(conn(2)), Some(number));
         let (holder, kept) = sessions.take_over(number, conn(3));
         assert_eq!((holder, kept.is_none()), (Some(conn(1)), true));
         assert!(!sessions.end(number, conn(1)), "it is another's");
@@ -227,9 +246,24 @@ mod tests {
     }
 
     #[test]
+    fn where_numbers_are_few_what_ended_makes_room_and_nobody_shares_one() {
+        let now = Instant::now();
+        let mut sessions = Sessions::new([0; 32], 3);
+        let numbers: Vec<_> = (0..3).map(|slot| sessions.begin(conn(slot))).collect();
+        assert_eq!(numbers, [Some(0), Some(1), Some(2)]);
+        assert_eq!(sessions.begin(conn(3)), None);
+        assert!(sessions.end(1, conn(1)));
+        sessions.keep(1, former(1), now);
+        assert_eq!(sessions.begin(conn(4)), Some(3));
+        assert!(sessions.end(2, conn(2)));
+        sessions.keep(2, former(1), now);
+        assert_eq!(sessions.begin(conn(5)), Some(1), "forgotten first");
+    }
+
+    #[test]
     fn what_is_kept_is_bounded() {
         let now = Instant::now();
-        let mut sessions = Sessions::new([0; 32]);
+        let mut sessions = Sessions::new([0; 32], u32::MAX);
         for number in 0..=u32::try_from(KEPT_MAX).unwrap() {
             sessions.keep(number, former(number), now);
         }

@@ -18,6 +18,7 @@ use crate::batch::{Batch, Tagged};
 use crate::bridge::{Bridge, Standing, Terms, lock};
 use crate::clock::{new_stream, now_ms};
 use crate::control::Control;
+use crate::former::{Former, recorded};
 use crate::metrics::Shared;
 use crate::recorder::Recorder;
 use crate::room::Room;
@@ -64,8 +65,11 @@ pub(crate) struct Writer<L> {
     pub(crate) bridge: Arc<Bridge>,
     pub(crate) metrics: Arc<Shared>,
     pub(crate) spacing: Duration,
+    kept: Duration,
     pub(crate) fatal: Fatal,
     publisher: Publisher<RealDisk>,
+    /// Shares of ethash that the spool had at the start.
+    former: Former,
     recorder: Recorder,
     tagged: Tagged,
     begun: bool,
@@ -91,6 +95,8 @@ pub(crate) struct WriterParts<L> {
     pub(crate) bridge: Arc<Bridge>,
     pub(crate) metrics: Arc<Shared>,
     pub(crate) spacing: Duration,
+    /// How long events stay in the spool when they are final; zero: no longer.
+    pub(crate) kept: Duration,
     pub(crate) fatal: Fatal,
 }
 
@@ -116,8 +122,10 @@ impl<L: Log> Writer<L> {
             bridge: parts.bridge,
             metrics: parts.metrics,
             spacing: parts.spacing,
+            kept: parts.kept,
             fatal: parts.fatal,
             publisher: Publisher::new(),
+            former: Former::new(),
             recorder: Recorder::new(Tagged(0)),
             tagged: Tagged(0),
             begun: false,
@@ -144,6 +152,7 @@ impl<L: Log> Writer<L> {
         writer.learn(&lock(&mirror))?;
         writer.learn_bans(&lock(&mirror))?;
         writer.begin_epoch()?;
+        writer.former = recorded(&writer.spool)?;
         writer.heed_key(&lock(&mirror));
         writer.stand();
         Ok(writer)
@@ -303,7 +312,11 @@ impl<L: Log> Writer<L> {
             self.next_tick = Instant::now() + IDLE;
             return Ok(true);
         }
-        let clock = Clock::at(now_ms());
+        let mut clock = Clock::at(now_ms());
+        if !self.kept.is_zero() {
+            let kept_ms = u64::try_from(self.kept.as_millis()).unwrap_or(u64::MAX);
+            clock.keep_from = clock.now.saturating_sub(kept_ms);
+        }
         let published = self.publisher.tick(
             &mut self.spool,
             &mut reader,
@@ -445,6 +458,11 @@ impl<L: Log> Writer<L> {
         self.bans = Arc::new(bans);
         self.stand();
         Ok(())
+    }
+
+    /// Takes the shares of ethash that the spool had at the start.
+    pub(crate) fn take_former(&mut self) -> Former {
+        std::mem::take(&mut self.former)
     }
 
     fn begin_epoch(&mut self) -> Result<(), SpoolError> {

@@ -1,13 +1,12 @@
 //! Answers: what the writer gave back, released in the order of the requests.
 
 use orebook_schema::activity::Reject;
-use orebook_stratum::StratumError;
-use orebook_stratum::write::{reply_error, reply_true};
+use orebook_stratum::{Id, Speaker, StratumError};
 
 use super::{BATCHES_MAX, Loop};
 use crate::activity::{Activity, FirstShare};
 use crate::batch::{Answer, Batch, Candidate, ConnId, Outcome, Refusal};
-use crate::conn::{Conn, reply_why};
+use crate::conn::Conn;
 use crate::writer::{NO_ROOM, NOT_IN_FORCE};
 
 impl Loop {
@@ -54,29 +53,17 @@ impl Loop {
         if conn.is_flushed() || conn.waiting == 0 {
             self.dirty.push(id.slot);
         }
-        let out = conn.out(&mut self.spare);
-        match what {
+        conn.say(&mut self.spare, |speaker, out| match what {
             Answer::Lines(range) => out.extend_from_slice(batch.text(range)),
-            Answer::Share { id, .. } => match share.map(|share| share.outcome) {
-                Some(Outcome::Recorded) => reply_true(out, id),
-                Some(Outcome::Refused(Refusal::OldStream)) => {
-                    reply_error(out, id, StratumError::JobNotFound);
-                }
-                Some(Outcome::Refused(Refusal::NoRoom)) => {
-                    reply_why(out, id, "null", 20, NO_ROOM);
-                }
-                Some(Outcome::Refused(Refusal::NotInForce)) => {
-                    reply_why(out, id, "null", 20, NOT_IN_FORCE);
-                }
-                Some(Outcome::Refused(Refusal::TooMany)) => {
-                    let why = "cannot record shares now: too many rigs";
-                    reply_why(out, id, "null", 20, why);
-                }
-                Some(Outcome::Refused(Refusal::Fault) | Outcome::Waiting) | None => {
-                    reply_error(out, id, StratumError::Unavailable);
+            Answer::Share { id, .. } => match share.map(|share| (share.outcome, share.stale)) {
+                Some((Outcome::Recorded, false)) => speaker.accepted(out, id),
+                Some((Outcome::Recorded, true)) => speaker.accepted_stale(out, id),
+                Some((Outcome::Refused(refusal), _)) => refuse(speaker, out, id, refusal),
+                Some((Outcome::Waiting, _)) | None => {
+                    speaker.refused(out, id, StratumError::Unavailable);
                 }
             },
-        }
+        });
     }
 
     fn count_outcomes(&mut self, batch: &Batch) {
@@ -101,6 +88,17 @@ impl Loop {
             self.metrics.sessions().answer_ns.record(waited, count);
         }
     }
+}
+
+fn refuse(speaker: &Speaker, out: &mut Vec<u8>, id: &Id, refusal: Refusal) {
+    let why = match refusal {
+        Refusal::OldStream => return speaker.refused(out, id, StratumError::JobNotFound),
+        Refusal::Fault => return speaker.refused(out, id, StratumError::Unavailable),
+        Refusal::NoRoom => NO_ROOM,
+        Refusal::NotInForce => NOT_IN_FORCE,
+        Refusal::TooMany => "cannot record shares now: too many rigs",
+    };
+    speaker.refused_why(out, id, StratumError::Unavailable, why);
 }
 
 /// Tells the activity log what became of a share: the first of a worker, and each that was refused.

@@ -2,8 +2,6 @@
 
 use std::time::Instant;
 
-use orebook_stratum::write::{write_reconnect, write_show_message};
-
 use super::Loop;
 use crate::config::{Elsewhere, Limits, PortConfig};
 use crate::conn::Cause;
@@ -109,15 +107,18 @@ impl Loop {
         let has_subscribed = conn.session.extranonce1().is_some();
         match elsewhere.filter(|_| has_subscribed) {
             Some(elsewhere) => {
-                let out = conn.out(&mut self.spare);
-                write_show_message(out, ENDS);
-                write_reconnect(out, Some(elsewhere.shown()));
-                conn.told = Some(self.now);
+                conn.show(ENDS, &mut self.spare);
+                if conn.reconnect(elsewhere.shown(), &mut self.spare) {
+                    conn.told = Some(self.now);
+                } else {
+                    // It finds its way by itself.
+                    conn.closing = Some(Cause::Drained);
+                }
                 self.counts.sent_elsewhere += 1;
             }
             None => {
                 if has_subscribed {
-                    write_show_message(conn.out(&mut self.spare), ENDS);
+                    conn.show(ENDS, &mut self.spare);
                 }
                 conn.closing = Some(Cause::Stopping);
             }
@@ -138,10 +139,9 @@ impl Loop {
             }
             if conn.session.extranonce1().is_some() && conn.told.is_none() {
                 let elsewhere = self.elsewhere.next(&self.config.ports, conn.port);
-                let out = conn.out(&mut self.spare);
-                write_show_message(out, &why);
+                conn.show(&why, &mut self.spare);
                 if let Some(elsewhere) = elsewhere {
-                    write_reconnect(out, Some(elsewhere.shown()));
+                    conn.reconnect(elsewhere.shown(), &mut self.spare);
                 }
             }
             conn.closing = Some(cause);

@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 
 use orebook_chain::Template;
 use orebook_schema::names::{Account, Pot};
-use orebook_stratum::write::write_show_message;
 
-use super::Loop;
+use super::{Loop, NodeWork};
 use crate::bridge::Standing;
 use crate::config::CLOCK_APART_S_MAX;
 use crate::conn::Cause;
 use crate::jobs::Wanted;
 
+/// Said to miners while an epoch's cache is made.
+const NO_CACHE: &str = "the epoch's cache is being made: come again in some seconds";
 /// Notifications of one turn: between them shares are served.
 const SENDS_PER_TURN: usize = 256;
 /// Looks in which every connection was looked at once.
@@ -49,8 +50,8 @@ impl Loop {
 
     pub(super) fn take_standing(&mut self, standing: Standing) {
         let tagged = |standing: &Standing| standing.terms.as_ref().map(|terms| terms.tagged);
-        if tagged(&self.standing) != tagged(&standing) {
-            // The coinbase of the jobs so far names another stream.
+        if tagged(&self.standing) != tagged(&standing) && self.caches.is_none() {
+            // The coinbase of the jobs so far names another stream. A header that a node made names none.
             self.jobs.clear();
         }
         let banned = !Arc::ptr_eq(&self.standing.bans, &standing.bans);
@@ -78,7 +79,7 @@ impl Loop {
             let mut users = conn.users.iter();
             let why = users.find_map(|user| bans.refusal(&user.account, from, now_ms));
             if let Some(why) = why {
-                write_show_message(conn.out(&mut self.spare), &why);
+                conn.show(&why, &mut self.spare);
                 conn.closing = Some(Cause::Banned);
                 self.dirty.push(slot);
             }
@@ -90,7 +91,9 @@ impl Loop {
         if self.stopping.is_some() {
             return;
         }
-        let why = self.no_work.as_deref().or(self.standing.closed);
+        self.lacks_cache = !self.has_cache();
+        let cache = self.lacks_cache.then_some(NO_CACHE);
+        let why = self.no_work.as_deref().or(self.standing.closed).or(cache);
         if let Some(why) = why {
             if self.shut.as_deref() != Some(why) {
                 tracing::warn!(why, "miners are sent away");
@@ -107,28 +110,52 @@ impl Loop {
         }
     }
 
-    /// Makes a job of the newest template. Whether there is one.
+    /// Whether shares of the work can be checked: of ethash once the epoch's cache is made.
+    pub(super) fn has_cache(&self) -> bool {
+        let (Some(caches), Some((NodeWork::Given(work), _))) = (&self.caches, &self.work) else {
+            return true;
+        };
+        let epoch = caches.follow(work.height);
+        epoch.is_some_and(|epoch| caches.get(epoch).is_some())
+    }
+
+    /// Makes a job of the newest work. Whether miners are to have another one now.
     fn make_job(&mut self) -> bool {
-        let (Some((template, since)), Some(terms)) = (&self.template, &self.standing.terms) else {
+        let (Some((work, since)), Some(terms)) = (&self.work, &self.standing.terms) else {
             return false;
         };
-        let wanted = Wanted {
-            template,
-            since: *since,
-            terms,
-            now: self.now,
+        let made = match work {
+            NodeWork::Template(template) => {
+                let wanted = Wanted {
+                    template,
+                    since: *since,
+                    terms,
+                    now: self.now,
+                };
+                match self.jobs.make(&wanted) {
+                    Ok(job) => Some(job),
+                    Err(error) => {
+                        tracing::error!(%error, "no job can be made of the node's template");
+                        return false;
+                    }
+                }
+            }
+            NodeWork::Given(work) => {
+                let caches = self.caches.as_ref();
+                let Some(epoch) = caches.and_then(|caches| caches.follow(work.height)) else {
+                    return false;
+                };
+                match self.jobs.give(work, epoch, terms, self.now) {
+                    Some(made) => made,
+                    None => return false,
+                }
+            }
         };
-        match self.jobs.make(&wanted) {
-            Ok(job) => {
-                self.batch.new_jobs.push(job);
-                self.counts.jobs += 1;
-                true
-            }
-            Err(error) => {
-                tracing::error!(%error, "no job can be made of the node's template");
-                false
-            }
+        if let Some(job) = made {
+            self.batch.new_jobs.push(job);
         }
+        self.counts.jobs += 1;
+        true
     }
 
     fn begin_broadcast(&mut self) {

@@ -7,6 +7,7 @@ use orebook_schema::{At, Hash, LedgerId, Role, StreamId};
 use tempfile::TempDir;
 
 use super::*;
+use std::sync::Arc;
 
 const TAGGED: Tagged = Tagged(0);
 
@@ -43,7 +44,7 @@ fn worker(key: u32) -> (WorkerKey, Box<Worker>) {
     (WorkerKey(key), Box::new(worker))
 }
 
-fn job(key: u32, coinbase: usize) -> (JobKey, Arc<Job>, Tagged) {
+fn job(key: u32, coinbase: usize) -> (JobKey, Announced, Tagged) {
     let job = Job {
         number: 0,
         policy: At::default(),
@@ -60,7 +61,7 @@ fn job(key: u32, coinbase: usize) -> (JobKey, Arc<Job>, Tagged) {
         coinbase2: vec![2; 60],
         branches: Vec::new(),
     };
-    (JobKey(key), Arc::new(job), TAGGED)
+    (JobKey(key), Announced::Built(Arc::new(job)), TAGGED)
 }
 
 fn share(worker: u32, job: u32, nonce: u32) -> Candidate {
@@ -70,10 +71,12 @@ fn share(worker: u32, job: u32, nonce: u32) -> Candidate {
         work: Work::new(1_000).unwrap(),
         block: false,
         stale: false,
-        nonce,
-        ntime: 5,
-        version: 2,
-        extranonce2: Extranonce::new(&[0; 4]).unwrap(),
+        proof: Proof::Header {
+            nonce,
+            ntime: 5,
+            version: 2,
+            extranonce2: Extranonce::new(&[0; 4]).unwrap(),
+        },
         outcome: Outcome::Waiting,
     }
 }

@@ -214,7 +214,7 @@ fn garbage_is_answered_or_named_and_closed() {
         ("three bad lines", b"x\ny\nz\n", &[20, 20, 20], true),
         (
             "an unknown method",
-            b"{\"id\":1,\"method\":\"eth_submitLogin\",\"params\":[]}\n",
+            b"{\"id\":1,\"method\":\"mining.get_job\",\"params\":[]}\n",
             &[20],
             false,
         ),
@@ -320,4 +320,21 @@ fn a_miner_that_is_slow_to_authorize_in_time_is_served() {
     let found = miner.mine(&job);
     assert_eq!(code(&miner.submit("name-a", &found)), 0);
     assert!(miner.try_raw(b"\n", Duration::from_secs(1)));
+}
+
+#[test]
+fn a_first_request_of_another_dialect_is_answered_in_its_shape_and_is_no_offence() {
+    let pool = Pool::start(&Setup::default());
+    pool.work_at(1, HARD);
+    let mut miner = Miner::connect(pool.address(0));
+    miner.raw(
+        b"{\"id\":1,\"jsonrpc\":\"2.0\",\"method\":\"eth_submitLogin\",\"params\":[\"0x0\"]}\n",
+    );
+    let reply = miner.reply();
+    assert_eq!(reply["error"]["code"], json!(-3), "{reply}");
+    // It may speak ours on the same connection.
+    miner.subscribe();
+    assert_eq!(code(&miner.authorize("name-a")), 0);
+    let counts = pool.gateway.metrics().sessions.counts;
+    assert_eq!((counts.failed_logins, counts.closed.protocol), (0, 0));
 }

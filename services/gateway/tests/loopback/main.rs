@@ -10,6 +10,7 @@
 mod activity;
 mod bans;
 mod edge;
+mod ethash;
 mod faults;
 mod keys;
 mod leave;

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use orebook_chain::{Template, TemplateFields};
 use orebook_gateway::{
-    ActivityParts, DifficultyRule, EdgeConfig, Elsewhere, FoundBlock, Gateway, GatewayConfig,
-    GatewayHandle, GatewayParts, Limits, Metrics, Network, PortConfig, VERSION_MASK_DEFAULT,
-    difficulty,
+    ActivityParts, DifficultyRule, EdgeConfig, Elsewhere, EthashConfig, FoundBlock, Gateway,
+    GatewayConfig, GatewayHandle, GatewayParts, Limits, Metrics, Network, PortConfig,
+    VERSION_MASK_DEFAULT, difficulty,
 };
 use orebook_ledger::activity::{ActivitySource as _, Ring, RingConfig, RingReader, open};
 use orebook_ledger::admit::{Parsed, State, Trust, Verdict};
@@ -482,6 +482,7 @@ impl Pool {
             stale_grace: setup.stale_grace,
             limits: setup.limits,
             edge: setup.edge.clone(),
+            ethash: EthashConfig::default(),
         };
         let parts = GatewayParts {
             spool,

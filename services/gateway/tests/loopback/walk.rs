@@ -1,5 +1,6 @@
 //! The walk of a share: from a line to the final ledger, once.
 
+use orebook_gateway::Found;
 use orebook_pow::{Claim, PreparedJob, coinbase_tag};
 use orebook_schema::genesis::Algorithm;
 use orebook_schema::names::Pot;
@@ -92,7 +93,10 @@ fn a_block_leaves_at_once_and_stands_right_after_its_share() {
     let blocks = pool.blocks.lock().expect("no panic").clone();
     assert_eq!(blocks.len(), 1, "it left before the answer");
     assert_eq!((blocks[0].hash, blocks[0].height), (found.hash, 7));
-    let block = orebook_chain::wire::Block::read(&blocks[0].block).expect("a whole block");
+    let Found::Block(bytes) = &blocks[0].what else {
+        panic!("a solution of ethash");
+    };
+    let block = orebook_chain::wire::Block::read(bytes).expect("a whole block");
     drop(block);
     pool.final_shares(1);
     let events = pool.ledger.events();
@@ -109,7 +113,7 @@ fn a_block_leaves_at_once_and_stands_right_after_its_share() {
         unreachable!("it was looked for");
     };
     assert_eq!((event.hash, event.height), (found.hash, 7));
-    assert_eq!(hex(&event.header), hex(&blocks[0].block[..80]));
+    assert_eq!(hex(&event.header), hex(&bytes[..80]));
     assert_eq!(pool.gateway.metrics().sessions.counts.blocks, 1);
 }
 

@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 use orebook_archiver::{Fatal, Source, start_mirror};
 use orebook_archiver::{LogReader, Mirror, SharedLog, WaitLog, lock, new_stream, now_ms};
 use orebook_gateway::{
-    COMMIT_SPACING_DEFAULT, DifficultyRule, EXTRANONCE2_BYTES_DEFAULT, EdgeConfig, Gateway,
-    GatewayConfig, GatewayHandle, GatewayParts, Limits, Metrics, PortConfig, VERSION_MASK_DEFAULT,
+    COMMIT_SPACING_DEFAULT, DifficultyRule, EXTRANONCE2_BYTES_DEFAULT, EdgeConfig, EthashConfig,
+    Gateway, GatewayConfig, GatewayHandle, GatewayParts, Limits, Metrics, PortConfig,
+    VERSION_MASK_DEFAULT,
 };
 use orebook_ledger::archiver::{Archiver, ArchiverConfig};
 use orebook_ledger::disk::real::RealDisk;
@@ -253,6 +254,7 @@ fn start<L: WaitLog>(disk: &RealDisk, mirror: &Mirror, log: L) -> Result<Gateway
         stale_grace: Duration::from_secs(60),
         limits: Limits::default(),
         edge: EdgeConfig::default(),
+        ethash: EthashConfig::default(),
     };
     let parts = GatewayParts {
         spool,

@@ -13,12 +13,13 @@ use orebook_archiver::{
     ArchiveStatus, Fatal, LogReader, Mirror, MirrorStatus, Running, Source, control_router,
     genesis_into, new_stream, now_ms, segments_router, start_archiver, start_mirror,
 };
-use orebook_chain::NodeWork;
 use orebook_chain::nodes::Work;
+use orebook_chain::{NodeWork, SubmitEth};
 use orebook_desk::Desk;
 use orebook_gateway::{
-    AskedDifficulty, DifficultyRule, EdgeConfig, Elsewhere, FoundBlock, Gateway, GatewayConfig,
-    GatewayHandle, GatewayParts, Limits, PortConfig, VERSION_MASK_DEFAULT, VardiffRule, difficulty,
+    AskedDifficulty, DifficultyRule, EdgeConfig, Elsewhere, EthashConfig, Found, FoundBlock,
+    Gateway, GatewayConfig, GatewayHandle, GatewayParts, Limits, PortConfig, VERSION_MASK_DEFAULT,
+    VardiffRule, difficulty,
 };
 use orebook_ledger::archiver::{Archiver, ArchiverConfig};
 use orebook_ledger::reader::Reader;
@@ -33,6 +34,7 @@ use orebook_schema::Role;
 use orebook_schema::genesis::Genesis;
 use orebook_schema::names::Pot;
 use orebook_schema::units::WorkUnit;
+use orebook_schema::work::EthashHeader;
 use orebook_settler::look::Payout;
 use orebook_settler::{MachineConfig, Settler, SettlerConfig, SettlerParts};
 use tokio::runtime::Handle;
@@ -57,6 +59,8 @@ pub(super) const SMALL_SPOOL_TOTAL_BYTES: u64 = 64 << 20;
 
 /// Folder of the archiver's ledger, in the pool's.
 const LEDGER: &str = "ledger";
+/// Folder of ethash's caches, which gateways of one folder share.
+const CACHES: &str = "ethash";
 /// Folder of the mirror's.
 const MIRROR: &str = "mirror";
 /// How often the log is asked to forget what it need not keep.
@@ -471,7 +475,7 @@ impl Roles {
     ) -> Result<GatewayHandle, Failure> {
         let name = format!("gateway-{number}");
         let signer = place.key(&format!("{name}.key"))?;
-        let settings = gateway_config(gateway, config, place, chain)?;
+        let settings = gateway_config((number, gateway), config, place, chain)?;
         let spool = spool_config(
             place,
             Role::Gateway,
@@ -499,7 +503,13 @@ impl Roles {
                 let (nodes, stop_at) = (nodes.clone(), stop_at.clone());
                 runtime.spawn(async move {
                     stop_at.pass("chain", "submit", false);
-                    for (node, answer) in nodes.submit(found.block).await {
+                    let answers = match found.what {
+                        Found::Block(block) => nodes.submit(block).await,
+                        Found::Solution(EthashHeader { seal, nonce, mix }) => {
+                            nodes.submit_eth(SubmitEth { seal, nonce, mix }).await
+                        }
+                    };
+                    for (node, answer) in answers {
                         tracing::info!(height = found.height, hash = %found.hash, node, ?answer, "block");
                     }
                     stop_at.pass("chain", "submit", true);
@@ -573,9 +583,7 @@ impl Roles {
                         Work::Fresh(NodeWork::Template(template)) => {
                             gateway.template(template.clone());
                         }
-                        Work::Fresh(NodeWork::Eth(_)) => {
-                            gateway.no_work("work of ethash-likes is not served yet");
-                        }
+                        Work::Fresh(NodeWork::Eth(work)) => gateway.eth_work(**work),
                         Work::None { why } => gateway.no_work(why),
                     }
                 }
@@ -719,7 +727,7 @@ fn rule(port: &Port, unit: WorkUnit) -> Result<DifficultyRule, Failure> {
 }
 
 fn gateway_config(
-    gateway: &GatewayText,
+    (number, gateway): (u8, &GatewayText),
     config: &Config,
     place: &Place,
     chain: &Chain,
@@ -745,5 +753,10 @@ fn gateway_config(
         stale_grace: Duration::from_millis(u64::from(gateway.stale_grace_ms)),
         limits: limits(gateway),
         edge: EdgeConfig::default(),
+        ethash: EthashConfig {
+            gateway: number,
+            cache_folder: Some(place.path().join(CACHES)),
+            rule: None,
+        },
     })
 }
