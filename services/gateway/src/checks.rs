@@ -23,6 +23,7 @@ use crate::metrics::Distribution;
 use ethash::Ethash;
 pub(crate) use ethash::EthashQuestion;
 use lane::{Lane, LaneLimits};
+pub use scrypt2::Scratchpad;
 use scrypt2::Scrypt2;
 
 /// Threads of an algorithm at most where the configuration does not say.

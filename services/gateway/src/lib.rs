@@ -42,7 +42,7 @@ mod writer;
 pub use self::activity::{ActivityMetrics, ActivityParts};
 pub use self::bans::OfferedBan;
 pub use self::caches::{AHEAD_BLOCKS, CACHES_MAX, CacheFigures, CacheWake, Caches, make_dataset};
-pub use self::checks::CheckMetrics;
+pub use self::checks::{CheckMetrics, Scratchpad};
 pub use self::config::{
     AskedDifficulty, CLOCK_APART_S_MAX, COINBASE_TEXT_BYTES_MAX, COMMIT_SPACING_DEFAULT,
     COMMIT_SPACING_MAX, ConfigError, DifficultyRule, EXEMPT_MAX, EXTRANONCE1_BYTES,

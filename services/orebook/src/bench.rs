@@ -20,6 +20,7 @@ mod process;
 mod reader;
 mod replays;
 mod run;
+mod scrypt2;
 mod sim;
 
 use std::path::{Path, PathBuf};
@@ -116,7 +117,7 @@ const fn part(part: &'static str, unit: &'static str, goal: u64, better: Better)
     }
 }
 
-const BENCHES: [Bench; 6] = [
+const BENCHES: [Bench; 7] = [
     Bench {
         name: "gateway_sha256d_recorded",
         workload: "16 connections x 32 shares in flight over loopback TCP from another process; 12 merkle branches, extranonce2 \
@@ -144,6 +145,17 @@ const BENCHES: [Bench; 6] = [
         ],
         runs: RUNS,
         run: Run::Alone(run::paced),
+    },
+    Bench {
+        name: "pow_scrypt2",
+        workload: "scrypt² (N = 2^20) of headers, two side by side as a gateway's thread does, scratchpads in huge pages where \
+                   the system has them; one thread",
+        parts: &[
+            part("rate", "checks/s a core", 3_300, Better::Higher),
+            part("latency", "ms to both answers", 400_000, Better::Lower),
+        ],
+        runs: RUNS,
+        run: Run::Alone(scrypt2::run),
     },
     Bench {
         name: "replay_full",

@@ -187,6 +187,18 @@ pub struct Gateway {
     pub slowest_hashes_per_s: u64,
     /// How its miners leave when it ends.
     pub drain: Drain,
+    /// Checks of shares that take long to hash.
+    pub checks: Checks,
+}
+
+/// The threads that check shares of scrypt² and ethash, and how long a share may wait for them.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Checks {
+    /// Threads; 0: one less than there are cores, from 1 to 16. Of scrypt² each takes 256 MiB.
+    pub threads: u16,
+    /// Seconds: a share that would wait longer is answered `busy` at once.
+    pub wait_s: u16,
 }
 
 /// How a gateway that ends sends its miners to the `elsewhere` of their ports: in waves, while the others are served on. Where
@@ -436,6 +448,16 @@ impl Default for Gateway {
             idle_s: 3_600,
             slowest_hashes_per_s: 0,
             drain: Drain::default(),
+            checks: Checks::default(),
+        }
+    }
+}
+
+impl Default for Checks {
+    fn default() -> Self {
+        Self {
+            threads: 0,
+            wait_s: 10,
         }
     }
 }

@@ -107,6 +107,7 @@ impl Figures {
             ),
             |metrics| &metrics.spool.sync_ns,
         );
+        checks(out, &gateways);
         if let Some(status) = &self.archiver {
             archiver(out, status);
         }
@@ -392,6 +393,58 @@ fn spools(out: &mut String, gateways: &[(usize, Metrics)]) {
     for (name, kind, help, read) in rows {
         each(out, gateways, (name, kind, help), read);
     }
+}
+
+/// Gateways whose coin's shares take long to hash.
+fn checks(out: &mut String, gateways: &[(usize, Metrics)]) {
+    type Read = fn(&Metrics) -> u64;
+    let rows: [(&'static str, &'static str, &'static str, Read); 4] = [
+        (
+            "orebook_gateway_checks",
+            "counter",
+            "Shares hashed by threads of their own",
+            |m| m.checks.checked,
+        ),
+        (
+            "orebook_gateway_checks_busy",
+            "counter",
+            "Shares answered busy",
+            |m| m.checks.busy,
+        ),
+        (
+            "orebook_gateway_checks_waiting",
+            "gauge",
+            "Shares that wait to be hashed",
+            |m| m.checks.waiting,
+        ),
+        (
+            "orebook_gateway_check_threads",
+            "gauge",
+            "Threads that hash shares",
+            |m| m.checks.threads,
+        ),
+    ];
+    for (name, kind, help, read) in rows {
+        each(out, gateways, (name, kind, help), read);
+    }
+    distribution(
+        out,
+        gateways,
+        (
+            "orebook_gateway_check_seconds",
+            "Time of a thread to hash a share",
+        ),
+        |metrics| &metrics.checks.check_ns,
+    );
+    distribution(
+        out,
+        gateways,
+        (
+            "orebook_gateway_check_answer_seconds",
+            "From a share's being handed to the threads to its hash",
+        ),
+        |metrics| &metrics.checks.answer_ns,
+    );
 }
 
 fn each(

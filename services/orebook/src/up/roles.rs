@@ -697,6 +697,8 @@ fn limits(gateway: &GatewayText) -> Limits {
         drain_interval: Duration::from_millis(u64::from(drain.interval_ms)),
         drain_grace: Duration::from_secs(u64::from(drain.grace_s)),
         drain_max: Duration::from_secs(u64::from(drain.max_s)),
+        check_threads: usize::from(gateway.checks.threads),
+        check_wait: Duration::from_secs(u64::from(gateway.checks.wait_s)),
         ..Limits::default()
     }
 }
