@@ -131,21 +131,22 @@ pub fn make_dataset(
         .write(true)
         .open(&unfinished)?;
     let pages = epoch.dataset_bytes() / PAGE_BYTES as u64;
-    write_pages(&file, cache, pages, threads, progress)?;
-    let content = hash_of(&file, pages * PAGE_BYTES as u64)?;
+    let fill = |first: u32, part: &mut [u8]| cache.fill_dataset(first, part);
+    let content = write_pages(&file, pages, threads, &fill, progress)?;
     file.write_all_at(&Dataset::file_header(epoch, &content), 0)?;
     publish(folder, &file, &unfinished, &path)?;
     Ok(path)
 }
 
-/// Threads take the next part each, so that a slow one keeps nobody waiting.
-fn write_pages(
+/// Writes the pages that `fill` makes from an index on, behind the place of the header, and hashes them. Threads take the next
+/// part each, so that a slow one keeps nobody waiting.
+pub(super) fn write_pages(
     file: &File,
-    cache: &Cache,
     pages: u64,
     threads: usize,
+    fill: &(dyn Fn(u32, &mut [u8]) + Sync),
     progress: &(dyn Fn(u64, u64) + Sync),
-) -> io::Result<()> {
+) -> io::Result<Hash> {
     let (next, done) = (AtomicU64::new(0), AtomicU64::new(0));
     let work = || -> io::Result<()> {
         let mut part = Vec::new();
@@ -157,7 +158,7 @@ fn write_pages(
             let count = left.min(PART_PAGES);
             let outside = |_| io::Error::other("a dataset larger than can be named");
             part.resize(usize::try_from(count).map_err(outside)? * PAGE_BYTES, 0);
-            cache.fill_dataset(u32::try_from(first).map_err(outside)?, &mut part);
+            fill(u32::try_from(first).map_err(outside)?, &mut part);
             file.write_all_at(&part, FILE_HEADER_BYTES as u64 + first * PAGE_BYTES as u64)?;
             progress(done.fetch_add(count, Ordering::Relaxed) + count, pages);
         }
@@ -169,7 +170,8 @@ fn write_pages(
         ended.try_for_each(|ended| {
             ended.unwrap_or_else(|_| Err(io::Error::other("a thread panicked")))
         })
-    })
+    })?;
+    hash_of(file, pages * PAGE_BYTES as u64)
 }
 
 fn hash_of(file: &File, len: u64) -> io::Result<Hash> {

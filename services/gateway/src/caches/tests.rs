@@ -6,12 +6,14 @@
 )]
 
 use std::fs;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use orebook_pow::ethash::{Epoch, EpochRule, Question};
+use orebook_pow::ethash::{Epoch, EpochRule, FILE_HEADER_BYTES, PAGE_BYTES, Question};
 use orebook_schema::Hash;
 
 use super::{AHEAD_BLOCKS, CacheFigures, Caches};
@@ -156,4 +158,32 @@ fn files_of_old_epochs_go_and_others_stay() {
     let mut expected: Vec<&str> = old[1..].iter().map(String::as_str).chain(others).collect();
     expected.sort_unstable();
     assert_eq!(names(folder.path()), expected);
+}
+
+#[test]
+fn the_pages_of_a_dataset_are_each_written_once_by_any_number_of_threads() {
+    const PAGES: u64 = 40_000;
+    let named = |first: u32, part: &mut [u8]| {
+        for (page, index) in part.chunks_mut(PAGE_BYTES).zip(first..) {
+            page.fill(7);
+            page[..4].copy_from_slice(&index.to_le_bytes());
+        }
+    };
+    for threads in [0, 1, 3] {
+        let file = tempfile::tempfile().expect("a file");
+        let most = AtomicU64::new(0);
+        let progress = |done: u64, all: u64| {
+            assert_eq!(all, PAGES);
+            most.fetch_max(done, Ordering::Relaxed);
+        };
+        let hash = super::files::write_pages(&file, PAGES, threads, &named, &progress);
+        let mut expected = vec![0; usize::try_from(PAGES).expect("small") * PAGE_BYTES];
+        named(0, &mut expected);
+        let mut found = vec![1; expected.len()];
+        file.read_exact_at(&mut found, FILE_HEADER_BYTES as u64)
+            .expect("written");
+        assert!(found == expected, "{threads} threads");
+        assert_eq!(hash.expect("hashed"), Hash::of(&[&expected]));
+        assert_eq!(most.into_inner(), PAGES);
+    }
 }
