@@ -8,6 +8,7 @@
 mod brokers;
 mod bytes;
 mod check;
+mod ethash;
 mod gateway;
 mod ground;
 #[cfg(feature = "kafka")]
@@ -117,7 +118,7 @@ const fn part(part: &'static str, unit: &'static str, goal: u64, better: Better)
     }
 }
 
-const BENCHES: [Bench; 7] = [
+const BENCHES: [Bench; 9] = [
     Bench {
         name: "gateway_sha256d_recorded",
         workload: "16 connections x 32 shares in flight over loopback TCP from another process; 12 merkle branches, extranonce2 \
@@ -204,6 +205,20 @@ const BENCHES: [Bench; 7] = [
         ],
         runs: 1,
         run: Run::Alone(bytes::run),
+    },
+    Bench {
+        name: "pow_ethash_epoch0",
+        workload: "light checks of ethash, 16 in step, each of another nonce, against a cache of 16 MiB; one thread",
+        parts: &[part("rate", "checks/s a core", 1_800_000, Better::Higher)],
+        runs: RUNS,
+        run: Run::Alone(ethash::first),
+    },
+    Bench {
+        name: "pow_ethash_epoch450",
+        workload: "the same against a cache of 72 MiB",
+        parts: &[part("rate", "checks/s a core", 1_300_000, Better::Higher)],
+        runs: RUNS,
+        run: Run::Alone(ethash::late),
     },
 ];
 
