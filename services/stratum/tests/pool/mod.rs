@@ -1,4 +1,5 @@
-//! A pool of one session: what a gateway does with a [`Speaker`]'s actions, without sockets, disks and proofs.
+//! A pool of one session: what a gateway does with a [`Speaker`]'s actions, without sockets and disks. Used here and by
+//! `tests/tests/dialects.rs`.
 
 #![allow(
     dead_code,
@@ -8,6 +9,7 @@
 use std::collections::BTreeSet;
 
 use orebook_schema::genesis::Algorithm;
+use orebook_schema::units::{U256, WorkUnit};
 use orebook_schema::work::Extranonce;
 use orebook_schema::{Hash, Work};
 use orebook_stratum::{
@@ -62,6 +64,8 @@ pub(crate) struct Pool {
     pub(crate) work: Work,
     pub(crate) prefix: Vec<u8>,
     pub(crate) shares: Vec<EthashSubmit>,
+    /// Mix and result of a nonce; without it every share is good.
+    pub(crate) proof: Option<fn(Hash, u64) -> (Hash, U256)>,
     seen: BTreeSet<u64>,
 }
 
@@ -76,6 +80,7 @@ impl Pool {
             work: Work::new(WORK).expect("legal work"),
             prefix: vec![0xaf, 0x4c],
             shares: Vec::new(),
+            proof: None,
             seen: BTreeSet::new(),
         }
     }
@@ -160,6 +165,13 @@ impl Pool {
         }
         if !self.seen.insert(share.nonce) {
             return Err(StratumError::Duplicate);
+        }
+        if let Some(proof) = self.proof {
+            let (mix, value) = proof(work.seal, share.nonce);
+            let is_claimed = share.mix.is_none_or(|claimed| claimed == mix);
+            if !is_claimed || self.work.target(WorkUnit::Ethash) < value {
+                return Err(StratumError::LowDifficulty);
+            }
         }
         Ok(())
     }
