@@ -224,9 +224,18 @@ fn network(address: IpAddr) -> Network {
 const fn closing(cause: Cause) -> Closing {
     match cause {
         Cause::Left => Closing::Left,
-        Cause::Protocol | Cause::Http | Cause::Proxy | Cause::TlsOnPlain => Closing::Protocol,
+        Cause::Protocol
+        | Cause::Http
+        | Cause::Proxy
+        | Cause::TlsOnPlain
+        | Cause::PlainOnTls
+        | Cause::Tls => Closing::Protocol,
         Cause::SlowReader => Closing::SlowReader,
-        Cause::LoginTimeout | Cause::TurnedAway | Cause::Idle | Cause::Resumed => Closing::Other,
+        Cause::LoginTimeout
+        | Cause::TurnedAway
+        | Cause::Handshake
+        | Cause::Idle
+        | Cause::Resumed => Closing::Other,
         Cause::FailedLogins => Closing::FailedLogins,
         Cause::BadShares | Cause::KeptOut => Closing::BadShares,
         Cause::Banned => Closing::Banned,

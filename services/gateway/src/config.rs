@@ -13,6 +13,7 @@ use orebook_stratum::write::Reconnect;
 use orebook_stratum::{Dialects, HelloTerms, SessionConfig, SpeakerConfig};
 
 use crate::proxy::{Network, PROXY_FROM_MAX};
+use crate::tls::TlsFiles;
 
 /// Version bits that miners may roll unless configured otherwise (BIP320).
 pub const VERSION_MASK_DEFAULT: u32 = 0x1fff_e000;
@@ -141,6 +142,8 @@ pub struct PortConfig {
     /// Where its miners are sent, in turn, when this gateway cannot serve them or ends; none: they are told why, and go where
     /// they like.
     pub elsewhere: Vec<Elsewhere>,
+    /// Its certificate, if it speaks TLS; a PROXY header comes before it in plain. What is plain is told so and closed.
+    pub tls: Option<TlsFiles>,
 }
 
 /// A host's name at most (RFC 1035).
@@ -241,6 +244,10 @@ pub struct Limits {
     pub connections_per_address: usize,
     /// Time to a first successful authorize. Who needs longer is closed.
     pub login_timeout: Duration,
+    /// Time to the end of a TLS handshake. Who needs longer is closed.
+    pub handshake_timeout: Duration,
+    /// TLS handshakes at one time. A further one is closed at its hello.
+    pub handshakes: usize,
     /// Failed logins of one connection. At the last one it is answered, then closed.
     pub failed_logins_per_connection: u32,
     /// Failed logins of one address within a minute. At the last one the address is kept out for [`Limits::ban`], unless
@@ -323,6 +330,8 @@ impl Default for Limits {
             connections_per_port: 16_384,
             connections_per_address: 16_384,
             login_timeout: Duration::from_secs(30),
+            handshake_timeout: Duration::from_secs(10),
+            handshakes: 4_096,
             failed_logins_per_connection: 8,
             failed_logins_per_address: 600,
             malformed_per_address: 600,
@@ -458,6 +467,8 @@ impl Limits {
             ("invalid_percent", self.invalid_percent == 0),
             ("invalid_of", self.invalid_of == 0),
             ("ban", self.ban.is_zero()),
+            ("handshake_timeout", self.handshake_timeout.is_zero()),
+            ("handshakes", self.handshakes == 0),
             ("users_per_connection", self.users_per_connection == 0),
             ("bad_shares_in_a_row", self.bad_shares_in_a_row == 0),
             (
@@ -508,6 +519,7 @@ mod tests {
                 }),
                 proxy_from: Vec::new(),
                 elsewhere: Vec::new(),
+                tls: None,
             }],
             payout_script: vec![0x51],
             coinbase_text: "orebook".to_owned(),

@@ -19,6 +19,7 @@ use crate::jobs::{JobWork, LiveJob};
 use crate::limits::ShareWindow;
 use crate::sessions::Former;
 use crate::silence::Silence;
+use crate::tls::Tls;
 use crate::vardiff::Vardiff;
 
 /// Spare buffers that are kept for connections with something to say.
@@ -37,6 +38,12 @@ pub(crate) enum Cause {
     /// A PROXY header where none is taken, or none where one is due.
     Proxy,
     TlsOnPlain,
+    /// Something plain on a port with TLS.
+    PlainOnTls,
+    /// TLS that is wrong, or of a version that is not spoken.
+    Tls,
+    /// A handshake that took too long, or was one too many.
+    Handshake,
     SlowReader,
     LoginTimeout,
     FailedLogins,
@@ -95,6 +102,8 @@ pub(crate) struct Sent {
 #[derive(Debug)]
 pub(crate) struct Conn {
     pub(crate) stream: TcpStream,
+    /// Its TLS, once it said hello.
+    pub(crate) tls: Option<Box<Tls>>,
     pub(crate) generation: u32,
     /// Index of its port.
     pub(crate) port: usize,
@@ -178,6 +187,7 @@ impl Conn {
         let now = Instant::now();
         Self {
             stream,
+            tls: None,
             generation,
             port,
             address,
@@ -221,6 +231,9 @@ impl Conn {
     /// # Errors
     /// The socket's; the connection is lost.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Found> {
+        if let Some(tls) = &mut self.tls {
+            return tls.read(&mut self.stream, buffer);
+        }
         loop {
             return match self.stream.read(buffer) {
                 Ok(0) => Ok(Found::End),
@@ -245,8 +258,8 @@ impl Conn {
     }
 
     /// Whether nothing is left to be taken by the peer.
-    pub(crate) const fn is_flushed(&self) -> bool {
-        self.out.is_empty()
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.out.is_empty() && self.tls.as_ref().is_none_or(|tls| tls.is_flushed())
     }
 
     /// Bytes that the peer has not taken yet.
@@ -260,7 +273,19 @@ impl Conn {
     /// The socket's; the connection is lost.
     pub(crate) fn flush(&mut self, spare: &mut Vec<Vec<u8>>, now: Instant) -> io::Result<()> {
         let mut done = 0;
-        while let Some(left) = self.out.get(done..).filter(|left| !left.is_empty()) {
+        if let Some(tls) = &mut self.tls {
+            done = tls.write(&mut self.stream, &self.out)?;
+            if done == self.out.len() && !tls.is_flushed() {
+                // The last bytes are enciphered and not taken yet.
+                self.out.clear();
+                self.blocked.get_or_insert(now);
+                return Ok(());
+            }
+        }
+        while let Some(left) = self.out.get(done..)
+            && self.tls.is_none()
+            && !left.is_empty()
+        {
             match self.stream.write(left) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(len) => done += len,

@@ -26,6 +26,8 @@ pub(crate) struct Door {
     address: SocketAddr,
     /// Load balancers.
     proxy_from: Vec<Network>,
+    /// Plain words would be noise.
+    speaks_tls: bool,
     connections: usize,
     is_ready: bool,
     retry_at: Option<Instant>,
@@ -161,7 +163,9 @@ impl Doors {
                     }
                     Err(why) => {
                         refused.count(why);
-                        self.words.say(stream, why, now);
+                        if !door.speaks_tls {
+                            self.words.say(stream, why, now);
+                        }
                     }
                 }
             }
@@ -245,6 +249,7 @@ impl Door {
             listener,
             address,
             proxy_from: port.proxy_from.clone(),
+            speaks_tls: port.tls.is_some(),
             connections: 0,
             is_ready: false,
             retry_at: None,

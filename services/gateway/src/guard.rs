@@ -28,7 +28,15 @@ impl Loop {
             return;
         }
         self.doors.earn(conn.address, conn.earned);
-        if matches!(cause, Cause::Protocol | Cause::Proxy | Cause::TlsOnPlain) {
+        if matches!(
+            cause,
+            Cause::Protocol
+                | Cause::Proxy
+                | Cause::TlsOnPlain
+                | Cause::PlainOnTls
+                | Cause::Tls
+                | Cause::Handshake
+        ) {
             self.offend(conn.address, Offence::Malformed);
         }
     }

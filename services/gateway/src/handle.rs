@@ -28,6 +28,7 @@ use crate::doors::Doors;
 use crate::former::FORMER_KEPT;
 use crate::looper::{Loop, LoopParts, NodeWork, WAKER};
 use crate::metrics::{Metrics, Shared};
+use crate::tls::{Certificates, TlsError};
 use crate::writer::{Fatal, Writer, WriterParts};
 
 /// Tells whose a login is: a payout address or a registered name. What is wrong with it is shown to the miner, so it must say
@@ -88,6 +89,9 @@ pub enum StartError {
     /// `control` cannot be read.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// A port's certificate cannot be served.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A port cannot be opened.
     #[error("cannot listen at {address}: {cause}")]
     Listen {
@@ -110,6 +114,7 @@ pub(crate) struct Mail {
 
 /// A running gateway. Dropped, it goes on; [`GatewayHandle::stop`] ends it.
 pub struct GatewayHandle {
+    certificates: Arc<Certificates>,
     mail: Arc<Mutex<Mail>>,
     bridge: Arc<Bridge>,
     metrics: Arc<Shared>,
@@ -157,6 +162,7 @@ impl Gateway {
             },
             control,
         )?;
+        let certificates = Arc::new(Certificates::open(&config.ports)?);
         let doors = Doors::open(
             poll.registry(),
             &config.ports,
@@ -190,6 +196,7 @@ impl Gateway {
             checks,
             caches,
             former: writer.take_former(),
+            certificates: Arc::clone(&certificates),
         });
         let writer = Builder::new()
             .name("gateway-writer".to_owned())
@@ -202,7 +209,14 @@ impl Gateway {
             let name = "gateway-activity".to_owned();
             threads.push(Builder::new().name(name).spawn(move || teller.run())?);
         }
+        if certificates.any() {
+            let certificates = Arc::clone(&certificates);
+            let name = "gateway-tls".to_owned();
+            let watch = Builder::new().name(name);
+            threads.push(watch.spawn(move || certificates.watch())?);
+        }
         Ok(GatewayHandle {
+            certificates,
             mail,
             bridge,
             metrics,
@@ -242,7 +256,17 @@ impl GatewayHandle {
     /// What it did so far.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
-        self.metrics.read()
+        let (tls_reloads, tls_reload_failures) = self.certificates.counts();
+        Metrics {
+            tls_reloads,
+            tls_reload_failures,
+            ..self.metrics.read()
+        }
+    }
+
+    /// Reads certificates and keys again, also those that look as before (SIGHUP). Sessions go on as they are.
+    pub fn reload(&self) {
+        self.certificates.look_now();
     }
 
     /// Nobody comes in any more. Who is inside goes where his port's `elsewhere` says, in waves, and is served until then; the
@@ -259,6 +283,7 @@ impl GatewayHandle {
     /// The panic of a thread.
     pub fn stop(&self) -> std::thread::Result<()> {
         self.drain();
+        self.certificates.stop();
         let threads = std::mem::take(&mut *lock(&self.threads));
         let results: Vec<_> = threads.into_iter().map(JoinHandle::join).collect();
         results.into_iter().collect()

@@ -36,6 +36,7 @@ mod seen;
 mod serve;
 mod sessions;
 mod silence;
+mod tls;
 mod vardiff;
 mod writer;
 
@@ -59,4 +60,5 @@ pub use self::metrics::{
 };
 pub use self::proxy::{Network, NetworkError, PROXY_FROM_MAX};
 pub use self::room::{ALARM_FROM_PERCENT, NEWCOMERS_UNTIL_PERCENT};
+pub use self::tls::{TlsError, TlsFiles};
 pub use self::writer::Fatal;

@@ -34,6 +34,7 @@ use crate::judge::{Bench, Claimed};
 use crate::limits::Logins;
 use crate::metrics::{SessionCounts, Shared};
 use crate::sessions::Sessions;
+use crate::tls::{Certificates, HANDSHAKES_PER_TURN};
 use crate::vardiff::Vardiff;
 
 /// Token of the waker; ports and connections are below.
@@ -78,6 +79,11 @@ pub(crate) struct Loop {
     metrics: Arc<Shared>,
     pub(crate) activity: Activity,
     pub(crate) logins: Logins,
+    pub(crate) certificates: Arc<Certificates>,
+    /// TLS handshakes that are not over.
+    pub(crate) handshakes: usize,
+    /// Connections of this turn that may be read before theirs is.
+    pub(crate) shakes_left: usize,
     pub(crate) counts: SessionCounts,
     /// What others see of them.
     shown: SessionCounts,
@@ -153,6 +159,7 @@ pub(crate) struct LoopParts {
     pub(crate) checks: Checks,
     pub(crate) caches: Option<Caches>,
     pub(crate) former: Former,
+    pub(crate) certificates: Arc<Certificates>,
 }
 
 /// What nodes give.
@@ -189,6 +196,9 @@ impl Loop {
             metrics: parts.metrics,
             activity: parts.activity,
             logins: Logins::default(),
+            certificates: parts.certificates,
+            handshakes: 0,
+            shakes_left: 0,
             counts: SessionCounts::default(),
             shown: SessionCounts::default(),
             conns: Vec::new(),
@@ -412,6 +422,7 @@ impl Loop {
         if self.ready.is_empty() || !self.may_read() {
             return;
         }
+        self.shakes_left = HANDSHAKES_PER_TURN;
         let mut buffer = std::mem::take(&mut self.buffer);
         let mut ready = std::mem::take(&mut self.reading);
         std::mem::swap(&mut ready, &mut self.ready);
@@ -448,8 +459,14 @@ impl Loop {
             // It is read on when it has taken its answers.
             (conn.is_ready, conn.is_parked) = (true, true);
             Ok(())
+        } else if self.may_shake(&conn) {
+            let read = self.read_conn(&mut conn, id, buffer);
+            self.note_handshake(&mut conn, id);
+            read
         } else {
-            self.read_conn(&mut conn, id, buffer)
+            conn.is_ready = true;
+            self.ready.push(slot);
+            Ok(())
         };
         if let Err(cause) = result {
             // What it sent in this turn is judged before it goes.
@@ -526,6 +543,12 @@ impl Loop {
         let Some(mut conn) = self.conns.get_mut(place).and_then(Option::take) else {
             return;
         };
+        if let Some(tls) = &mut conn.tls {
+            self.handshakes = self
+                .handshakes
+                .saturating_sub(usize::from(tls.since.is_some()));
+            tls.end(&mut conn.stream);
+        }
         if let Err(error) = self.poll.registry().deregister(&mut conn.stream) {
             tracing::debug!(%error, "a socket was not deregistered");
         }
@@ -559,6 +582,10 @@ impl Loop {
         }
         self.counts.closed.count(cause);
         self.free.push(slot);
+    }
+
+    pub(crate) fn note_handshake_time(&self, took: Duration) {
+        self.metrics.sessions().handshake_ns.record(took, 1);
     }
 
     fn is_stopped(&self) -> bool {

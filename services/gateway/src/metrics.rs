@@ -33,6 +33,10 @@ pub struct Metrics {
     pub activity: ActivityMetrics,
     /// Checks that take long.
     pub checks: CheckMetrics,
+    /// Certificates that were read again while they served.
+    pub tls_reloads: u64,
+    /// Times that files of certificates changed and could not be served.
+    pub tls_reload_failures: u64,
 }
 
 /// Figures of the loop that serves connections.
@@ -42,6 +46,8 @@ pub struct SessionMetrics {
     pub counts: SessionCounts,
     /// From the reading of a share to the sending of its answer, nanoseconds.
     pub answer_ns: Distribution,
+    /// From a TLS hello to the handshake's end, nanoseconds.
+    pub handshake_ns: Distribution,
     /// From a job's making to its last notification, nanoseconds.
     pub broadcast_ns: Distribution,
 }
@@ -59,6 +65,8 @@ pub struct SessionCounts {
     pub refused: RefusedCounts,
     /// Connections whose client's address a PROXY header said.
     pub proxied: u64,
+    /// TLS handshakes that succeeded.
+    pub handshakes: u64,
     /// Connections closed by us, by cause.
     pub closed: ClosedCounts,
     /// Lines read.
@@ -130,6 +138,12 @@ pub struct ClosedCounts {
     pub proxy: u64,
     /// A TLS hello on a plain port.
     pub tls_on_plain: u64,
+    /// Something plain on a port with TLS; it was told so.
+    pub plain_on_tls: u64,
+    /// TLS that was wrong, or of a version that is not spoken.
+    pub tls: u64,
+    /// A handshake that took too long, or was one too many.
+    pub handshake: u64,
     /// They did not read.
     pub slow_reader: u64,
     /// They did not log in.
@@ -215,6 +229,9 @@ impl ClosedCounts {
             Cause::TurnedAway => &mut self.turned_away,
             Cause::Proxy => &mut self.proxy,
             Cause::TlsOnPlain => &mut self.tls_on_plain,
+            Cause::PlainOnTls => &mut self.plain_on_tls,
+            Cause::Tls => &mut self.tls,
+            Cause::Handshake => &mut self.handshake,
             Cause::SlowReader => &mut self.slow_reader,
             Cause::LoginTimeout => &mut self.login_timeout,
             Cause::FailedLogins => &mut self.failed_logins,
@@ -300,6 +317,8 @@ impl Shared {
             spool: self.spool().clone(),
             activity: self.activity.read(),
             checks: self.checks.lock().clone(),
+            tls_reloads: 0,
+            tls_reload_failures: 0,
         }
     }
 }

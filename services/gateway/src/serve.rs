@@ -51,6 +51,15 @@ const fn cause(reason: CloseReason) -> Cause {
     }
 }
 
+/// Why a connection that cannot be read is lost.
+fn lost(error: &std::io::Error) -> Cause {
+    match error.kind() {
+        // Only TLS says so of bytes: `tls`.
+        std::io::ErrorKind::Other => Cause::Tls,
+        _ => Cause::Left,
+    }
+}
+
 impl Loop {
     /// Reads a connection once and takes what it says. `Err` if it is lost.
     pub(crate) fn read_conn(
@@ -59,7 +68,7 @@ impl Loop {
         id: ConnId,
         buffer: &mut [u8],
     ) -> Result<(), Cause> {
-        let found = conn.read(buffer).map_err(|_| Cause::Left)?;
+        let found = conn.read(buffer).map_err(|error| lost(&error))?;
         let len = match found {
             Found::End => {
                 // It may still listen: what it asked is answered.
@@ -90,6 +99,9 @@ impl Loop {
 
     fn hear_first(&mut self, conn: &mut Conn, id: ConnId, bytes: &[u8]) {
         conn.has_said_anything = true;
+        if conn.tls.is_none() && self.certificates.is_tls(conn.port) {
+            return self.begin_tls(conn, id, bytes);
+        }
         if bytes.first() == Some(&TLS_HELLO) {
             return self.send_away(conn, id, Cause::TlsOnPlain);
         }

@@ -16,11 +16,12 @@ mod pool;
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use orebook_gateway::Limits;
+use orebook_gateway::{Limits, Metrics, TlsFiles};
 use orebook_schema::activity::{Entry, FLOOD_REPORT_BYTES_MAX};
 use serde_json::json;
 use socket2::{Domain, Socket, Type};
@@ -32,6 +33,16 @@ use crate::pool::{DEADLINE, HARD, Pool, Setup};
 const FLOOD: Duration = Duration::from_secs(3);
 /// Bytes of memory that a gateway may have meanwhile; the test's own share of the process comes on top of it.
 const MEMORY_MAX: u64 = 256 << 20;
+
+/// Bytes of an idle connection over TLS: the goal of `gateway_idle_connection_tls`.
+const TLS_IDLE_BYTES_MAX: u64 = 16_384;
+
+/// Each flood is alone in the process: memory and time are looked at.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Bytes of this process in memory.
 fn resident() -> u64 {
@@ -187,25 +198,31 @@ fn flood_once(address: Ipv4Addr, to: SocketAddr, heard: &Heard) {
 
 #[test]
 fn failed_logins_of_one_address_are_counted_refused_in_words_and_then_kept_out() {
+    let _alone = alone();
     flooded(Limits::default(), 4, 1, Duration::from_micros(100));
 }
 
 #[test]
 fn failed_logins_of_a_thousand_addresses_cost_nobody_a_share() {
+    let _alone = alone();
     flooded(Limits::default(), 4, 1_000, Duration::ZERO);
 }
 
 /// Ten thousand connections from a process of its own: descriptors of one are not enough for both ends. It logs each in, says
 /// `ready`, and at a line on its input closes all of them without a word, opens them again, logs in, and says `ready`.
 const FARM: &str = r#"
-import json, select, socket, sys
-port, count = int(sys.argv[1]), int(sys.argv[2])
+import json, socket, ssl, sys
+port, count, secure = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "tls"
+context = ssl.create_default_context()
+context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
 def line(method, params, id):
     return (json.dumps({"id": id, "method": method, "params": params}) + "\n").encode()
 def farm():
     socks = []
     for n in range(count):
         s = socket.create_connection(("127.0.0.1", port))
+        if secure:
+            s = context.wrap_socket(s)
         s.sendall(line("mining.subscribe", ["farm/1"], 1) + line("mining.authorize", ["name-farm.r%d" % n, "x"], 2))
         socks.append(s)
     for s in socks:
@@ -224,52 +241,110 @@ for turn in range(2):
         s.close()
 "#;
 
-#[test]
-fn ten_thousand_idle_rigs_come_back_after_a_power_cut_and_nobody_notices() {
-    const RIGS: u64 = 9_000;
-    let pool = Pool::start(&Setup::default());
-    pool.work_at(1, HARD);
-    let mut good = Miner::ready(pool.address(0), "name-a");
-    let before = resident();
-    let mut farm = Command::new("python3")
-        .args(["-c", FARM])
-        .arg(pool.address(0).port().to_string())
-        .arg(RIGS.to_string())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("python3, as the other suites need it");
-    let (mut input, mut output) = (
-        farm.stdin.take().expect("a pipe"),
-        farm.stdout.take().expect("a pipe"),
-    );
-    let mut ready = || {
+/// The farm's process; when this returns it has said `ready`.
+struct Farm {
+    child: Child,
+    input: ChildStdin,
+    output: ChildStdout,
+}
+
+impl Farm {
+    fn start(pool: &Pool, rigs: u64, wire: &str) -> Self {
+        let mut child = Command::new("python3")
+            .args(["-c", FARM])
+            .arg(pool.address(0).port().to_string())
+            .arg(rigs.to_string())
+            .arg(wire)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python3, as the other suites need it");
+        let (input, output) = (child.stdin.take(), child.stdout.take());
+        let mut farm = Self {
+            child,
+            input: input.expect("a pipe"),
+            output: output.expect("a pipe"),
+        };
+        farm.ready();
+        farm
+    }
+
+    fn ready(&mut self) {
         let mut said = [0; 6];
-        output.read_exact(&mut said).expect("the farm is served");
+        self.output
+            .read_exact(&mut said)
+            .expect("the farm is served");
         assert_eq!(&said, b"ready\n");
-    };
-    ready();
-    let miners = |metrics: &orebook_gateway::Metrics| metrics.sessions.counts.miners;
-    assert_eq!(miners(&pool.gateway.metrics()), RIGS + 1);
-    let grown = resident().saturating_sub(before);
-    println!("{} bytes a connection that has a job", grown / RIGS);
+    }
+
+    /// Everything closes at once.
+    fn cut_power(&mut self) {
+        self.input.write_all(b"\n").expect("it waits");
+    }
+}
+
+fn miners(metrics: &Metrics) -> u64 {
+    metrics.sessions.counts.miners
+}
+
+/// A farm of so many comes, loses its power, comes back and goes; a miner goes on meanwhile. Bytes of memory a connection.
+fn come_and_go(rigs: u64, setup: &Setup, wire: &str) -> u64 {
+    let pool = Pool::start(setup);
+    pool.work_at(1, HARD);
+    let before = resident();
+    let mut farm = Farm::start(&pool, rigs, wire);
+    assert_eq!(miners(&pool.gateway.metrics()), rigs);
+    let each = resident().saturating_sub(before) / rigs;
+    println!("{each} bytes a connection that has a job ({wire})");
     assert!(resident() < MEMORY_MAX);
-    let job = good.job();
+    let mut good = (wire == "plain").then(|| Miner::ready(pool.address(0), "name-a"));
     let mut mine = || {
-        let found = good.mine(&job);
-        assert_eq!(code(&good.submit("name-a", &found)), 0);
+        if let Some(good) = &mut good {
+            let job = good.job();
+            let found = good.mine(&job);
+            assert_eq!(code(&good.submit("name-a", &found)), 0);
+        }
     };
     mine();
-    // The power goes, and comes back.
-    input.write_all(b"\n").expect("it waits");
+    farm.cut_power();
     mine();
-    ready();
+    farm.ready();
     mine();
-    let metrics = pool.until("all are here again", |metrics| miners(metrics) == RIGS + 1);
+    let others = u64::from(wire == "plain");
+    let here = |metrics: &Metrics| miners(metrics) == rigs + others;
+    let metrics = pool.until("all are here again", here);
     assert_eq!(metrics.sessions.counts.refused.all(), 0);
     assert!(resident() < MEMORY_MAX);
-    input.write_all(b"\n").expect("it waits");
-    assert!(farm.wait().expect("it ends").success());
-    pool.until("the farm left", |metrics| miners(metrics) == 1);
-    assert_eq!(pool.final_shares(3).len(), 3);
+    farm.cut_power();
+    assert!(farm.child.wait().expect("it ends").success());
+    pool.until("the farm left", |metrics| miners(metrics) == others);
+    let shares = if others == 0 { 0 } else { 3 };
+    assert_eq!(pool.final_shares(shares).len(), shares);
+    each
+}
+
+#[test]
+fn nine_thousand_idle_rigs_come_back_after_a_power_cut_and_nobody_notices() {
+    let _alone = alone();
+    come_and_go(9_000, &Setup::default(), "plain");
+}
+
+#[test]
+fn an_idle_rig_over_tls_needs_little_memory() {
+    let _alone = alone();
+    let dir = tempfile::tempdir().expect("a folder");
+    let fixture = |name: &str| format!("{}/tests/tls/{name}", env!("CARGO_MANIFEST_DIR"));
+    let files = TlsFiles {
+        certificate: fixture("one.crt").into(),
+        key: dir.path().join("one.key"),
+    };
+    std::fs::copy(fixture("one.key"), &files.key).expect("a file");
+    let owner = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&files.key, owner).expect("a file");
+    let setup = Setup {
+        tls: Some(files),
+        ..Setup::default()
+    };
+    let each = come_and_go(1_000, &setup, "tls");
+    assert!(each < TLS_IDLE_BYTES_MAX, "{each} bytes a connection");
 }

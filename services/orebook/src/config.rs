@@ -1,5 +1,6 @@
 //! The configuration: one TOML file, every key known, every default here.
 
+mod edge;
 mod reading;
 
 use std::net::SocketAddr;
@@ -11,6 +12,7 @@ use orebook_schema::policy::{PPM, PotRules, Scheme as PotScheme};
 use serde::Deserialize;
 use toml::Spanned;
 
+pub use self::edge::{Doors, Tls, edge, tls};
 pub use self::reading::{ConfigFault, FILE_BYTES_MAX, ReadError, balancers, parse, read};
 
 /// Share difficulty of the default port: a slow processor finds one every second.
@@ -185,6 +187,8 @@ pub struct Gateway {
     pub idle_s: u32,
     /// Hashes a second of the slowest rig that is expected, by which a miner without a share is judged; 0: none is too slow.
     pub slowest_hashes_per_s: u64,
+    /// Limits of its doors.
+    pub doors: Doors,
     /// How its miners leave when it ends.
     pub drain: Drain,
     /// Checks of shares that take long to hash.
@@ -236,6 +240,8 @@ pub struct Port {
     /// Where its miners are sent when this gateway cannot serve them or ends, `host:port` each, in turn.
     #[serde(default)]
     pub elsewhere: OneOrMore,
+    /// Its certificate, if it speaks TLS.
+    pub tls: Option<Tls>,
 }
 
 /// A text, or a list of them.
@@ -447,6 +453,7 @@ impl Default for Gateway {
             stale_grace_ms: 5_000,
             idle_s: 3_600,
             slowest_hashes_per_s: 0,
+            doors: Doors::default(),
             drain: Drain::default(),
             checks: Checks::default(),
         }
@@ -482,6 +489,7 @@ impl Default for Port {
             vardiff: None,
             proxy_from: Vec::new(),
             elsewhere: OneOrMore::default(),
+            tls: None,
         }
     }
 }

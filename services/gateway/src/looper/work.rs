@@ -286,6 +286,10 @@ impl Loop {
             conn.closing.get_or_insert(Cause::Drained);
             self.dirty.push(u32::try_from(slot).unwrap_or(u32::MAX));
         }
+        let is_shaking = !conn.is_secure() && self.certificates.is_tls(conn.port);
+        if is_shaking && over(conn.since, limits.handshake_timeout) {
+            return Some(Cause::Handshake);
+        }
         if conn.users.is_empty() && over(conn.since, limits.login_timeout) {
             return Some(Cause::LoginTimeout);
         }

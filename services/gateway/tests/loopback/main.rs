@@ -24,5 +24,6 @@ mod room;
 mod sessions;
 mod silence;
 mod slow;
+mod tls;
 mod walk;
 mod work;

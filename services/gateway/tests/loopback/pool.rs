@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use orebook_chain::{Template, TemplateFields};
 use orebook_gateway::{
     ActivityParts, DifficultyRule, EdgeConfig, Elsewhere, EthashConfig, FoundBlock, Gateway,
-    GatewayConfig, GatewayHandle, GatewayParts, Limits, Metrics, Network, PortConfig,
+    GatewayConfig, GatewayHandle, GatewayParts, Limits, Metrics, Network, PortConfig, TlsFiles,
     VERSION_MASK_DEFAULT, difficulty,
 };
 use orebook_ledger::activity::{ActivitySource as _, Ring, RingConfig, RingReader, open};
@@ -151,6 +151,8 @@ pub(crate) struct Setup {
     pub(crate) proxy_from: Vec<Network>,
     /// Where its miners are sent.
     pub(crate) elsewhere: Vec<Elsewhere>,
+    /// Certificate of every port.
+    pub(crate) tls: Option<TlsFiles>,
 }
 
 impl Default for Setup {
@@ -165,6 +167,7 @@ impl Default for Setup {
             key: Role::Gateway,
             proxy_from: Vec::new(),
             elsewhere: Vec::new(),
+            tls: None,
         }
     }
 }
@@ -472,6 +475,7 @@ impl Pool {
                     difficulty: *difficulty,
                     proxy_from: setup.proxy_from.clone(),
                     elsewhere: setup.elsewhere.clone(),
+                    tls: setup.tls.clone(),
                 })
                 .collect(),
             payout_script: Script::new(&[0x51]).expect("a script").bytes().to_vec(),

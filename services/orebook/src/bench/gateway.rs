@@ -245,6 +245,7 @@ fn start<L: WaitLog>(disk: &RealDisk, mirror: &Mirror, log: L) -> Result<Gateway
             difficulty: DifficultyRule::Fixed(work),
             proxy_from: Vec::new(),
             elsewhere: Vec::new(),
+            tls: None,
         }],
         payout_script: payout_script(),
         coinbase_text: "bench".to_owned(),

@@ -9,7 +9,7 @@ use std::ops::Range;
 use orebook_gateway::{Network, PROXY_FROM_MAX};
 use orebook_replay::folds::money::unsettled;
 
-use super::{Config, POTS_MAX, PPM, Pool, Port};
+use super::{Config, POTS_MAX, PPM, Pool, Port, edge};
 
 /// Largest configuration file, bytes.
 pub const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -110,6 +110,7 @@ fn check(config: &Config) -> Result<(), String> {
         if gateway.port.is_empty() {
             return Err(format!("gateway {number} has no port"));
         }
+        edge(gateway).map_err(|why| format!("gateway {number}: {why}"))?;
         for port in &gateway.port {
             let one = port.difficulty.is_some() != port.vardiff.is_some();
             if !one {

@@ -93,6 +93,15 @@ impl Figures {
             out,
             &gateways,
             (
+                "orebook_gateway_handshake_seconds",
+                "From a TLS hello to the end of the handshake",
+            ),
+            |metrics| &metrics.sessions.handshake_ns,
+        );
+        distribution(
+            out,
+            &gateways,
+            (
                 "orebook_gateway_broadcast_seconds",
                 "From making a job to its last notification",
             ),
@@ -195,7 +204,7 @@ fn archiver(out: &mut String, status: &ArchiveStatus) {
 
 fn sessions(out: &mut String, gateways: &[(usize, Metrics)]) {
     type Read = fn(&Metrics) -> u64;
-    let rows: [(&'static str, &'static str, &'static str, Read); 10] = [
+    let rows: [(&'static str, &'static str, &'static str, Read); 13] = [
         (
             "orebook_gateway_connections",
             "gauge",
@@ -239,6 +248,24 @@ fn sessions(out: &mut String, gateways: &[(usize, Metrics)]) {
             |m| m.sessions.counts.failed_logins,
         ),
         (
+            "orebook_gateway_handshakes",
+            "counter",
+            "TLS handshakes that succeeded",
+            |m| m.sessions.counts.handshakes,
+        ),
+        (
+            "orebook_gateway_tls_reloads",
+            "counter",
+            "Certificates read again while they served",
+            |m| m.tls_reloads,
+        ),
+        (
+            "orebook_gateway_tls_reload_failures",
+            "counter",
+            "Times that files of certificates changed and could not be served",
+            |m| m.tls_reload_failures,
+        ),
+        (
             "orebook_gateway_bans",
             "counter",
             "Addresses, and logins at one, that were kept out for a while",
@@ -269,6 +296,9 @@ fn closed(out: &mut String, gateways: &[(usize, Metrics)]) {
             ("http", counts.http),
             ("proxy", counts.proxy),
             ("tls_on_plain", counts.tls_on_plain),
+            ("plain_on_tls", counts.plain_on_tls),
+            ("tls", counts.tls),
+            ("handshake", counts.handshake),
             ("slow_reader", counts.slow_reader),
             ("login_timeout", counts.login_timeout),
             ("failed_logins", counts.failed_logins),

@@ -17,8 +17,8 @@ use orebook_chain::nodes::Work;
 use orebook_chain::{NodeWork, SubmitEth};
 use orebook_desk::Desk;
 use orebook_gateway::{
-    AskedDifficulty, DifficultyRule, EdgeConfig, Elsewhere, EthashConfig, Found, FoundBlock,
-    Gateway, GatewayConfig, GatewayHandle, GatewayParts, Limits, PortConfig, VERSION_MASK_DEFAULT,
+    AskedDifficulty, DifficultyRule, Elsewhere, EthashConfig, Found, FoundBlock, Gateway,
+    GatewayConfig, GatewayHandle, GatewayParts, Limits, PortConfig, VERSION_MASK_DEFAULT,
     VardiffRule, difficulty,
 };
 use orebook_ledger::archiver::{Archiver, ArchiverConfig};
@@ -48,7 +48,7 @@ use super::health::{self, Readiness};
 use super::place::Place;
 use super::pool_log::PoolLog;
 use crate::Failure;
-use orebook::config::{AskedText, Config, Gateway as GatewayText, Port, balancers};
+use orebook::config::{AskedText, Config, Gateway as GatewayText, Port, balancers, edge, tls};
 
 /// Retargets of a variable difficulty look at so many times the wanted time between shares.
 const RETARGET_SHARES: u32 = 12;
@@ -342,6 +342,10 @@ impl Roles {
                 self.gateways.push(Arc::new(handle));
             }
             self.feed_templates(chain);
+            let mut ports = gateways.iter().flat_map(|(_, gateway)| &gateway.port);
+            if ports.any(|port| port.tls.is_some()) {
+                self.heed_hangup()?;
+            }
         }
         let figures = Figures {
             gateways: self.gateways.iter().map(Arc::downgrade).collect(),
@@ -571,6 +575,22 @@ impl Roles {
         })
     }
 
+    /// Reads certificates again at SIGHUP, from now on; without any the signal does what it always does.
+    fn heed_hangup(&self) -> Result<(), Failure> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let _inside = self.runtime.enter();
+        let hangup = signal(SignalKind::hangup());
+        let mut hangup = hangup.map_err(|error| failed("signals", error))?;
+        let gateways: Vec<_> = self.gateways.iter().map(Arc::downgrade).collect();
+        self.runtime.spawn(async move {
+            while hangup.recv().await.is_some() {
+                let alive = gateways.iter().filter_map(std::sync::Weak::upgrade);
+                alive.for_each(|gateway| gateway.reload());
+            }
+        });
+        Ok(())
+    }
+
     /// Gives every gateway the newest template, from now on.
     fn feed_templates(&self, chain: &Chain) {
         let mut templates = chain.nodes.templates();
@@ -669,6 +689,10 @@ pub(crate) fn check(config: &Config, gateways: &[GatewayText]) -> Result<(), Fai
     for port in gateways.iter().flat_map(|gateway| &gateway.port) {
         elsewhere(port)?;
         rule(port, unit)?;
+        if let Some(files) = tls(port) {
+            let what = format!("port {}", port.listen);
+            files.check().map_err(|error| failed(&what, error))?;
+        }
     }
     if orebook_chain::template::TEXT_BYTES_MAX < config.pool.text.len() {
         return Err(Failure::new("pool.text is longer than 32 bytes"));
@@ -699,7 +723,7 @@ fn limits(gateway: &GatewayText) -> Limits {
         drain_max: Duration::from_secs(u64::from(drain.max_s)),
         check_threads: usize::from(gateway.checks.threads),
         check_wait: Duration::from_secs(u64::from(gateway.checks.wait_s)),
-        ..Limits::default()
+        ..gateway.doors.limits()
     }
 }
 
@@ -742,6 +766,7 @@ fn gateway_config(
             difficulty: rule(port, unit)?,
             proxy_from: balancers(port).map_err(Failure::new)?,
             elsewhere: elsewhere(port)?,
+            tls: tls(port),
         })
     });
     Ok(GatewayConfig {
@@ -754,7 +779,7 @@ fn gateway_config(
         commit_spacing: Duration::from_millis(u64::from(gateway.commit_ms)),
         stale_grace: Duration::from_millis(u64::from(gateway.stale_grace_ms)),
         limits: limits(gateway),
-        edge: EdgeConfig::default(),
+        edge: edge(gateway).map_err(Failure::new)?,
         ethash: EthashConfig {
             gateway: number,
             cache_folder: Some(place.path().join(CACHES)),
