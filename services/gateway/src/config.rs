@@ -12,6 +12,7 @@ use orebook_schema::units::WorkUnit;
 use orebook_stratum::write::Reconnect;
 use orebook_stratum::{Dialects, HelloTerms, SessionConfig, SpeakerConfig};
 
+use crate::firewall::FirewallConfig;
 use crate::proxy::{Network, PROXY_FROM_MAX};
 use crate::tls::TlsFiles;
 
@@ -125,6 +126,8 @@ pub struct EdgeConfig {
     /// Addresses that no limit of addresses holds for and that are never kept out, at most [`EXEMPT_MAX`] networks. Limits of
     /// connections and logins hold for them too.
     pub exempt: Vec<Network>,
+    /// The command that tells the system's filter of addresses that are kept out.
+    pub firewall: Option<FirewallConfig>,
 }
 
 /// A port.
@@ -389,6 +392,11 @@ pub enum ConfigError {
     /// More than [`EXEMPT_MAX`] networks that no limit of addresses holds for.
     #[error("more than {EXEMPT_MAX} networks are exempt")]
     Exempt,
+    /// The filter's command cannot be run for an address.
+    #[error(
+        "the firewall's command: an absolute path, at most 16 arguments, one with %a, and a time"
+    )]
+    Firewall,
     /// A port's vardiff contradicts itself.
     #[error("port {0}: {1}")]
     Vardiff(SocketAddr, &'static str),
@@ -426,6 +434,10 @@ impl GatewayConfig {
         }
         if EXEMPT_MAX < self.edge.exempt.len() {
             return Err(ConfigError::Exempt);
+        }
+        let firewall = self.edge.firewall.as_ref();
+        if firewall.is_some_and(|firewall| !firewall.is_sound()) {
+            return Err(ConfigError::Firewall);
         }
         self.limits.check()
     }

@@ -20,6 +20,7 @@ impl Loop {
         };
         self.counts.bans += 1;
         self.activity.banned(place.address(), self.now_ms);
+        self.firewall.ban(place, seconds(self.config.limits.ban));
     }
 
     /// A connection ends: whether that counts against its address.

@@ -25,6 +25,7 @@ use crate::checks::{Checks, Wake};
 use crate::config::{ConfigError, GatewayConfig};
 use crate::control::Control;
 use crate::doors::Doors;
+use crate::firewall;
 use crate::former::FORMER_KEPT;
 use crate::looper::{Loop, LoopParts, NodeWork, WAKER};
 use crate::metrics::{Metrics, Shared};
@@ -115,6 +116,7 @@ pub(crate) struct Mail {
 /// A running gateway. Dropped, it goes on; [`GatewayHandle::stop`] ends it.
 pub struct GatewayHandle {
     certificates: Arc<Certificates>,
+    filter: Arc<firewall::Figures>,
     mail: Arc<Mutex<Mail>>,
     bridge: Arc<Bridge>,
     metrics: Arc<Shared>,
@@ -173,6 +175,8 @@ impl Gateway {
         let addresses = doors.addresses();
         let (activity, teller) =
             activity::start(parts.activity, ledger, Arc::clone(&metrics.activity));
+        let filter = Arc::new(firewall::Figures::default());
+        let (firewall, runner) = firewall::start(config.edge.firewall.clone(), &filter);
         let mail = Arc::new(Mutex::new(Mail::default()));
         let wake: Wake = {
             let bridge = Arc::clone(&bridge);
@@ -197,6 +201,7 @@ impl Gateway {
             caches,
             former: writer.take_former(),
             certificates: Arc::clone(&certificates),
+            firewall,
         });
         let writer = Builder::new()
             .name("gateway-writer".to_owned())
@@ -209,6 +214,10 @@ impl Gateway {
             let name = "gateway-activity".to_owned();
             threads.push(Builder::new().name(name).spawn(move || teller.run())?);
         }
+        if let Some(runner) = runner {
+            let name = "gateway-firewall".to_owned();
+            threads.push(Builder::new().name(name).spawn(move || runner.run())?);
+        }
         if certificates.any() {
             let certificates = Arc::clone(&certificates);
             let name = "gateway-tls".to_owned();
@@ -217,6 +226,7 @@ impl Gateway {
         }
         Ok(GatewayHandle {
             certificates,
+            filter,
             mail,
             bridge,
             metrics,
@@ -260,6 +270,7 @@ impl GatewayHandle {
         Metrics {
             tls_reloads,
             tls_reload_failures,
+            firewall: self.filter.read(),
             ..self.metrics.read()
         }
     }
@@ -284,6 +295,7 @@ impl GatewayHandle {
     pub fn stop(&self) -> std::thread::Result<()> {
         self.drain();
         self.certificates.stop();
+        self.filter.stop();
         let threads = std::mem::take(&mut *lock(&self.threads));
         let results: Vec<_> = threads.into_iter().map(JoinHandle::join).collect();
         results.into_iter().collect()

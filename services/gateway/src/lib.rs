@@ -21,6 +21,7 @@ mod config;
 mod conn;
 mod control;
 mod doors;
+mod firewall;
 mod former;
 mod guard;
 mod handle;
@@ -51,6 +52,7 @@ pub use self::config::{
     NTIME_AHEAD_S, PORTS_MAX, PortConfig, VERSION_MASK_DEFAULT, VardiffRule, difficulty,
 };
 pub use self::control::{OfferedControl, control_size, keep_control};
+pub use self::firewall::{FIREWALL_ARGUMENTS_MAX, FirewallConfig, FirewallMetrics};
 pub use self::handle::{
     Found, FoundBlock, Gateway, GatewayHandle, GatewayParts, ParseAccount, StartError,
 };
@@ -58,7 +60,7 @@ pub use self::metrics::{
     ClosedCounts, Distribution, Metrics, RefusedCounts, SessionCounts, SessionMetrics, ShareCounts,
     SpoolMetrics,
 };
-pub use self::proxy::{Network, NetworkError, PROXY_FROM_MAX};
+pub use self::proxy::{Network, NetworkError, PROXY_FROM_MAX, forwarded};
 pub use self::room::{ALARM_FROM_PERCENT, NEWCOMERS_UNTIL_PERCENT};
 pub use self::tls::{TlsError, TlsFiles};
 pub use self::writer::Fatal;

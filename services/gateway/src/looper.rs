@@ -27,6 +27,7 @@ use crate::clock::{new_secret, now_ms};
 use crate::config::GatewayConfig;
 use crate::conn::{Cause, Conn};
 use crate::doors::{Doors, Entered};
+use crate::firewall::Firewall;
 use crate::former::Former;
 use crate::handle::{FoundBlock, Mail, ParseAccount};
 use crate::jobs::JobBook;
@@ -79,6 +80,7 @@ pub(crate) struct Loop {
     metrics: Arc<Shared>,
     pub(crate) activity: Activity,
     pub(crate) logins: Logins,
+    pub(crate) firewall: Firewall,
     pub(crate) certificates: Arc<Certificates>,
     /// TLS handshakes that are not over.
     pub(crate) handshakes: usize,
@@ -160,6 +162,7 @@ pub(crate) struct LoopParts {
     pub(crate) caches: Option<Caches>,
     pub(crate) former: Former,
     pub(crate) certificates: Arc<Certificates>,
+    pub(crate) firewall: Firewall,
 }
 
 /// What nodes give.
@@ -196,6 +199,7 @@ impl Loop {
             metrics: parts.metrics,
             activity: parts.activity,
             logins: Logins::default(),
+            firewall: parts.firewall,
             certificates: parts.certificates,
             handshakes: 0,
             shakes_left: 0,

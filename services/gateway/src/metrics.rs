@@ -9,6 +9,7 @@ use hdrhistogram::Histogram;
 use crate::activity::{ActivityMetrics, Figures};
 use crate::checks::{CheckFigures, CheckMetrics};
 use crate::conn::Cause;
+use crate::firewall::FirewallMetrics;
 use crate::limits::Turned;
 
 /// Longest time a histogram tells apart: what took longer counts as this.
@@ -33,6 +34,8 @@ pub struct Metrics {
     pub activity: ActivityMetrics,
     /// Checks that take long.
     pub checks: CheckMetrics,
+    /// The system's filter.
+    pub firewall: FirewallMetrics,
     /// Certificates that were read again while they served.
     pub tls_reloads: u64,
     /// Times that files of certificates changed and could not be served.
@@ -317,6 +320,7 @@ impl Shared {
             spool: self.spool().clone(),
             activity: self.activity.read(),
             checks: self.checks.lock().clone(),
+            firewall: FirewallMetrics::default(),
             tls_reloads: 0,
             tls_reload_failures: 0,
         }

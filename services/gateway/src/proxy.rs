@@ -96,6 +96,41 @@ impl Network {
     }
 }
 
+/// Most addresses of an X-Forwarded-For header that are looked at, from its end.
+const FORWARDED_MAX: usize = 16;
+
+/// Whose an HTTP request is: the peer's, unless it is a named proxy; then the last address of X-Forwarded-For that is none.
+/// Each proxy writes its peer at the end, so that what stands before an unnamed one is anybody's word and is not read, nor
+/// is what stands before something that is no address.
+#[must_use]
+pub fn forwarded(header: &str, peer: IpAddr, named: &[Network]) -> IpAddr {
+    let is_named = |address| named.iter().any(|network| network.contains(address));
+    let mut whose = peer.to_canonical();
+    for text in header.rsplit(',').take(FORWARDED_MAX) {
+        if !is_named(whose) {
+            break;
+        }
+        let Some(address) = forwarded_address(text.trim()) else {
+            break;
+        };
+        whose = address.to_canonical();
+    }
+    whose
+}
+
+/// An address as proxies write it: alone, IPv6 also in brackets, with or without a port.
+fn forwarded_address(text: &str) -> Option<IpAddr> {
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|text| text.split_once(']'))
+        .map(|(address, _)| address);
+    let address = bare.unwrap_or(text);
+    address.parse().ok().or_else(|| {
+        let with_port: Option<std::net::SocketAddr> = text.parse().ok();
+        with_port.map(|address| address.ip())
+    })
+}
+
 fn number(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => u128::from(address.to_bits()),
@@ -187,6 +222,31 @@ mod tests {
             assert!(network.contains(inside.parse().unwrap()), "{network:?}");
             assert!(!network.contains(outside.parse().unwrap()), "{network:?}");
         }
+    }
+
+    #[test]
+    fn a_forwarded_address_is_believed_as_far_as_named_proxies_wrote_it() {
+        let named = ["10.0.0.0/8", "2001:db8::/32"].map(|text| Network::parse(text).unwrap());
+        for (peer, header, whose) in [
+            ("192.0.2.1", "198.51.100.1", "192.0.2.1"),
+            ("10.0.0.1", "198.51.100.1", "198.51.100.1"),
+            ("::ffff:10.0.0.1", "198.51.100.1", "198.51.100.1"),
+            ("10.0.0.1", "1.1.1.1, 198.51.100.1", "198.51.100.1"),
+            ("10.0.0.1", "1.1.1.1, 198.51.100.1,10.9.9.9", "198.51.100.1"),
+            ("2001:db8::1", "[2001:db9::7]:443", "2001:db9::7"),
+            ("10.0.0.1", "198.51.100.1:5000", "198.51.100.1"),
+            ("10.0.0.1", "::ffff:198.51.100.1", "198.51.100.1"),
+            ("10.0.0.1", "", "10.0.0.1"),
+            ("10.0.0.1", "198.51.100.1, unknown", "10.0.0.1"),
+            ("10.0.0.1", "198.51.100.1, unknown, 10.0.0.2", "10.0.0.2"),
+            ("10.0.0.1", "10.0.0.3, 10.0.0.2", "10.0.0.3"),
+        ] {
+            let found = forwarded(header, peer.parse().unwrap(), &named);
+            assert_eq!(found.to_string(), whose, "{peer}: {header}");
+        }
+        let long = format!("198.51.100.1{}", ", 10.0.0.2".repeat(FORWARDED_MAX));
+        let found = forwarded(&long, "10.0.0.1".parse().unwrap(), &named);
+        assert_eq!(found.to_string(), "10.0.0.2", "no further than that");
     }
 
     #[test]

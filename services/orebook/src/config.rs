@@ -12,7 +12,7 @@ use orebook_schema::policy::{PPM, PotRules, Scheme as PotScheme};
 use serde::Deserialize;
 use toml::Spanned;
 
-pub use self::edge::{Doors, Tls, edge, tls};
+pub use self::edge::{Doors, Firewall, Tls, edge, tls};
 pub use self::reading::{ConfigFault, FILE_BYTES_MAX, ReadError, balancers, parse, read};
 
 /// Share difficulty of the default port: a slow processor finds one every second.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use orebook_gateway::{EdgeConfig, Limits, Network};
+use orebook_gateway::{EdgeConfig, FirewallConfig, FirewallMetrics, Limits, Network};
 use serde_json::json;
 
 use crate::miner::{Miner, code};
@@ -15,6 +15,7 @@ fn limited(limits: Limits, exempt: &[&str]) -> Pool {
     let pool = Pool::start(&Setup {
         edge: EdgeConfig {
             exempt: exempt.collect(),
+            firewall: None,
         },
         limits,
         ..Setup::default()
@@ -251,4 +252,88 @@ fn nothing_of_that_holds_for_who_is_exempt() {
     let counts = pool.gateway.metrics().sessions.counts;
     assert_eq!((counts.failed_logins, counts.bans), (15, 0));
     assert_eq!(counts.refused.all(), 0);
+}
+
+#[test]
+fn a_port_of_both_families_counts_ipv4_as_such_and_ipv6_by_its_network() {
+    let pool = Pool::start(&Setup {
+        limits: Limits {
+            malformed_per_address: 1,
+            ..Limits::default()
+        },
+        listen: "[::]:0".parse().expect("an address"),
+        ..Setup::default()
+    });
+    pool.work_at(1, HARD);
+    let at = |host: &str| {
+        let address = format!("{host}:{}", pool.address(0).port());
+        address.parse().expect("an address")
+    };
+    let (v4, v6) = (at("127.0.0.1"), at("[::1]"));
+    let mut inside = [Miner::ready(v4, "name-a"), Miner::ready(v6, "name-a")];
+    for (bad, other) in [(v4, v6), (v6, v4)] {
+        let mut tls = Miner::connect(bad);
+        tls.raw(b"\x16\x03\x01");
+        assert!(tls.is_closed());
+        let bans = 1 + u64::from(bad == v6);
+        pool.until("the ban", |metrics| metrics.sessions.counts.bans == bans);
+        assert!(said(&mut Miner::connect(bad)).starts_with("this address is kept out"));
+        if bans == 1 {
+            Miner::ready(other, "name-a");
+        }
+    }
+    for miner in &mut inside {
+        send_good(miner, "name-a", 1);
+    }
+}
+
+/// A pool whose filter is this line of a shell, with the address, the seconds and the family as its arguments.
+fn filtered(script: &str, timeout: Duration) -> Pool {
+    let arguments = ["-c", script, "sh", "{ %a timeout %ss }", "orebook%f"];
+    let pool = Pool::start(&Setup {
+        limits: Limits {
+            malformed_per_address: 1,
+            ..Limits::default()
+        },
+        edge: EdgeConfig {
+            exempt: Vec::new(),
+            firewall: Some(FirewallConfig {
+                program: "/bin/sh".into(),
+                arguments: arguments.map(str::to_owned).to_vec(),
+                timeout,
+            }),
+        },
+        ..Setup::default()
+    });
+    pool.work_at(1, HARD);
+    let mut other = Miner::connect(pool.address(0));
+    other.raw(b"\x16\x03\x01");
+    assert!(other.is_closed());
+    pool
+}
+
+#[test]
+fn the_systems_filter_is_told_of_a_ban_with_its_end() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let said = dir.path().join("said");
+    let script = "for word in \"$@\"; do echo \"<$word>\"; done";
+    let script = format!("{{ {script}; }} > {}", said.display());
+    let pool = filtered(&script, Duration::from_secs(30));
+    pool.until("it is told", |metrics| metrics.firewall.told == 1);
+    let said = std::fs::read_to_string(said).expect("it was told");
+    assert_eq!(said, "<{ 127.0.0.1 timeout 300s }>\n<orebook4>\n");
+    pool.stop();
+}
+
+#[test]
+fn a_filter_that_fails_or_hangs_is_counted_and_holds_nobody_up() {
+    for script in ["exit 1", "exec sleep 600"] {
+        let pool = filtered(script, Duration::from_millis(300));
+        let expected = FirewallMetrics {
+            failed: 1,
+            ..FirewallMetrics::default()
+        };
+        pool.until(script, |metrics| metrics.firewall == expected);
+        pool.stop();
+    }
 }

@@ -141,6 +141,8 @@ impl Log for TestLog {
 pub(crate) struct Setup {
     pub(crate) ports: Vec<DifficultyRule>,
     pub(crate) limits: Limits,
+    /// Where every port listens.
+    pub(crate) listen: SocketAddr,
     pub(crate) edge: EdgeConfig,
     pub(crate) stale_grace: Duration,
     pub(crate) spool_bytes: (u64, u64),
@@ -160,6 +162,7 @@ impl Default for Setup {
         Self {
             ports: vec![DifficultyRule::Fixed(work("0.000001"))],
             limits: Limits::default(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             edge: EdgeConfig::default(),
             stale_grace: Duration::from_secs(60),
             spool_bytes: (1 << 20, 16 << 20),
@@ -470,7 +473,7 @@ impl Pool {
             algorithm: setup.algorithm,
             ports: ports
                 .map(|(pot, difficulty)| PortConfig {
-                    address: SocketAddr::from(([127, 0, 0, 1], 0)),
+                    address: setup.listen,
                     pot: Pot(u16::try_from(pot).expect("few ports")),
                     difficulty: *difficulty,
                     proxy_from: setup.proxy_from.clone(),

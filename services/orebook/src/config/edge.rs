@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use orebook_gateway::{EXEMPT_MAX, EdgeConfig, Limits, Network, TlsFiles};
+use orebook_gateway::{
+    EXEMPT_MAX, EdgeConfig, FIREWALL_ARGUMENTS_MAX, FirewallConfig, Limits, Network, TlsFiles,
+};
 use serde::Deserialize;
 
 use super::{Gateway, Port};
@@ -16,6 +18,21 @@ pub struct Tls {
     pub certificate_file: PathBuf,
     /// Its key as PEM, readable by its owner only.
     pub key_file: PathBuf,
+}
+
+/// The command that puts an address that is kept out into a set of the system's filter.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Firewall {
+    /// Program and arguments: `%a` stands for the address, `%s` for the seconds, `%f` for the family, 4 or 6. No shell reads it.
+    pub command: Vec<String>,
+    /// Milliseconds that it may take.
+    #[serde(default = "firewall_timeout_ms")]
+    pub timeout_ms: u32,
+}
+
+const fn firewall_timeout_ms() -> u32 {
+    5_000
 }
 
 /// Limits of a gateway's doors. What each does when it is hit is said at [`orebook_gateway::Limits`].
@@ -54,6 +71,8 @@ pub struct Doors {
     pub ban_s: u32,
     /// Networks that no limit of addresses holds for.
     pub exempt: Vec<String>,
+    /// The system's filter; none unless said.
+    pub firewall: Option<Firewall>,
 }
 
 fn seconds(time: Duration) -> u32 {
@@ -88,6 +107,7 @@ impl Default for Doors {
             invalid_of: limits.invalid_of,
             ban_s: seconds(limits.ban),
             exempt: Vec::new(),
+            firewall: None,
         }
     }
 }
@@ -158,6 +178,32 @@ pub fn edge(gateway: &Gateway) -> Result<EdgeConfig, String> {
         |text: &String| Network::parse(text).map_err(|why| format!("doors.exempt: {text}: {why}"));
     Ok(EdgeConfig {
         exempt: doors.exempt.iter().map(read).collect::<Result<_, _>>()?,
+        firewall: doors.firewall.as_ref().map(firewall).transpose()?,
+    })
+}
+
+fn firewall(said: &Firewall) -> Result<FirewallConfig, String> {
+    let wrong = |what| Err(format!("doors.firewall: {what}"));
+    let Some((program, arguments)) = said.command.split_first() else {
+        return wrong("a command is a program and its arguments".to_owned());
+    };
+    let program = PathBuf::from(program);
+    if !program.is_absolute() {
+        return wrong("the program's whole path is needed".to_owned());
+    }
+    if FIREWALL_ARGUMENTS_MAX < arguments.len() {
+        return wrong(format!("more than {FIREWALL_ARGUMENTS_MAX} arguments"));
+    }
+    if !arguments.iter().any(|text| text.contains("%a")) {
+        return wrong("no argument says %a, the address".to_owned());
+    }
+    if said.timeout_ms == 0 {
+        return wrong("timeout_ms: no command ends at once".to_owned());
+    }
+    Ok(FirewallConfig {
+        program,
+        arguments: arguments.to_vec(),
+        timeout: Duration::from_millis(u64::from(said.timeout_ms)),
     })
 }
 
@@ -179,7 +225,25 @@ mod tests {
     #[test]
     fn what_is_not_said_is_the_gateways_default() {
         assert_eq!(Doors::default().limits(), Limits::default());
-        assert!(edge(&Gateway::default()).unwrap().exempt.is_empty());
+        let edge = edge(&Gateway::default()).unwrap();
+        assert!(edge.exempt.is_empty() && edge.firewall.is_none());
+    }
+
+    #[test]
+    fn the_example_of_a_filter_is_taken() {
+        let text = include_str!("../../../../orebook.example.toml");
+        let filter = text
+            .lines()
+            .find_map(|line| line.strip_prefix("# firewall"));
+        let filter = filter.expect("the example has one").split('#').next();
+        let text = format!(
+            "[[gateway]]\n[gateway.doors]\nfirewall{}\n",
+            filter.unwrap()
+        );
+        let config = parse(&text).unwrap();
+        let filter = edge(&config.gateways()[0]).unwrap().firewall.unwrap();
+        assert_eq!(filter.program, PathBuf::from("/usr/sbin/nft"));
+        assert_eq!(filter.arguments.len(), 6);
     }
 
     #[test]
@@ -212,6 +276,18 @@ mod tests {
                 "gateway 1: doors.exempt: 10.0.0.1/8: bits are set",
             ),
             ("bans = 1", "unknown field `bans`"),
+            (
+                "firewall = { command = [] }",
+                "doors.firewall: a command is a program",
+            ),
+            (
+                "firewall = { command = [\"nft\", \"%a\"] }",
+                "doors.firewall: the program's whole path",
+            ),
+            (
+                "firewall = { command = [\"/usr/sbin/nft\"] }",
+                "doors.firewall: no argument says %a",
+            ),
         ] {
             let text = format!("[[gateway]]\n[gateway.doors]\n{said}\n");
             let fault = parse(&text).unwrap_err();

@@ -204,7 +204,7 @@ fn archiver(out: &mut String, status: &ArchiveStatus) {
 
 fn sessions(out: &mut String, gateways: &[(usize, Metrics)]) {
     type Read = fn(&Metrics) -> u64;
-    let rows: [(&'static str, &'static str, &'static str, Read); 13] = [
+    let rows: [(&'static str, &'static str, &'static str, Read); 15] = [
         (
             "orebook_gateway_connections",
             "gauge",
@@ -252,6 +252,18 @@ fn sessions(out: &mut String, gateways: &[(usize, Metrics)]) {
             "counter",
             "TLS handshakes that succeeded",
             |m| m.sessions.counts.handshakes,
+        ),
+        (
+            "orebook_gateway_firewall_told",
+            "counter",
+            "Bans that the system's filter was told of",
+            |m| m.firewall.told,
+        ),
+        (
+            "orebook_gateway_firewall_failed",
+            "counter",
+            "Bans that the system's filter could not be told of in time",
+            |m| m.firewall.failed + m.firewall.dropped,
         ),
         (
             "orebook_gateway_tls_reloads",
