@@ -5,7 +5,7 @@ mod answer;
 mod leave;
 mod work;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -86,6 +86,8 @@ pub(crate) struct Loop {
     pub(crate) handshakes: usize,
     /// Connections of this turn that may be read before theirs is.
     pub(crate) shakes_left: usize,
+    /// Connections with bytes of a handshake to be read.
+    shaking: VecDeque<u32>,
     pub(crate) counts: SessionCounts,
     /// What others see of them.
     shown: SessionCounts,
@@ -203,6 +205,7 @@ impl Loop {
             certificates: parts.certificates,
             handshakes: 0,
             shakes_left: 0,
+            shaking: VecDeque::new(),
             counts: SessionCounts::default(),
             shown: SessionCounts::default(),
             conns: Vec::new(),
@@ -295,7 +298,8 @@ impl Loop {
 
     /// How long nothing is to be done unless something comes.
     fn patience(&self) -> Duration {
-        let busy = (!self.ready.is_empty() && self.may_read())
+        let has_some = !self.ready.is_empty() || !self.shaking.is_empty();
+        let busy = (has_some && self.may_read())
             || self.broadcast.is_some()
             || self.doors.any_ready(self.now);
         if busy {
@@ -423,10 +427,10 @@ impl Loop {
 
     /// Reads a bounded number of connections, each once.
     fn read_ready(&mut self) {
-        if self.ready.is_empty() || !self.may_read() {
+        if (self.ready.is_empty() && self.shaking.is_empty()) || !self.may_read() {
             return;
         }
-        self.shakes_left = HANDSHAKES_PER_TURN;
+        self.shakes_left = 0;
         let mut buffer = std::mem::take(&mut self.buffer);
         let mut ready = std::mem::take(&mut self.reading);
         std::mem::swap(&mut ready, &mut self.ready);
@@ -442,6 +446,13 @@ impl Loop {
         }
         ready.clear();
         self.reading = ready;
+        // A few handshakes, in their order; the others wait without being looked at, however many there are.
+        self.shakes_left = HANDSHAKES_PER_TURN;
+        for _ in 0..HANDSHAKES_PER_TURN {
+            if let Some(slot) = self.shaking.pop_front() {
+                self.read_slot(slot, &mut buffer);
+            }
+        }
         self.buffer = buffer;
     }
 
@@ -469,7 +480,7 @@ impl Loop {
             read
         } else {
             conn.is_ready = true;
-            self.ready.push(slot);
+            self.shaking.push_back(slot);
             Ok(())
         };
         if let Err(cause) = result {
