@@ -81,6 +81,8 @@ pub(crate) enum Command {
     },
     /// Writes a new ledger's genesis and the keys of its first producers.
     Init(InitArgs),
+    /// Makes the whole dataset of an epoch of ethash as a file, for a gateway that has the memory to check shares by it.
+    Dataset(DatasetArgs),
     /// Reads a ledger's segment files.
     #[command(subcommand)]
     Ledger(LedgerCommand),
@@ -93,6 +95,24 @@ pub(crate) enum Format {
     Text,
     /// One JSON object on stdout.
     Json,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  orebook dataset --folder caches --algorithm etchash --height 20000000     4 GiB")]
+pub(crate) struct DatasetArgs {
+    /// Folder of the caches; a gateway that keeps its caches there takes the dataset at its next start.
+    #[arg(long)]
+    pub(crate) folder: PathBuf,
+    /// ethash or etchash.
+    #[arg(long)]
+    pub(crate) algorithm: String,
+    /// A block of the epoch.
+    #[arg(long)]
+    pub(crate) height: u64,
+    /// Threads; as many as there are cores if not said.
+    #[arg(long)]
+    pub(crate) threads: Option<usize>,
 }
 
 #[derive(Debug, Args)]
@@ -327,10 +347,19 @@ pub(crate) enum LedgerCommand {
     /// Checks every byte, hash, root, signature and admission again. Exit code 3 if anything is wrong.
     #[command(after_help = "Examples:
   orebook ledger verify --data pool
-  orebook ledger verify --segments copy/segments --format json")]
+  orebook ledger verify --segments copy/segments --format json
+  orebook ledger verify --data pool --work              every share is hashed again, too
+  orebook ledger verify --data pool --work --oracle     by the crate `ethash` instead of our code")]
     Verify {
         #[command(flatten)]
         place: PlaceArgs,
+        /// Hashes every share again, and names those that miss their target, carry another stream's tag, or are there twice, and
+        /// blocks that no share explains. Takes long where hashing does.
+        #[arg(long)]
+        work: bool,
+        /// Hashes ethash and etchash by the crate `ethash`, which has no line in common with our code; ten times as slow.
+        #[arg(long, requires = "work")]
+        oracle: bool,
         /// How the result is printed.
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,

@@ -1,8 +1,10 @@
 //! `orebook ledger cat | verify | stat | repair | republish`: what segment files say, to people and programs, and how they
 //! are mended.
 
+mod hashers;
 mod repair;
 mod republish;
+mod work;
 
 use std::collections::BTreeMap;
 use std::io::{BufWriter, IsTerminal as _, Write};
@@ -19,6 +21,7 @@ use orebook_ledger::segment::{
 use orebook_schema::units::shown_difficulty;
 use orebook_schema::{Event, LedgerId};
 
+use self::work::{Findings, WorkAudit};
 use crate::cat::{Object, Place, closure_line, event_line};
 use crate::cli::{Format, LedgerCommand, PlaceArgs};
 use crate::{Failure, print, say};
@@ -28,7 +31,12 @@ type Store = SegmentStore<RealDisk>;
 pub(crate) fn run(command: &LedgerCommand) -> Result<(), Failure> {
     match command {
         LedgerCommand::Cat { place, from, limit } => cat(place, *from, *limit),
-        LedgerCommand::Verify { place, format } => verify(place, *format),
+        LedgerCommand::Verify {
+            place,
+            work,
+            oracle,
+            format,
+        } => verify(place, work.then_some(*oracle), *format),
         LedgerCommand::Stat { place, format } => stat(place, *format),
         LedgerCommand::Repair(args) => repair::run(args),
         LedgerCommand::Republish(args) => republish::run(args),
@@ -228,7 +236,8 @@ fn bar(format: Format) -> ProgressBar {
 /// How often a verification without a terminal says how far it is.
 const REPORT_EVERY: Duration = Duration::from_secs(10);
 
-fn verify(place: &PlaceArgs, format: Format) -> Result<(), Failure> {
+/// With `work` shares are hashed again, by the oracle if that is so.
+fn verify(place: &PlaceArgs, work: Option<bool>, format: Format) -> Result<(), Failure> {
     let disk = folder(place)?;
     let bar = bar(format);
     let started = Instant::now();
@@ -248,10 +257,63 @@ fn verify(place: &PlaceArgs, format: Format) -> Result<(), Failure> {
     let verified = verify_files(&disk, "", None, &mut report);
     bar.finish_and_clear();
     let verified = verified.map_err(|fault| failure(fault).found())?;
-    print(&verified_text(&verified, started.elapsed(), format))
+    let findings = work.map(|oracle| audit_work(place, oracle)).transpose()?;
+    let faults = findings.iter().flat_map(Findings::lines);
+    faults.for_each(|fault| say(&fault));
+    print(&verified_text(
+        &verified,
+        findings.as_ref(),
+        started.elapsed(),
+        format,
+    ))?;
+    match findings.map_or(0, |findings| findings.faults) {
+        0 => Ok(()),
+        faults => Err(
+            failure(format!("{faults} faults in the work of the ledger"))
+                .hint("the ledger is whole: who signed these frames said what is not so")
+                .found(),
+        ),
+    }
 }
 
-fn verified_text(verified: &Verified, took: Duration, format: Format) -> String {
+/// Hashes every share again that counts.
+fn audit_work(place: &PlaceArgs, oracle: bool) -> Result<Findings, Failure> {
+    let (store, ledger) = open(place)?;
+    let mut walk = Walk::new(ledger);
+    let mut audit: Option<WorkAudit> = None;
+    let mut said = Instant::now();
+    for record in store.records(0) {
+        let record = record.map_err(|error| failure(error).found())?;
+        let Step::Frame(frame) = walk.step(&store, record)? else {
+            continue;
+        };
+        let (stored, parsed, admitted) = frame.as_ref();
+        let audit = match &mut audit {
+            Some(audit) => audit,
+            empty => match parsed.events().first() {
+                Some(Event::Genesis(genesis)) => empty.insert(WorkAudit::new(genesis, oracle)?),
+                _ => return Err(failure("position 0 is no genesis").found()),
+            },
+        };
+        audit.frame(parsed, admitted)?;
+        if REPORT_EVERY <= said.elapsed() {
+            said = Instant::now();
+            let hashed = audit.hashed();
+            say(&format!(
+                "hashed {hashed} shares, position {}",
+                stored.position
+            ));
+        }
+    }
+    audit.map_or_else(|| Ok(Findings::default()), WorkAudit::finish)
+}
+
+fn verified_text(
+    verified: &Verified,
+    findings: Option<&Findings>,
+    took: Duration,
+    format: Format,
+) -> String {
     let ledger = verified
         .ledger
         .map_or_else(|| "none".to_owned(), |ledger| ledger.to_string());
@@ -268,9 +330,15 @@ fn verified_text(verified: &Verified, took: Duration, format: Format) -> String 
             .raw("closures", verified.closures)
             .raw("files", verified.files)
             .raw("bytes", verified.bytes);
+        if let Some(findings) = findings {
+            object
+                .raw("hashed", findings.hashed)
+                .raw("blocks", findings.blocks)
+                .raw("faults", findings.faults);
+        }
         return object.end();
     }
-    format!(
+    let mut text = format!(
         "ledger     {ledger}\npositions  {} ({} final)\nroot       {}\nevents     {} in {} streams, {} closed by a fork\n\
          shares     {}\nfiles      {} of {} bytes\nverified   every byte, hash, root, signature and admission, in {:.1} s",
         verified.positions,
@@ -283,7 +351,14 @@ fn verified_text(verified: &Verified, took: Duration, format: Format) -> String 
         verified.files,
         verified.bytes,
         took.as_secs_f64(),
-    )
+    );
+    if let Some(findings) = findings {
+        text.push_str(&format!(
+            "\nwork       {} shares hashed again, {} blocks found, {} faults",
+            findings.hashed, findings.blocks, findings.faults
+        ));
+    }
+    text
 }
 
 /// What `stat` counts.

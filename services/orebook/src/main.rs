@@ -5,6 +5,7 @@ mod bench;
 mod cat;
 mod check;
 mod cli;
+mod dataset;
 mod desk;
 mod health;
 mod init;
@@ -136,6 +137,7 @@ fn main() -> ExitCode {
         cli::Command::Bench(args) => bench::run(&args),
         cli::Command::BenchPart { part } => bench::run_part(part),
         cli::Command::Init(args) => init::run(&args),
+        cli::Command::Dataset(args) => dataset::run(&args),
         cli::Command::Ledger(command) => ledger::run(&command),
     };
     match done {
