@@ -211,6 +211,19 @@ fn good_shares_are_one_number_however_they_are_written() {
 }
 
 #[test]
+fn a_share_without_a_rig_is_nobodys_where_two_rigs_are_logged_in() {
+    let mut pool = logged_in(Dialect::NiceHash);
+    let line = share_line(
+        Dialect::NiceHash,
+        &params(Dialect::NiceHash, Some((0, "\"0xa\""))),
+    );
+    pool.hear(b"{\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"0xa.two\"]}\n");
+    let out = pool.hear(line.as_bytes());
+    assert!(out.ends_with(b"[24,\"Unauthorized worker\",null]}\n"));
+    assert!(pool.shares.is_empty());
+}
+
+#[test]
 fn shares_wait_for_subscribe_and_login() {
     for (dialect, login) in LOGINS {
         let line = share_line(dialect, &params(dialect, None));

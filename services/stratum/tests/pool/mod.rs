@@ -52,6 +52,9 @@ pub(crate) fn job(number: u32, seal: Hash) -> EthashLines {
     })
 }
 
+/// Mix and result of a seal hash and a nonce.
+pub(crate) type Proof = fn(Hash, u64) -> (Hash, U256);
+
 /// See the module.
 pub(crate) struct Pool {
     pub(crate) speaker: Speaker,
@@ -65,7 +68,7 @@ pub(crate) struct Pool {
     pub(crate) prefix: Vec<u8>,
     pub(crate) shares: Vec<EthashSubmit>,
     /// Mix and result of a nonce; without it every share is good.
-    pub(crate) proof: Option<fn(Hash, u64) -> (Hash, U256)>,
+    pub(crate) proof: Option<Proof>,
     seen: BTreeSet<u64>,
 }
 
