@@ -251,7 +251,7 @@ fn target(work: u64) -> U256 {
 /// Nonces with the prefix, and their answers.
 fn mined(count: u64) -> Vec<(u64, Answer)> {
     let epoch = EpochRule::Ethash.epoch(HEIGHT).expect("the first epoch");
-    let nonces: Vec<u64> = (0..count).map(|low| PREFIX << 56 | low * 977).collect();
+    let nonces: Vec<u64> = (0..count).map(|low| (PREFIX << 56) | (low * 977)).collect();
     let question = |nonce: &u64| Question {
         seal: SEAL,
         nonce: *nonce,
@@ -334,7 +334,7 @@ fn shares_of_ethash_are_hashed_again_by_two_hashers_and_what_is_planted_is_named
         let output = verify(folder.path(), more);
         assert_eq!(output.status.code(), Some(3), "{}", said(&output));
         assert_eq!(figures(&output), (shares, blocks.len() as u64, 1));
-        assert_eq!(faults(&output), [seed.clone()]);
+        assert_eq!(faults(&output), std::slice::from_ref(&seed));
     }
     let plain = verify(folder.path(), &[]);
     assert!(plain.status.success(), "{}", said(&plain));
