@@ -301,7 +301,7 @@ impl Certificates {
                 }
                 Err(error) => {
                     self.failures.fetch_add(1, Ordering::Relaxed);
-                    tracing::error!(%error, "the certificate before is served on");
+                    tracing::error!(%error, "the certificate before is served on; see docs/runbooks/certificate.md");
                 }
             }
         }
