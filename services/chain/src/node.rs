@@ -327,6 +327,13 @@ impl Node {
         }
     }
 
+    pub(crate) async fn payee(&self) -> Result<[u8; 20], NodeError> {
+        match self {
+            Self::Eth(node) => node.payee().await,
+            Self::Rpc(_) | Self::Dev(_) => Err(NodeError::Kind),
+        }
+    }
+
     /// A hash as this kind of node shows it.
     pub(crate) fn shown(&self, hash: Hash) -> String {
         match self {

@@ -335,6 +335,22 @@ impl Nodes {
         answers
     }
 
+    /// Whom each ethash-like's blocks pay, in the order of the list; its own word, also of a node of another chain.
+    /// [`NodeError::Kind`] of bitcoin-likes, whose coinbases are ours.
+    pub async fn payees(&self) -> Vec<(String, Result<[u8; 20], NodeError>)> {
+        let questions = self.shared.nodes.iter().map(|node| {
+            let node = Arc::clone(node);
+            tokio::spawn(async move { node.payee().await })
+        });
+        let questions: Vec<_> = questions.collect();
+        let mut answers = Vec::new();
+        for (name, asked) in self.shared.names.iter().zip(questions) {
+            let answer = asked.await.unwrap_or(Err(NodeError::Stopped));
+            answers.push((name.clone(), answer));
+        }
+        answers
+    }
+
     /// Each node's state, in the order of the list.
     #[must_use]
     pub fn health(&self) -> Vec<NodeHealth> {

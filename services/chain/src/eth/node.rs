@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::header::{EthHeader, HeaderJson};
-use super::words::{quantity64, shown};
+use super::words::{array, quantity64, shown};
 use super::{EthFate, EthWork, SubmitEth, WorkItems};
 use crate::answer::SubmitAnswer;
 use crate::node::{ChainHeader, ChainTip, NodeError};
@@ -242,6 +242,15 @@ impl EthNode {
             }
         }
         Ok(EthFate::Nowhere)
+    }
+
+    /// Whom the node's blocks pay (`eth_coinbase`).
+    ///
+    /// # Errors
+    /// [`NodeError`]; [`NodeError::Fault`] of a node that has no such address.
+    pub async fn payee(&self) -> Result<[u8; 20], NodeError> {
+        let text: String = self.ask("eth_coinbase", &json!([])).await?;
+        array(&text).ok_or(NodeError::Garbage("eth_coinbase"))
     }
 
     async fn items(&self) -> Result<WorkItems, NodeError> {
