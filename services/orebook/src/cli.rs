@@ -88,6 +88,15 @@ pub(crate) enum Command {
     Ledger(LedgerCommand),
 }
 
+/// Algorithms of ethash-likes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EthashLike {
+    /// Epochs of 30,000 blocks.
+    Ethash,
+    /// Longer ones, from a block on (ECIP-1099).
+    Etchash,
+}
+
 /// How results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -126,6 +135,9 @@ pub(crate) struct InitArgs {
     /// The coin.
     #[arg(long, value_enum, default_value_t = Preset::Dev)]
     pub(crate) coin: Preset,
+    /// Algorithm of the coin ethash-test; other coins have their own.
+    #[arg(long, value_enum)]
+    pub(crate) algorithm: Option<EthashLike>,
     /// How many gateways get a key.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=32))]
     pub(crate) gateways: u8,

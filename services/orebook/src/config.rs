@@ -71,6 +71,31 @@ pub enum Preset {
     Litecoin,
     /// Litecoin's regtest.
     LitecoinRegtest,
+    /// Ethereum Classic (etchash).
+    EthereumClassic,
+    /// A test chain of ethash.
+    EthashTest,
+}
+
+impl Preset {
+    /// Whether it is an ethash-like: its nodes make the blocks, and say who is paid.
+    #[must_use]
+    pub const fn is_ethash(self) -> bool {
+        matches!(self, Self::EthereumClassic | Self::EthashTest)
+    }
+
+    /// As it is written.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Dev => "dev",
+            Self::Bitcoin => "bitcoin",
+            Self::Litecoin => "litecoin",
+            Self::LitecoinRegtest => "litecoin-regtest",
+            Self::EthereumClassic => "ethereum-classic",
+            Self::EthashTest => "ethash-test",
+        }
+    }
 }
 
 /// What the pool's own coinbases and its ledger say.
@@ -79,8 +104,13 @@ pub enum Preset {
 pub struct Pool {
     /// Coin of a ledger that `up` makes in a new folder.
     pub coin: Option<Preset>,
-    /// Address that coinbases pay; without one a development pool uses an address of its own.
+    /// Address that coinbases pay; without one a development pool uses an address of its own. Of ethash-likes the address that
+    /// the nodes' blocks pay (`--miner.etherbase`): it is compared, and nothing here changes it.
     pub payout_address: Option<String>,
+    /// What a block of an ethash-like pays without fees, base units as decimal text: its nodes do not tell.
+    pub block_reward: Option<String>,
+    /// Where nodes of an ethash-like post new work (`--miner.notify http://ADDRESS/`), so that it is not waited for.
+    pub push_listen: Option<SocketAddr>,
     /// Text in the coinbase: how people see whose block it is.
     pub text: String,
     /// Pots of a ledger that `up` makes in a new folder.
@@ -149,8 +179,22 @@ pub struct Node {
     pub name: String,
     /// `host:port` of its RPC.
     pub rpc: String,
-    /// File with one line `user:password`; the node's cookie file is one.
-    pub credentials_file: PathBuf,
+    /// What it is.
+    #[serde(default)]
+    pub kind: NodeKind,
+    /// File with one line `user:password`; the node's cookie file is one. A node of an ethash-like may have none.
+    pub credentials_file: Option<PathBuf>,
+}
+
+/// What a node is.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeKind {
+    /// It gives templates (`getblocktemplate`).
+    #[default]
+    Bitcoin,
+    /// It gives seal hashes (`eth_getWork`).
+    Ethash,
 }
 
 /// The development chain in the process, used where no node is configured.
@@ -416,6 +460,8 @@ impl Default for Pool {
         Self {
             coin: None,
             payout_address: None,
+            block_reward: None,
+            push_listen: None,
             text: TEXT_DEFAULT.to_owned(),
             pot: [(0, Scheme::Pplns), (1, Scheme::Solo)]
                 .map(|(pot, scheme)| Pot {
@@ -531,6 +577,21 @@ impl Default for Desk {
 }
 
 impl Pool {
+    /// What a block pays without fees, base units, if it is said.
+    ///
+    /// # Errors
+    /// What is wrong with `block_reward`, in words.
+    pub fn reward(&self) -> Result<Option<u128>, String> {
+        let Some(text) = &self.block_reward else {
+            return Ok(None);
+        };
+        let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = text.parse().ok().filter(|_| is_number);
+        number
+            .map(Some)
+            .ok_or_else(|| format!("pool.block_reward: {text:?} is no whole number of base units"))
+    }
+
     /// Rules of the pots of a new ledger, by number.
     #[must_use]
     pub fn rules(&self) -> Vec<PotRules> {

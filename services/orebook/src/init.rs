@@ -16,7 +16,7 @@ use orebook_schema::units::unhex;
 use orebook_schema::{Hash, Key, Kind, LedgerId, Policy, Role};
 
 use crate::cat::Object;
-use crate::cli::{Format, InitArgs};
+use crate::cli::{EthashLike, Format, InitArgs};
 use crate::{Failure, keys, print};
 use orebook::config::Preset;
 
@@ -29,6 +29,7 @@ struct Coin {
     name: &'static str,
     slip44: u32,
     algorithm: Algorithm,
+    decimals: u8,
     /// Genesis block, as shown.
     chain: &'static str,
     depths: (u32, u32, u32),
@@ -41,6 +42,7 @@ const fn coin(preset: Preset) -> Coin {
             name: "dev",
             slip44: 1,
             algorithm: Algorithm::Sha256d,
+            decimals: 8,
             chain: "0000000000000000000000000000000000000000000000000000000000000000",
             depths: (1, 6, 3),
             threshold: 1_000_000,
@@ -49,6 +51,7 @@ const fn coin(preset: Preset) -> Coin {
             name: "bitcoin",
             slip44: 0,
             algorithm: Algorithm::Sha256d,
+            decimals: 8,
             chain: "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f",
             depths: (1, 100, 6),
             threshold: 100_000,
@@ -57,6 +60,7 @@ const fn coin(preset: Preset) -> Coin {
             name: "litecoin",
             slip44: 2,
             algorithm: Algorithm::Scrypt,
+            decimals: 8,
             chain: "12a765e31ffd4059bada1e25190f6e98c99d9714d334efa41a195a7e7e04bfe2",
             depths: (1, 100, 12),
             threshold: 1_000_000,
@@ -65,11 +69,47 @@ const fn coin(preset: Preset) -> Coin {
             name: "litecoin-regtest",
             slip44: 1,
             algorithm: Algorithm::Scrypt,
+            decimals: 8,
             chain: "530827f38f93b43ed12af0b3ad25a288dc02ed74d6d7857862df51fc56c416f9",
             depths: (1, 100, 3),
             threshold: 1_000_000,
         },
+        Preset::EthereumClassic => Coin {
+            name: "ethereum-classic",
+            slip44: 61,
+            algorithm: Algorithm::Etchash,
+            decimals: 18,
+            chain: "d4e56740f876aef8c010b86a40d5f56745a118d0906a34e69aec8c0db1cb8fa3",
+            depths: (1, 120, 12),
+            threshold: 100_000_000_000_000_000,
+        },
+        Preset::EthashTest => Coin {
+            name: "ethash-test",
+            slip44: 1,
+            algorithm: Algorithm::Ethash,
+            decimals: 18,
+            chain: "0000000000000000000000000000000000000000000000000000000000000000",
+            // A block is an uncle of the next six at most.
+            depths: (1, 12, 8),
+            threshold: 100_000_000_000_000_000,
+        },
     }
+}
+
+/// The algorithm of a new ledger: the coin's, or of the test chain the one that was asked for.
+fn algorithm(preset: Preset, asked: Option<EthashLike>) -> Result<Algorithm, Failure> {
+    let of_coin = coin(preset).algorithm;
+    let asked = match asked {
+        None => return Ok(of_coin),
+        Some(EthashLike::Ethash) => Algorithm::Ethash,
+        Some(EthashLike::Etchash) => Algorithm::Etchash,
+    };
+    if asked != of_coin && preset != Preset::EthashTest {
+        let (name, of_coin) = (preset.name(), of_coin.name());
+        return Err(Failure::new(format!("{name} is a coin of {of_coin}"))
+            .hint("leave out --algorithm, or give --coin ethash-test"));
+    }
+    Ok(asked)
 }
 
 /// One producer's key file.
@@ -84,6 +124,8 @@ pub(crate) struct Wanted {
     /// Folder of the pool.
     pub(crate) data: PathBuf,
     pub(crate) coin: Preset,
+    /// Instead of the coin's own, where it is a test chain of ethash.
+    pub(crate) algorithm: Option<EthashLike>,
     /// How many gateways and archivers get a key.
     pub(crate) gateways: u8,
     pub(crate) archivers: u8,
@@ -105,6 +147,7 @@ pub(crate) fn run(args: &InitArgs) -> Result<(), Failure> {
     let made = make(Wanted {
         data: args.data.clone(),
         coin: args.coin,
+        algorithm: args.algorithm,
         gateways: args.gateways,
         archivers: args.archivers,
         approvers: args.approvers,
@@ -137,6 +180,8 @@ fn pots(args: &InitArgs) -> Vec<PotRules> {
 }
 
 fn make(wanted: Wanted) -> Result<Made, Failure> {
+    // Before anything is written.
+    algorithm(wanted.coin, wanted.algorithm)?;
     if wanted.approvers < wanted.needed {
         let message = format!(
             "{} approvals are needed of {} approvers",
@@ -195,13 +240,16 @@ fn make_genesis(
     producers: &[Producer],
     mut approvers: Vec<Key>,
 ) -> Result<Genesis, Failure> {
-    let coin = coin(wanted.coin);
+    let algorithm = algorithm(wanted.coin, wanted.algorithm)?;
+    let (coin, is_ethash) = (coin(wanted.coin), wanted.coin.is_ethash());
     let mut random = [0; 10];
     getrandom::fill(&mut random)
         .map_err(|error| Failure::new(format!("no randomness: {error}")))?;
-    // Hashes are shown with their bytes reversed; the ledger has header order.
     let mut chain = unhex(coin.chain).unwrap_or_default();
-    chain.reverse();
+    // Bitcoin-likes show hashes with their bytes reversed; the ledger has header order.
+    if !is_ethash {
+        chain.reverse();
+    }
     let (immature_depth, confirmed_depth, orphan_depth) = coin.depths;
     let policy = Policy {
         pots: wanted.pots,
@@ -222,8 +270,8 @@ fn make_genesis(
         ledger: LedgerId::from_parts(now_ms(), random),
         coin: coin.slip44,
         coin_name: name,
-        algorithm: coin.algorithm,
-        decimals: 8,
+        algorithm,
+        decimals: coin.decimals,
         chain: Hash(chain.try_into().unwrap_or_default()),
         segment_positions: 65_536,
         segment_bytes: 256 << 20,
@@ -303,4 +351,77 @@ fn report(
         text
     };
     print(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn genesis(coin: Preset, algorithm: Option<EthashLike>) -> Result<Genesis, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let wanted = Wanted {
+            data: dir.path().join("pool"),
+            coin,
+            algorithm,
+            gateways: 1,
+            archivers: 1,
+            approvers: 1,
+            needed: 1,
+            pots: orebook::config::Pool::default().rules(),
+        };
+        let made = make(wanted).map_err(|failure| failure.to_string());
+        assert_eq!(made.is_ok(), dir.path().join("pool").exists());
+        made.map(|made| made.genesis)
+    }
+
+    #[test]
+    fn each_coin_has_its_algorithm_decimals_and_first_block() {
+        use EthashLike::{Etchash, Ethash};
+        for (coin, asked, algorithm, decimals, chain) in [
+            (Preset::Dev, None, Algorithm::Sha256d, 8, "0000"),
+            (Preset::Bitcoin, None, Algorithm::Sha256d, 8, "6fe2"),
+            (Preset::Litecoin, None, Algorithm::Scrypt, 8, "e2bf"),
+            (
+                Preset::EthereumClassic,
+                None,
+                Algorithm::Etchash,
+                18,
+                "d4e5",
+            ),
+            (
+                Preset::EthereumClassic,
+                Some(Etchash),
+                Algorithm::Etchash,
+                18,
+                "d4e5",
+            ),
+            (Preset::EthashTest, None, Algorithm::Ethash, 18, "0000"),
+            (
+                Preset::EthashTest,
+                Some(Ethash),
+                Algorithm::Ethash,
+                18,
+                "0000",
+            ),
+            (
+                Preset::EthashTest,
+                Some(Etchash),
+                Algorithm::Etchash,
+                18,
+                "0000",
+            ),
+        ] {
+            let genesis = genesis(coin, asked).unwrap();
+            assert_eq!(genesis.coin_name.as_str(), coin.name());
+            assert_eq!((genesis.algorithm, genesis.decimals), (algorithm, decimals));
+            let shown = genesis.chain.to_string();
+            assert!(shown.starts_with(chain), "{coin:?}: {shown}");
+        }
+        for coin in [Preset::Dev, Preset::Litecoin] {
+            let said = genesis(coin, Some(Ethash)).unwrap_err();
+            assert!(said.contains("is a coin of"), "{said}");
+        }
+        let said = genesis(Preset::EthereumClassic, Some(Ethash)).unwrap_err();
+        assert!(said.contains("is a coin of etchash"), "{said}");
+    }
 }

@@ -84,7 +84,7 @@ pub(crate) fn run(args: &UpArgs, stores: Stores, duty: Duty) -> Result<(), Failu
         .build()
         .map_err(|error| Failure::new(format!("no runtime: {error}")))?;
     let chain = if duty.has_chain() {
-        Some(Chain::start(&config, &place, runtime.handle())?)
+        Some(Chain::start(duty, &config, &place, runtime.handle())?)
     } else {
         None
     };
@@ -491,6 +491,7 @@ mod tests {
         quietly(Wanted {
             data: dir.path().join("pool"),
             coin: Preset::Dev,
+            algorithm: None,
             gateways: 1,
             archivers: 1,
             approvers: 1,

@@ -9,7 +9,7 @@ use std::ops::Range;
 use orebook_gateway::{Network, PROXY_FROM_MAX};
 use orebook_replay::folds::money::unsettled;
 
-use super::{Config, POTS_MAX, PPM, Pool, Port, edge};
+use super::{Config, Node, NodeKind, POTS_MAX, PPM, Pool, Port, edge};
 
 /// Largest configuration file, bytes.
 pub const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -165,7 +165,41 @@ fn check(config: &Config) -> Result<(), String> {
     if !config.node.is_empty() && config.pool.payout_address.is_none() {
         return Err("pool.payout_address: say which address the coinbases pay".to_owned());
     }
-    Ok(())
+    check_nodes(config)
+}
+
+/// Nodes of one kind, that of the coin, each with what its kind needs.
+fn check_nodes(config: &Config) -> Result<(), String> {
+    let is_ethash = |node: &Node| node.kind == NodeKind::Ethash;
+    let ethash = config.node.iter().filter(|node| is_ethash(node)).count();
+    if ethash != 0 && ethash != config.node.len() {
+        return Err("node: a coin's nodes are all of one kind".to_owned());
+    }
+    let mut nodes = config.node.iter();
+    if let Some(node) = nodes.find(|node| !is_ethash(node) && node.credentials_file.is_none()) {
+        let name = &node.name;
+        return Err(format!("node {name}: give its credentials_file"));
+    }
+    if let Some(coin) = config.pool.coin {
+        let (name, kind) = (coin.name(), if ethash == 0 { "bitcoin" } else { "ethash" });
+        if coin.is_ethash() && config.node.is_empty() {
+            return Err(format!(
+                "pool.coin: {name} needs a node: the development chain has no ethash"
+            ));
+        }
+        if !config.node.is_empty() && coin.is_ethash() != (ethash != 0) {
+            return Err(format!("pool.coin: {name} has no nodes of kind {kind}"));
+        }
+    }
+    let pool = &config.pool;
+    let of_ethash = [
+        ("block_reward", pool.block_reward.is_some()),
+        ("push_listen", pool.push_listen.is_some()),
+    ];
+    if let Some((key, _)) = of_ethash.iter().find(|(_, said)| *said && ethash == 0) {
+        return Err(format!("pool.{key}: only with nodes of kind ethash"));
+    }
+    pool.reward().map(|_| ())
 }
 
 /// The load balancers of a port.
@@ -256,6 +290,7 @@ fn distance(left: &str, right: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Preset;
 
     #[test]
     fn nothing_configured_is_a_development_pool_on_the_loopback() {
@@ -283,6 +318,20 @@ mod tests {
         assert_eq!(config.desk.answer_ms, defaults.desk.answer_ms);
         assert_eq!(config.desk.operator.len(), 1);
         assert_eq!(config.activity, defaults.activity);
+    }
+
+    #[test]
+    fn the_example_of_ethash_is_understood() {
+        let text = include_str!("../../../../orebook.ethash.example.toml");
+        let config = parse(text).unwrap();
+        assert_eq!(config.pool.coin, Some(Preset::EthereumClassic));
+        let node = &config.node[0];
+        assert_eq!(
+            (node.kind, &node.credentials_file),
+            (NodeKind::Ethash, &None)
+        );
+        assert_eq!(config.pool.reward(), Ok(Some(1_638_400_000_000_000_000)));
+        assert!(config.pool.push_listen.is_some());
     }
 
     #[test]
@@ -319,6 +368,43 @@ mod tests {
             (
                 "[[node]]\nname = \"a\"\nrpc = \"127.0.0.1:1\"\ncredentials_file = \"c\"\n",
                 "payout_address",
+            ),
+            (
+                "[pool]\npayout_address = \"a\"\n[[node]]\nname = \"a\"\nrpc = \"127.0.0.1:1\"\n",
+                "node a: give its credentials_file",
+            ),
+            (
+                "[pool]\npayout_address = \"a\"\n[[node]]\nname = \"a\"\nrpc = \"127.0.0.1:1\"\nkind = \"geth\"\n",
+                "unknown variant `geth`",
+            ),
+            (
+                "[pool]\npayout_address = \"a\"\n[[node]]\nname = \"a\"\nrpc = \"127.0.0.1:1\"\nkind = \"ethash\"\n\
+                 [[node]]\nname = \"b\"\nrpc = \"127.0.0.1:2\"\ncredentials_file = \"c\"\n",
+                "all of one kind",
+            ),
+            (
+                "[pool]\ncoin = \"bitcoin\"\npayout_address = \"a\"\n[[node]]\nname = \"a\"\nrpc = \"127.0.0.1:1\"\nkind = \"ethash\"\n",
+                "pool.coin: bitcoin has no nodes of kind ethash",
+            ),
+            (
+                "[pool]\ncoin = \"ethereum-classic\"\npayout_address = \"a\"\n[[node]]\nname = \"a\"\nrpc = \"127.0.0.1:1\"\ncredentials_file = \"c\"\n",
+                "pool.coin: ethereum-classic has no nodes of kind bitcoin",
+            ),
+            (
+                "[pool]\ncoin = \"ethash-test\"\n",
+                "ethash-test needs a node",
+            ),
+            (
+                "[pool]\nblock_reward = \"5\"\n",
+                "pool.block_reward: only with nodes of kind ethash",
+            ),
+            (
+                "[pool]\npush_listen = \"127.0.0.1:0\"\n",
+                "pool.push_listen: only with nodes of kind ethash",
+            ),
+            (
+                "[pool]\npayout_address = \"a\"\nblock_reward = \"2.5\"\n[[node]]\nname = \"a\"\nrpc = \"127.0.0.1:1\"\nkind = \"ethash\"\n",
+                "pool.block_reward: \"2.5\" is no whole number",
             ),
             (
                 "[[gateway]]\n[[gateway.port]]\nlisten = \"127.0.0.1:1\"\ndifficulty = \"1\"\nproxy_from = [\"::1\", \"10.0.0.1/8\"]\n",

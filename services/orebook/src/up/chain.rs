@@ -1,5 +1,6 @@
 //! The coin's nodes, or the development chain in their place.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,13 +10,16 @@ use orebook_chain::dev::{DevChain, DevConfig, bits_of_difficulty};
 use orebook_chain::hash::sha256d;
 use orebook_chain::nodes::{NodeConfig, NodeKind, Nodes, NodesConfig, Timing};
 use orebook_chain::rpc::{Credentials, RpcConfig};
+use orebook_chain::{EthConfig, PushDoor};
 use orebook_schema::Hash;
 use orebook_schema::names::{Account, Script};
+use orebook_schema::units::WorkUnit;
 use tokio::runtime::Handle;
 
+use super::duty::Duty;
 use super::place::Place;
 use crate::Failure;
-use orebook::config::{Config, Development};
+use orebook::config::{Config, Development, NodeKind as NodeText};
 
 /// Whose coinbase pays where nothing is configured.
 const POOL_NAME: &str = "pool";
@@ -25,6 +29,8 @@ const FOREIGN_NAME: &str = "somebody-else";
 const FOREIGN_TURN: Duration = Duration::from_millis(200);
 /// The development node is in the process: asking it costs nothing.
 const DEV_POLL: Duration = Duration::from_millis(100);
+/// How often nodes of ethash-likes are asked whom they pay.
+const PAYEES_EACH: Duration = Duration::from_secs(10);
 /// Witness program of a key's hash (BIP 141), as a script.
 const P2WPKH: [u8; 2] = [0x00, 0x14];
 
@@ -33,7 +39,26 @@ const P2WPKH: [u8; 2] = [0x00, 0x14];
 pub(crate) struct Chain {
     pub(crate) nodes: Nodes,
     pub(crate) dev: Option<DevChain>,
-    pub(crate) payout: Script,
+    pub(crate) payout: Paid,
+}
+
+/// Whom a block pays.
+#[derive(Clone, Debug)]
+pub(crate) enum Paid {
+    /// The script in our coinbase.
+    Script(Script),
+    /// The address that an ethash-like's nodes put into their blocks.
+    Node([u8; 20]),
+}
+
+impl Paid {
+    /// What a coinbase of ours says; nothing where we make none.
+    pub(crate) fn script(&self) -> &[u8] {
+        match self {
+            Self::Script(script) => script.bytes(),
+            Self::Node(_) => &[],
+        }
+    }
 }
 
 /// Addresses of the ledger's coin.
@@ -78,8 +103,14 @@ fn script_of_name(name: &str) -> Option<Script> {
 
 impl Chain {
     /// Connects to the configured nodes, or opens the development chain in the pool's folder.
-    pub(crate) fn start(config: &Config, place: &Place, runtime: &Handle) -> Result<Self, Failure> {
+    pub(crate) fn start(
+        duty: Duty,
+        config: &Config,
+        place: &Place,
+        runtime: &Handle,
+    ) -> Result<Self, Failure> {
         let Addresses(network) = Addresses::of(place)?;
+        check_kinds(config, place)?;
         let dev = if config.node.is_empty() {
             Some(development(&config.development, place)?)
         } else {
@@ -90,43 +121,141 @@ impl Chain {
                 name: "development".to_owned(),
                 kind: NodeKind::Dev(dev.clone()),
             }],
-            None => configured(config, network),
+            None => configured(config, network)?,
         };
         let mut timing = Timing::default();
         if dev.is_some() {
             timing.poll = DEV_POLL;
         }
+        let payout = paid(config, network)?;
+        // Who gives no work waits for none; and a settler may run beside a gateway, by the same configuration.
+        let push = config.pool.push_listen.filter(|_| duty.has_gateways());
+        let push = push.map(|address| {
+            PushDoor::bind(address)
+                .map_err(|error| Failure::new(format!("pool.push_listen {address}: {error}")))
+        });
         let chain = place.genesis.chain;
         let nodes = NodesConfig {
             nodes,
             genesis: (chain != Hash::ZERO).then_some(chain),
-            push: None,
+            push: push.transpose()?,
             timing,
         };
         let _inside = runtime.enter();
         let nodes = Nodes::start(nodes).map_err(|error| Failure::new(error.to_string()))?;
-        let payout = match &config.pool.payout_address {
-            Some(text) => address::parse(text, network)
-                .map_err(|error| Failure::new(format!("pool.payout_address: {error}")))?,
-            None => script_of_name(POOL_NAME)
-                .ok_or_else(|| Failure::new("the development pool has no script"))?,
-        };
+        if let Paid::Node(payee) = payout {
+            runtime.spawn(watch_payees(nodes.clone(), payee, network));
+        }
         Ok(Self { nodes, dev, payout })
+    }
+
+    /// Whether what became of blocks is said here. Not of ethash-likes yet: their blocks stand in the ledger, found, until a
+    /// settler knows uncles and fees.
+    pub(crate) fn is_settled(&self) -> bool {
+        matches!(self.payout, Paid::Script(_))
     }
 }
 
-fn configured(config: &Config, network: Network) -> Vec<NodeConfig> {
+/// The ledger's algorithm needs nodes of its kind.
+fn check_kinds(config: &Config, place: &Place) -> Result<(), Failure> {
+    let algorithm = place.genesis.algorithm;
+    let is_ethash = algorithm.work_unit() == WorkUnit::Ethash;
+    let kind = if is_ethash {
+        NodeText::Ethash
+    } else {
+        NodeText::Bitcoin
+    };
+    let name = algorithm.name();
+    if is_ethash && config.node.is_empty() {
+        return Err(Failure::new(format!(
+            "the ledger's algorithm is {name}, and no node is configured"
+        ))
+        .hint("the development chain has no ethash; say [[node]] with kind = \"ethash\""));
+    }
+    match config.node.iter().find(|node| node.kind != kind) {
+        Some(node) => Err(Failure::new(format!(
+            "the ledger's algorithm is {name}, and node {} is none of it",
+            node.name
+        ))
+        .hint("kind = \"ethash\" is for nodes of ethash and etchash only")),
+        None => Ok(()),
+    }
+}
+
+fn paid(config: &Config, network: Network) -> Result<Paid, Failure> {
+    let Some(text) = &config.pool.payout_address else {
+        let script = script_of_name(POOL_NAME);
+        let script = script.ok_or_else(|| Failure::new("the development pool has no script"))?;
+        return Ok(Paid::Script(script));
+    };
+    match address::account(text, network) {
+        Ok(Account::Script(script)) => Ok(Paid::Script(script)),
+        Ok(Account::Evm(payee)) => Ok(Paid::Node(payee)),
+        Ok(Account::Name(_)) => Err(Failure::new("pool.payout_address: a name is no address")),
+        Err(error) => Err(Failure::new(format!("pool.payout_address: {error}"))),
+    }
+}
+
+/// Says whom the nodes pay, as soon as they answer and whenever it changes: work that pays somebody else is the pool's loss,
+/// which only who runs the node can end. Ends with the runtime.
+async fn watch_payees(nodes: Nodes, wanted: [u8; 20], network: Network) {
+    let shown = |payee: [u8; 20]| {
+        let account = Account::Evm(payee);
+        address::show_account(&account, network).unwrap_or_else(|| account.to_string())
+    };
+    let mut known = BTreeMap::new();
+    loop {
+        for (node, answer) in nodes.payees().await {
+            let is_paid = match answer {
+                Ok(payee) if known.insert(node.clone(), payee) == Some(payee) => continue,
+                Ok(payee) => payee,
+                Err(error) => {
+                    tracing::debug!(node, %error, "whom its blocks pay is not known");
+                    continue;
+                }
+            };
+            let (pays, configured) = (shown(is_paid), shown(wanted));
+            if is_paid == wanted {
+                tracing::info!(node, pays, "its blocks pay the pool");
+            } else {
+                tracing::error!(
+                    node,
+                    pays,
+                    configured,
+                    "its blocks pay somebody else than pool.payout_address: mend its etherbase"
+                );
+            }
+        }
+        tokio::time::sleep(PAYEES_EACH).await;
+    }
+}
+
+fn configured(config: &Config, network: Network) -> Result<Vec<NodeConfig>, Failure> {
     let mweb = matches!(
         network,
         Network::Litecoin | Network::LitecoinTest | Network::LitecoinRegtest
     );
-    let one = |node: &orebook::config::Node| NodeConfig {
-        name: node.name.clone(),
-        kind: NodeKind::Rpc(RpcConfig::new(
-            node.rpc.clone(),
-            Credentials::file(node.credentials_file.clone()),
-            mweb,
-        )),
+    let reward = config.pool.reward().map_err(Failure::new)?;
+    let one = |node: &orebook::config::Node| {
+        let credentials = node.credentials_file.clone().map(Credentials::file);
+        let kind = match (node.kind, credentials) {
+            (NodeText::Ethash, credentials) => NodeKind::Eth(EthConfig {
+                credentials,
+                reward,
+                ..EthConfig::new(node.rpc.clone())
+            }),
+            (NodeText::Bitcoin, Some(credentials)) => {
+                NodeKind::Rpc(RpcConfig::new(node.rpc.clone(), credentials, mweb))
+            }
+            (NodeText::Bitcoin, None) => {
+                let name = &node.name;
+                return Err(Failure::new(format!("node {name}: no credentials_file")));
+            }
+        };
+        Ok(NodeConfig {
+            name: node.name.clone(),
+            kind,
+        })
     };
     config.node.iter().map(one).collect()
 }
@@ -184,4 +313,64 @@ pub(crate) fn start_others(dev: DevChain, config: &Development) -> std::io::Resu
     };
     let builder = std::thread::Builder::new().name("others".to_owned());
     builder.spawn(others).map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use orebook::config::{Pool, Preset, parse};
+
+    const EVM: &str = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
+
+    fn nodes(kind: &str) -> Config {
+        let text = format!(
+            "[pool]\npayout_address = \"{EVM}\"\n[[node]]\nname = \"a\"\nrpc = \"127.0.0.1:1\"\n\
+             credentials_file = \"c\"\nkind = \"{kind}\"\n"
+        );
+        parse(&text).unwrap()
+    }
+
+    #[test]
+    fn a_ledger_is_served_by_nodes_of_its_own_kind_only() {
+        let (ethash, bitcoin) = (nodes("ethash"), nodes("bitcoin"));
+        let none = Config::default();
+        for (coin, config, refused) in [
+            (Preset::Dev, &none, None),
+            (Preset::Litecoin, &bitcoin, None),
+            (Preset::EthashTest, &ethash, None),
+            (Preset::EthereumClassic, &ethash, None),
+            (Preset::Litecoin, &ethash, Some("node a is none of it")),
+            (Preset::EthashTest, &bitcoin, Some("node a is none of it")),
+            (Preset::EthashTest, &none, Some("no node is configured")),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let pool = Pool {
+                coin: Some(coin),
+                ..Pool::default()
+            };
+            let place = Place::open(Some(dir.path()), &pool, 1).unwrap();
+            match (check_kinds(config, &place), refused) {
+                (Ok(()), None) => {}
+                (Err(why), Some(part)) => {
+                    assert!(why.to_string().contains(part), "{coin:?}: {why}");
+                }
+                (other, _) => panic!("{coin:?}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn an_ethash_like_pays_by_its_nodes_and_others_by_a_script_of_ours() {
+        let config = nodes("ethash");
+        let of_nodes = paid(&config, Network::EthereumClassic).unwrap();
+        assert!(matches!(of_nodes, Paid::Node([0x5a, 0xae, ..])));
+        assert!(of_nodes.script().is_empty());
+        let said = paid(&config, Network::Litecoin).unwrap_err().to_string();
+        assert!(
+            said.contains("pool.payout_address: an address of an Ethereum-like"),
+            "{said}"
+        );
+        let own = paid(&Config::default(), Network::Development).unwrap();
+        assert!(matches!(own, Paid::Script(_)) && !own.script().is_empty());
+    }
 }

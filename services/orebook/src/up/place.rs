@@ -49,6 +49,7 @@ impl Place {
             init::quietly(Wanted {
                 data: path.clone(),
                 coin: pool.coin.unwrap_or(Preset::Dev),
+                algorithm: None,
                 gateways,
                 archivers: 1,
                 approvers: 1,

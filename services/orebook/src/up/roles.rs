@@ -48,7 +48,9 @@ use super::health::{self, Readiness};
 use super::place::Place;
 use super::pool_log::PoolLog;
 use crate::Failure;
-use orebook::config::{AskedText, Config, Gateway as GatewayText, Port, balancers, edge, tls};
+use orebook::config::{
+    AskedText, Config, Gateway as GatewayText, NodeKind, Port, balancers, edge, tls,
+};
 
 /// Retargets of a variable difficulty look at so many times the wanted time between shares.
 const RETARGET_SHARES: u32 = 12;
@@ -328,7 +330,9 @@ impl Roles {
             self.desk = desk::start(self.duty, config, place, mirror, log, &self.fatal)?;
         }
         if let Some(chain) = chain {
-            if self.duty.has_settler() {
+            if self.duty.has_settler() && !chain.is_settled() {
+                tracing::warn!("blocks of ethash-likes are not settled yet: they stay found");
+            } else if self.duty.has_settler() {
                 self.start_settler(config, place, chain)?;
             }
             let sinks = if gateways.is_empty() {
@@ -441,7 +445,7 @@ impl Roles {
             machine: MachineConfig {
                 spool: small_spool(&place.genesis, Role::Settler),
                 payout: Payout {
-                    scripts: vec![chain.payout.bytes().to_vec()],
+                    scripts: vec![chain.payout.script().to_vec()],
                     texts: vec![config.pool.text.clone()],
                 },
                 sights: orebook_settler::machine::SIGHTS_DEFAULT,
@@ -685,7 +689,12 @@ fn verify_commands(place: &Place) -> Vec<Verify> {
 
 /// What a configuration says of gateways, without starting one.
 pub(crate) fn check(config: &Config, gateways: &[GatewayText]) -> Result<(), Failure> {
-    let unit = WorkUnit::Sha256d;
+    let is_ethash = config.node.iter().any(|node| node.kind == NodeKind::Ethash);
+    let unit = if is_ethash {
+        WorkUnit::Ethash
+    } else {
+        WorkUnit::Sha256d
+    };
     for port in gateways.iter().flat_map(|gateway| &gateway.port) {
         elsewhere(port)?;
         rule(port, unit)?;
@@ -772,7 +781,7 @@ fn gateway_config(
     Ok(GatewayConfig {
         algorithm: place.genesis.algorithm,
         ports: ports.collect::<Result<_, Failure>>()?,
-        payout_script: chain.payout.bytes().to_vec(),
+        payout_script: chain.payout.script().to_vec(),
         coinbase_text: config.pool.text.clone(),
         extranonce2_bytes: orebook_gateway::EXTRANONCE2_BYTES_DEFAULT,
         version_mask: VERSION_MASK_DEFAULT,
