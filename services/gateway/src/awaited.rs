@@ -1,7 +1,8 @@
 //! Claims that take long to hash: asked of [`Checks`], judged when the answer comes, and the replies behind them kept in the
 //! order of the requests.
 //!
-//! A claim that was taken is judged, also when its job is superseded or its connection lost meanwhile: it may be a block.
+//! A claim that was taken is judged, and recorded if it is a share, also when its job is superseded or its connection lost
+//! meanwhile ([`lost`](crate::looper::lost)).
 
 use std::collections::HashMap;
 
@@ -32,7 +33,9 @@ pub(crate) enum Held {
 pub(crate) struct Awaited {
     checks: Checks,
     /// By the names of their checks. As many as the checks have room for.
-    claims: HashMap<u64, Claimed>,
+    pub(crate) claims: HashMap<u64, Claimed>,
+    /// Connections that ended while claims of theirs were checked.
+    pub(crate) lost: HashMap<ConnId, Box<Conn>>,
     /// Name of the next one.
     next: u64,
     /// Replies that connections hold back.
@@ -46,10 +49,16 @@ impl Awaited {
         Self {
             checks,
             claims: HashMap::new(),
+            lost: HashMap::new(),
             next: 0,
             held: 0,
             done: Vec::new(),
         }
+    }
+
+    /// Whether no claim is checked.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.claims.is_empty()
     }
 }
 
@@ -115,7 +124,7 @@ impl Loop {
         let conn = self.conns.get_mut(place);
         let is_its = |conn: &mut Box<Conn>| conn.generation == done.session.generation;
         let Some(mut conn) = conn.and_then(|conn| conn.take_if(is_its)) else {
-            return;
+            return self.checked_of_lost(&mut claimed, done.token);
         };
         let mut held = conn.held.iter_mut();
         let its = held.find(|held| matches!(held, Held::Asked(token) if *token == done.token));

@@ -315,7 +315,7 @@ pub struct Limits {
     pub drain_interval: Duration,
     /// Beyond it, a miner who was sent elsewhere and did not go is closed.
     pub drain_grace: Duration,
-    /// Beyond it, whoever is still there is told why and closed.
+    /// Beyond it, whoever is still there is told why and closed. Shares that are checked are waited for as long at most.
     pub drain_max: Duration,
     /// Threads that check shares which take long to hash (scrypt²: 256 MiB each). 0: one less than there are cores, from 1 to 16.
     pub check_threads: usize,

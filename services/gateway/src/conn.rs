@@ -101,7 +101,8 @@ pub(crate) struct Sent {
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Conn {
-    pub(crate) stream: TcpStream,
+    /// None once it ended.
+    pub(crate) stream: Option<TcpStream>,
     /// Its TLS, once it said hello.
     pub(crate) tls: Option<Box<Tls>>,
     pub(crate) generation: u32,
@@ -186,7 +187,7 @@ impl Conn {
     ) -> Self {
         let now = Instant::now();
         Self {
-            stream,
+            stream: Some(stream),
             tls: None,
             generation,
             port,
@@ -231,11 +232,14 @@ impl Conn {
     /// # Errors
     /// The socket's; the connection is lost.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Found> {
+        let Some(stream) = &mut self.stream else {
+            return Ok(Found::End);
+        };
         if let Some(tls) = &mut self.tls {
-            return tls.read(&mut self.stream, buffer);
+            return tls.read(stream, buffer);
         }
         loop {
-            return match self.stream.read(buffer) {
+            return match stream.read(buffer) {
                 Ok(0) => Ok(Found::End),
                 // epoll(7): a short read of a stream says that it is drained, but for its end.
                 Ok(len) if len < buffer.len() && !self.is_ending => Ok(Found::Last(len)),
@@ -272,9 +276,12 @@ impl Conn {
     /// # Errors
     /// The socket's; the connection is lost.
     pub(crate) fn flush(&mut self, spare: &mut Vec<Vec<u8>>, now: Instant) -> io::Result<()> {
+        let Some(stream) = &mut self.stream else {
+            return Err(io::ErrorKind::NotConnected.into());
+        };
         let mut done = 0;
         if let Some(tls) = &mut self.tls {
-            done = tls.write(&mut self.stream, &self.out)?;
+            done = tls.write(stream, &self.out)?;
             if done == self.out.len() && !tls.is_flushed() {
                 // The last bytes are enciphered and not taken yet.
                 self.out.clear();
@@ -286,7 +293,7 @@ impl Conn {
             && self.tls.is_none()
             && !left.is_empty()
         {
-            match self.stream.write(left) {
+            match stream.write(left) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(len) => done += len,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
@@ -312,6 +319,17 @@ impl Conn {
             self.blocked.get_or_insert(now);
         }
         Ok(())
+    }
+
+    /// Gives its socket and its buffers back: nothing is heard or said any more. What its address has of its shares is
+    /// settled.
+    pub(crate) fn end(&mut self) {
+        self.stream = None;
+        self.tls = None;
+        self.partial = Vec::new();
+        self.out = Vec::new();
+        self.is_proved = true;
+        self.earned = 0;
     }
 
     /// Replies that are not said yet.

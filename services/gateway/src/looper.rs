@@ -3,6 +3,7 @@
 
 mod answer;
 mod leave;
+mod lost;
 mod work;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -138,6 +139,8 @@ pub(crate) struct Loop {
     next_look: Instant,
     look: usize,
     stopping: Option<Instant>,
+    /// When it stops, what is checked is waited for until then.
+    ends: Option<Instant>,
 }
 
 /// A reply of this turn, in the order of the requests.
@@ -245,6 +248,7 @@ impl Loop {
             next_look: now,
             look: 0,
             stopping: None,
+            ends: None,
             config,
         }
     }
@@ -562,51 +566,57 @@ impl Loop {
             self.handshakes = self
                 .handshakes
                 .saturating_sub(usize::from(tls.since.is_some()));
-            tls.end(&mut conn.stream);
+            if let Some(stream) = &mut conn.stream {
+                tls.end(stream);
+            }
         }
-        if let Err(error) = self.poll.registry().deregister(&mut conn.stream) {
+        if let Some(stream) = &mut conn.stream
+            && let Err(error) = self.poll.registry().deregister(stream)
+        {
             tracing::debug!(%error, "a socket was not deregistered");
         }
-        self.awaited.held = self.awaited.held.saturating_sub(conn.held.len());
         let visitor = conn.is_counted.then_some(conn.address);
         self.doors
             .left(conn.port, visitor, conn.is_proved, self.now);
         self.note_ending(&conn, cause);
+        let id = ConnId {
+            slot,
+            generation: conn.generation,
+        };
         if let Some(number) = conn.number {
             if 0 < conn.accepted {
                 let shares = (conn.accepted, conn.rejected);
                 self.activity.closed(number, cause, shares, self.now_ms);
             }
-            let id = ConnId {
-                slot,
-                generation: conn.generation,
-            };
             if self.sessions.end(number, id)
                 && let Some(former) = conn.leave()
             {
                 self.sessions.keep(number, former, self.now);
             }
         }
-        let introduced = conn.users.iter().filter_map(|user| user.introduced);
-        self.batch
-            .gone_workers
-            .extend(introduced.map(|(key, _)| key));
         self.counts.connections = self.counts.connections.saturating_sub(1);
         if conn.session.may_send_work() {
             self.counts.miners = self.counts.miners.saturating_sub(1);
         }
         self.counts.closed.count(cause);
         self.free.push(slot);
+        self.lose(conn, id);
     }
 
     pub(crate) fn note_handshake_time(&self, took: Duration) {
         self.metrics.sessions().handshake_ns.record(took, 1);
     }
 
-    fn is_stopped(&self) -> bool {
-        self.stopping.is_some_and(|since| {
-            let everybody_left = self.conns.iter().all(Option::is_none) && self.unanswered == 0;
-            everybody_left || LAST_ANSWERS <= self.now.saturating_duration_since(since)
-        })
+    fn is_stopped(&mut self) -> bool {
+        let Some(since) = self.stopping else {
+            return false;
+        };
+        if !self.awaited.is_empty() && self.ends.is_some_and(|ends| self.now < ends) {
+            // The time of the last answers begins when the last check ended.
+            self.stopping = Some(self.now);
+            return false;
+        }
+        let everybody_left = self.conns.iter().all(Option::is_none) && self.unanswered == 0;
+        everybody_left || LAST_ANSWERS <= self.now.saturating_duration_since(since)
     }
 }

@@ -55,6 +55,7 @@ impl Loop {
     /// Nobody comes in any more. Who is inside goes in waves if there is somewhere to go, else at once.
     pub(super) fn begin_to_end(&mut self) {
         let limits = &self.config.limits;
+        self.ends = self.now.checked_add(limits.drain_max);
         let anywhere = self
             .config
             .ports

@@ -9,6 +9,7 @@ use orebook_schema::genesis::Algorithm;
 use orebook_schema::units::{U256, hex, unhex};
 use orebook_schema::{Hash, Work};
 use serde_json::{Value, json};
+use socket2::SockRef;
 
 use crate::pool::{DEADLINE, UNIT};
 
@@ -109,6 +110,12 @@ impl Miner {
         self.stream
             .shutdown(std::net::Shutdown::Write)
             .expect("a socket");
+    }
+
+    /// Leaves so that the gateway cannot write to it any more.
+    pub(crate) fn reset(self) {
+        let socket = SockRef::from(&self.stream);
+        socket.set_linger(Some(Duration::ZERO)).expect("a socket");
     }
 
     /// The next line, or none if the gateway closed.

@@ -7,11 +7,11 @@ use orebook_pow::{Claim, PreparedJob};
 use orebook_schema::genesis::Algorithm;
 use orebook_schema::units::{U256, WorkUnit, target_of_bits};
 use orebook_schema::work::Extranonce;
-use orebook_schema::{Hash, Work};
+use orebook_schema::{Event, Hash, Work};
 use serde_json::json;
 
 use crate::miner::{Found, Miner, Notified, code};
-use crate::pool::{EASY, HARD, Pool, Setup, jobs};
+use crate::pool::{EASY, HARD, Pool, Setup, account, jobs, shares, workers};
 
 fn scrypt_work(text: &str) -> Work {
     difficulty(text, WorkUnit::Scrypt).expect("a difficulty")
@@ -220,4 +220,78 @@ fn a_block_goes_out_though_its_miner_left_before_its_check() {
         metrics.sessions.counts.connections == 0
     });
     pool.stop();
+}
+
+/// Sends claims, and leaves as soon as they are read.
+fn send_and_leave(pool: &Pool, mut miner: Miner, claims: &[(&str, Found)]) {
+    let lines = pool.gateway.metrics().sessions.counts.lines;
+    for (user, found) in claims {
+        send(&mut miner, user, found);
+    }
+    let count = u64::try_from(claims.len()).expect("few");
+    pool.until("they are read", |metrics| {
+        lines + count <= metrics.sessions.counts.lines
+    });
+    miner.reset();
+}
+
+#[test]
+fn shares_and_a_block_are_recorded_though_their_miner_left_before_their_checks() {
+    let pool = pool(Limits::default());
+    pool.work_at(1, EASY);
+    let mut miner = ready(&pool, 0, "name-a");
+    for user in ["name-b", "name-c"] {
+        assert_eq!(code(&miner.authorize(user)), 0);
+    }
+    let job = miner.job();
+    let target = target_of_bits(EASY).expect("a target");
+    let found = miner.mine_between(&job, None, target, U256::ZERO);
+    let claims = [
+        ("name-a", claim(&job, u32::MAX)),
+        ("name-c", claim(&job, u32::MAX - 1)),
+        ("name-c", found.clone()),
+        ("name-c", found.clone()),
+    ];
+    send_and_leave(&pool, miner, &claims);
+    assert_eq!(pool.final_shares(3).len(), 3);
+    let metrics = pool.until("the last check", |metrics| metrics.checks.waiting == 0);
+    assert_eq!(metrics.sessions.counts.connections, 0);
+    let blocks = pool.blocks.lock().expect("no panic").clone();
+    assert!(blocks.iter().any(|block| block.hash == found.hash));
+    // Everything that was handed in is recorded once, for whom it is.
+    let events = pool.stop().events();
+    let shares = shares(&events);
+    assert_eq!(shares.len(), 3);
+    let names: Vec<_> = shares
+        .iter()
+        .map(|share| {
+            let workers = workers(&events);
+            let mut workers = workers.iter();
+            let its = workers.find(|worker| worker.number == share.worker);
+            its.expect("announced").account.clone()
+        })
+        .collect();
+    assert_eq!(names, ["name-a", "name-c", "name-c"].map(account));
+    let in_ledger = events.iter().filter_map(|event| match event {
+        Event::BlockFound(block) => Some(block.hash),
+        _ => None,
+    });
+    let given: Vec<Hash> = blocks.iter().map(|block| block.hash).collect();
+    assert_eq!(in_ledger.collect::<Vec<_>>(), given);
+    assert_eq!(
+        shares.iter().filter(|share| share.block).count(),
+        given.len()
+    );
+}
+
+#[test]
+fn a_gateway_that_ends_waits_for_the_checks_of_who_left() {
+    let pool = pool(Limits::default());
+    pool.work_at(1, HARD);
+    let mut miner = ready(&pool, 0, "name-a");
+    let job = miner.job();
+    let claims = [1, 2, 3].map(|nonce| ("name-a", claim(&job, nonce)));
+    send_and_leave(&pool, miner, &claims);
+    let ledger = pool.stop();
+    assert_eq!(ledger.final_shares(3).len(), 3);
 }
