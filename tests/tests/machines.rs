@@ -10,6 +10,8 @@
 
 #[path = "walk/books.rs"]
 mod books;
+#[path = "machines/desk.rs"]
+mod desk;
 #[path = "machines/far.rs"]
 mod far;
 #[path = "machines/flood.rs"]
@@ -149,12 +151,14 @@ fn each_role_alone_is_a_pool_together_on_a_real_node() {
     let gateway = site.role("two", &["gateway", "--number", "2"]);
     let settler = site.role("three", &["settler"]);
     let projector = site.role("four", &["projector"]);
+    let desk = site.role("five", &["desk"]);
     assert!(archiver.stratum.is_empty() && settler.stratum.is_empty());
     for (role, what) in [
         (&archiver, "archiver"),
         (&gateway, "gateway"),
         (&settler, "settler"),
         (&projector, "projector"),
+        (&desk, "desk"),
     ] {
         ready(role, what);
         let (status, figures) = role.get("/metrics").expect("it answers");
@@ -211,8 +215,15 @@ fn each_role_alone_is_a_pool_together_on_a_real_node() {
         "{account}"
     );
 
+    let other = Rig {
+        user: format!("{OTHERS}.other"),
+        ..rig.clone()
+    };
+    let key = site.machine("one").join("keys").join("approver-1.key");
+    desk::bans_and_lifts(&desk, &key, &rig, &other, MINER);
+
     books::settle(&projector);
-    for role in [gateway, settler, archiver] {
+    for role in [desk, gateway, settler, archiver] {
         role.stop();
     }
     let again = site.machine("again");
