@@ -62,7 +62,8 @@ struct Pair {
 
 impl Pair {
     fn new(seed: u64, drains: Drains) -> Self {
-        let mut pool = pool(seed);
+        // Its miners write shares of sha256d: the coin of even seeds.
+        let mut pool = pool(2 * seed);
         pool.gateways.truncate(2);
         pool.common.spool.total_bytes = 64 * pool.common.spool.file_bytes;
         let (now, mut rng) = (1_700_000_000_000, Rng::new(seed));

@@ -147,7 +147,7 @@ fn another_history_is_refused_and_counted_and_costs_the_living_no_share() {
     bench.rounds(10, true, true);
     let (records, _) = stored(&mut other);
     let foreign = records.iter().skip(common.len()).filter_map(frame_of);
-    let has_shares = |frame: &&Frame| frame.header().kinds & Kind::Share.bit() != 0;
+    let has_shares = |frame: &&Frame| frame.header().kinds & Kind::SHARES != 0;
     let foreign: Vec<Frame> = foreign.filter(has_shares).cloned().collect();
     assert!(3 < foreign.len());
     let mut republisher = Republisher::new(foreign).expect("few");
