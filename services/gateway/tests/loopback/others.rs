@@ -99,6 +99,11 @@ impl Ledger {
 
     /// Place of a target's last obeyed ban or lift: what the next must expect.
     pub(crate) fn banned_at(&self, target: &BanTarget) -> At {
+        let start = Instant::now();
+        while self.reader().settled().authority().is_none() {
+            assert!(start.elapsed() < DEADLINE, "the genesis is not final");
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
         let reader = self.reader();
         let authority = reader.settled().authority().expect("a final genesis");
         authority.ban(target).map_or(At::default(), |ban| ban.at)
