@@ -7,8 +7,6 @@ mod fields;
 mod reply;
 mod work;
 
-use std::collections::BTreeMap;
-
 use orebook_schema::Hash;
 use orebook_schema::work::Extranonce;
 
@@ -21,9 +19,8 @@ use crate::dialect::Dialect;
 use crate::id::Id;
 use crate::request::{Request, members, text};
 use crate::submit::{UserNumber, parse_job_id};
-use crate::{
-    Agent, CloseReason, MALFORMED_LINES_MAX, PasswordOptions, StratumError, USERS_MAX, UserName,
-};
+use crate::users::Users;
+use crate::{Agent, CloseReason, MALFORMED_LINES_MAX, PasswordOptions, StratumError, UserName};
 
 /// Most bytes of a nonce that a pool may fix (EthereumStratum/1.0.0 and 2.0.0).
 pub const NONCE_PREFIX_BYTES_MAX: usize = 3;
@@ -80,7 +77,7 @@ pub(crate) struct EthashSession {
     greeted: bool,
     /// Session id and prefix of the nonce; the id is empty where the dialect has none.
     subscribed: Option<(Box<str>, Extranonce)>,
-    users: BTreeMap<Box<str>, UserNumber>,
+    users: Users,
     /// eth-proxy and getwork: whose the next share is.
     current: Option<UserNumber>,
     sent: Option<Sent>,
@@ -98,7 +95,7 @@ impl EthashSession {
             terms,
             greeted: false,
             subscribed: None,
-            users: BTreeMap::new(),
+            users: Users::default(),
             current: None,
             sent: None,
             malformed_lines,
@@ -296,7 +293,7 @@ impl EthashSession {
         options: PasswordOptions,
     ) -> Option<Authorize> {
         if let Some(number) = self.users.get(user) {
-            self.current = Some(*number);
+            self.current = Some(number);
             return None;
         }
         authorize(id.clone(), user, None, options)
@@ -333,15 +330,9 @@ impl EthashSession {
         authorize: &Authorize,
         verdict: Result<(), StratumError>,
     ) -> Option<UserNumber> {
-        let number = verdict.and_then(|()| {
-            let known = self.users.get(&authorize.user).copied();
-            known
-                .or_else(|| self.next_user())
-                .ok_or(StratumError::Unauthorized)
-        });
+        let number = verdict.and_then(|()| self.users.enter(&authorize.user));
         match number {
             Ok(number) => {
-                self.users.insert(authorize.user.clone(), number);
                 self.current = Some(number);
                 self.put_authorized(out, &authorize.id, number);
                 Some(number)
@@ -351,11 +342,6 @@ impl EthashSession {
                 None
             }
         }
-    }
-
-    fn next_user(&self) -> Option<UserNumber> {
-        let count = Some(self.users.len()).filter(|count| *count < USERS_MAX)?;
-        u16::try_from(count).ok().map(UserNumber)
     }
 
     /// The error of whoever did not log in.
@@ -433,11 +419,11 @@ impl EthashSession {
     /// logged in that begins so, it is he.
     fn user_of(&self, named: &str) -> Option<UserNumber> {
         if let Some(number) = self.users.get(named) {
-            return Some(*number);
+            return Some(number);
         }
-        let (user, number) = self.users.first_key_value()?;
+        let (user, number) = self.users.only()?;
         let rest = user.strip_prefix(named)?;
-        (self.users.len() == 1 && rest.starts_with(['.', '/', '+'])).then_some(*number)
+        rest.starts_with(['.', '/', '+']).then_some(number)
     }
 
     /// The user of what [`Self::put_authorized`] gave.

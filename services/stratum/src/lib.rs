@@ -24,6 +24,7 @@ mod session;
 mod speaker;
 mod submit;
 mod user;
+mod users;
 pub mod write;
 
 pub use self::action::{Action, Authorize, Configured, Refused, Subscribe, Suggestion};

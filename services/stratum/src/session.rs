@@ -1,7 +1,5 @@
 //! One connection: what it has said so far, and what a line means then.
 
-use std::collections::BTreeMap;
-
 use orebook_schema::units::U256;
 use orebook_schema::work::Extranonce;
 
@@ -10,13 +8,14 @@ use crate::extensions::negotiate;
 use crate::id::Id;
 use crate::request::{Request, number_text, text};
 use crate::submit::{Fields, UserNumber};
+use crate::users::Users;
 use crate::write::{
     quoted, reply, reply_error, reply_refused, reply_true, write_get_version, write_set_extranonce,
     write_set_version_mask,
 };
 use crate::{
     Agent, CloseReason, DifficultyText, LINE_BYTES_MAX, MALFORMED_LINES_MAX, PasswordOptions,
-    StratumError, USERS_MAX, UserName, hex, scan,
+    StratumError, UserName, hex, scan,
 };
 
 /// The id of our only request to clients.
@@ -42,7 +41,7 @@ pub struct SessionConfig {
 pub struct Session {
     config: SessionConfig,
     subscribed: Option<Subscribed>,
-    users: BTreeMap<Box<str>, UserNumber>,
+    users: Users,
     /// Version bits the client would roll, once rolling was agreed.
     client_mask: Option<u32>,
     takes_extranonce: bool,
@@ -67,7 +66,7 @@ impl Session {
                 ..config
             },
             subscribed: None,
-            users: BTreeMap::new(),
+            users: Users::default(),
             client_mask: None,
             takes_extranonce: false,
             asked_version: false,
@@ -158,15 +157,9 @@ impl Session {
         authorize: &Authorize,
         verdict: Result<(), StratumError>,
     ) -> Option<UserNumber> {
-        let number = verdict.and_then(|()| {
-            let known = self.users.get(&authorize.user).copied();
-            known
-                .or_else(|| self.next_user())
-                .ok_or(StratumError::Unauthorized)
-        });
+        let number = verdict.and_then(|()| self.users.enter(&authorize.user));
         match number {
             Ok(number) => {
-                self.users.insert(authorize.user.clone(), number);
                 reply_true(out, &authorize.id);
                 Some(number)
             }
@@ -175,11 +168,6 @@ impl Session {
                 None
             }
         }
-    }
-
-    fn next_user(&self) -> Option<UserNumber> {
-        let count = Some(self.users.len()).filter(|count| *count < USERS_MAX)?;
-        u16::try_from(count).ok().map(UserNumber)
     }
 
     /// Sends another extranonce1, which holds from the next notify on; that one must be clean. Writes nothing and says
@@ -340,7 +328,7 @@ impl Session {
             Err(StratumError::NotSubscribed)
         } else {
             match self.users.get(fields.user) {
-                Some(user) => fields.submit(id.clone(), *user, size, mask),
+                Some(user) => fields.submit(id.clone(), user, size, mask),
                 None => Err(StratumError::Unauthorized),
             }
         };
