@@ -35,5 +35,6 @@ for number in 1 2; do
   role "archiver-$number" "archiver-$number.key"
 done
 role settler settler.key
+role paymaster paymaster.key
 role desk desk.key
 role projector

@@ -133,10 +133,10 @@ def at(position, index):
 # ---- the encoder: events, frames, segments -------------------------------------------------------------------------
 
 LEDGER = bytes.fromhex("0190aaaa000070008000000000000001")
-DESK, GATE, GATE2, KEEPER, SETTLER, LATE = (bytes([n]) * 32 for n in range(1, 7))
+DESK, GATE, GATE2, KEEPER, SETTLER, LATE, PAYER = (bytes([n]) * 32 for n in range(1, 8))
 APPROVERS = sorted((bytes([n]) * 32 for n in (11, 12)), key=public)
 STRANGER = bytes([77]) * 32
-ALL_KINDS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 16, 17, 18, 19, 20, 21, 22]
+ALL_KINDS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 16, 17, 18, 19, 20, 21, 22, 26, 27, 28, *range(32, 39)]
 START = 1_800_000_000_000
 SEGMENT_POSITIONS = 22
 
@@ -149,18 +149,18 @@ def policy_bytes(*pots):
     out = le(1, len(pots))
     for pot, scheme, stale_ppm in pots:
         out += struct.pack("<HBQIIIB", pot, scheme, 2_000_000, 10_000, 0, stale_ppm, 1)
-    return out + struct.pack("<III", 3, 100, 6) + le(16, 5_000_000) + b"\1"
+    return out + struct.pack("<III", 3, 100, 6) + le(16, 5_000_000) + le(8, 60_000) + b"\1" + le(16, 10**20) + struct.pack("<IIQ", 6, 12, 2**40)
 
 
 def entries_bytes(kinds=ALL_KINDS):
     return le(1, len(kinds)) + b"".join(bytes([kind, 0]) for kind in kinds)
 
 
-def genesis_event(policy, algorithm=1, kinds=ALL_KINDS):
+def genesis_event(policy, algorithm=1, kinds=ALL_KINDS, approvals=((2, 2),)):
     producers = sorted((public(seed), bytes([role])) for seed, role in
-                       ((DESK, 1), (GATE, 2), (GATE2, 2), (KEEPER, 3), (SETTLER, 4)))
+                       ((DESK, 1), (GATE, 2), (GATE2, 2), (KEEPER, 3), (SETTLER, 4), (PAYER, 5)))
     return event(1, LEDGER + le(4, 1) + short(b"test-coin") + le(1, algorithm) + b"\x08" + b"\x0f" * 32 + le(4, SEGMENT_POSITIONS)
-                 + le(8, 65_536) + b"\1" + le(1, 2) + b"".join(map(public, APPROVERS)) + b"\1\2\2"
+                 + le(8, 65_536) + b"\1" + le(1, 2) + b"".join(map(public, APPROVERS)) + le(1, len(approvals)) + b"".join(map(bytes, approvals))
                  + le(1, len(producers)) + b"".join(key + role for key, role in producers)
                  + entries_bytes(kinds) + policy)
 
@@ -216,6 +216,63 @@ def ban_event(target, expects, action=1, until=0, reason=b"botnet"):
 
 def adjustment_event(account, expects, amount, book=1, direction=1, block=bytes(32), reason=b"paid twice"):
     return event(12, account + expects + le(1, book) + le(1, direction) + le(16, amount) + block + short(reason))
+
+
+def void_event(share, first, expects=bytes(10)):
+    return event(25, share + first + expects)
+
+
+def account_event(name, expects, payout=b"\1\1\x51", threshold=0, token=bytes(32), flags=0, workers=()):
+    return event(26, short(name) + expects + payout + le(16, threshold) + token + le(1, flags) + le(2, len(workers))
+                 + b"".join(map(short, workers)))
+
+
+def setting_event(account, expects, by, what, value, proof=b""):
+    return event(27, account + expects + le(1, by) + le(1, what) + value + long(proof))
+
+
+def mean_event(height, expects, mean):
+    return event(28, le(8, height) + expects + le(16, mean))
+
+
+def body_bytes(lines, blocks=()):
+    return le(2, len(lines)) + b"".join(
+        account + address + le(16, amount) + le(16, fee) for account, address, amount, fee in lines) \
+        + le(2, len(blocks)) + b"".join(blocks)
+
+
+def proposed_event(body, batch=0, expects=bytes(10), txs=1, lines=1, total=250_000, fee=141, positions=1,
+                   digests=((b"http://one", b"\x61" * 32),)):
+    return event(32, le(2, 0) + le(8, batch) + expects + le(2, txs) + le(2, lines) + le(16, total) + le(16, fee) + sha(body)
+                 + le(8, positions) + le(1, len(digests)) + b"".join(short(who) + digest for who, digest in digests))
+
+
+def tx_of(expects=bytes(10), batch=0, tx=0):
+    return le(2, 0) + le(8, batch) + le(2, tx) + expects
+
+
+def signed_event(expects=bytes(10), fee=300, spends=b"\x62" * 36, raw=b"\x02\0"):
+    return event(33, tx_of(expects) + b"\x63" * 32 + le(16, fee) + short(spends) + sha(raw) + long(raw))
+
+
+def step_event(step, expects=bytes(10), height=0, block=bytes(32), fee=0):
+    return event(34, tx_of(expects) + le(1, step) + b"\x63" * 32 + le(8, height) + block + le(16, fee))
+
+
+def cancelled_event(expects=bytes(10), by=bytes(32), height=0, fee=0, reason=b"gone"):
+    return event(35, tx_of(expects) + by + le(8, height) + le(16, fee) + short(reason))
+
+
+def halt_event(reason=b"they differ"):
+    return event(36, le(2, 0) + short(reason))
+
+
+def resume_event(expects=bytes(10), reason=b"mended"):
+    return event(37, le(2, 0) + expects + short(reason))
+
+
+def write_off_event(account, expects=bytes(10), reason=b"gone"):
+    return event(38, account + expects + short(reason))
 
 
 def thing_of(thing):
@@ -400,7 +457,26 @@ def story(**changes):
     finder = adjustment_event(b"\3" + short(b"some_one-1"), at(0, 0), 2**80 * 10**9, block=b"\x58" * 32)
     pen.frame("desk", desk, [banned, network, finder, approval_event(thing_of(finder), APPROVERS[1])])
     pen.frame("lift", desk, [ban_event(b"\1\1" + short(b"\x52"), at(len(pen.entries) - 1, 0), 2, 0, b"it was not he")])
-    while len(pen.entries) < SEGMENT_POSITIONS + 3:
+    ann, here = b"\3" + short(b"ann"), len(pen.entries)
+    pen.frame("accounts", desk, [
+        account_event(b"ann", at(0, 0), threshold=250_000, token=b"\x5c" * 32, workers=[b"a", b"rig-2"]),
+        setting_event(ann, at(0, 0), 2, 2, b"\2" + short(b"\xee" * 20), b"\7\7"),
+        setting_event(ann, at(0, 0), 1, 3, le(4, 1)), setting_event(ann, at(0, 0), 1, 1, le(16, 9))])    # too late
+    pen.frame("changes", desk, [
+        account_event(b"ann", at(here, 0), b"\2" + short(b"\xee" * 20), flags=1),
+        setting_event(ann, at(here, 1), 3, 3, le(4, 20_000), b"x"), setting_event(ann, at(here, 2), 3, 4, b"", b"\1")])
+    pen.frame("mean", Stream(6, SETTLER), [
+        mean_event(840_001, at(0, 0), 2**80),
+        event(21, b"\x56" * 32 + at(0, 0) + b"\5" + struct.pack("<Q", 700) + le(16, 7) + le(16, 0))])
+    body, here = body_bytes([(ann, b"\1\1\x51", 250_000, 141)], [b"\x56" * 32]), len(pen.entries)
+    pen.frame("payout", Stream(7, PAYER), [
+        event(9, sha(body) + le(2, 0) + le(2, 1) + long(body)), proposed_event(body), signed_event(), step_event(1),
+        step_event(3, height=701, block=b"\x64" * 32, fee=281), cancelled_event(), cancelled_event(by=b"\x65" * 32, height=9, fee=2),
+        halt_event()])
+    owed = write_off_event(ann)
+    pen.frame("owed", desk, [resume_event(at(here, 0)), halt_event(b"I say so"), owed, approval_event(thing_of(owed), APPROVERS[0]),
+                             approval_event(thing_of(owed), APPROVERS[1])])
+    while len(pen.entries) < SEGMENT_POSITIONS + 5:
         pen.frame(f"beat {len(pen.entries)}", desk, [event(7)])
     pen.checkpoint("last checkpoint", keeper, SEGMENT_POSITIONS + 1)
     pen.frame("last", desk, [event(7)])
@@ -411,7 +487,7 @@ def ethash_story(**changes):
     """A ledger of etchash: a void job, a block, and what a second stream moves of the first."""
     pen = Pen({name.replace("_", " "): change for name, change in changes.items()})
     desk, gate, keeper, gate2 = Stream(1, DESK), Stream(2, GATE), Stream(3, KEEPER), Stream(5, GATE)
-    pen.frame("genesis", desk, [genesis_event(policy_bytes(*POTS), 5, [*ALL_KINDS, 23, 24])])
+    pen.frame("genesis", desk, [genesis_event(policy_bytes(*POTS), 5, sorted([*ALL_KINDS, 23, 24, 25]))])
     pen.frame("void", gate, [
         worker_event(0, 1, b"\2" + short(b"\xee" * 20)), worker_event(1, 2, b"\3" + short(b"some_one-1")),
         ethash_job_event(0, at(0, 0)), ethash_share_event(0, 0, 1_000)], summary=summary_bytes({1: (0, {0: (1, 0)})}))
@@ -427,7 +503,8 @@ def ethash_story(**changes):
         moved_event(gate.uuid, 0, 5, START + 3_000, ethash_share_event(0, 1, 1_000), 0, 0),   # admitted: does not count
         moved_event(gate.uuid, 0, seq, lost, moved[0], 0, 0), moved_event(gate.uuid, 0, seq + 1, lost, moved[1]),
         ethash_share_event(0, 0, 4, dt=1)], summary=summary_bytes({1: (4_000, {0: (1, 4)})}))
-    pen.checkpoint("last checkpoint", keeper, 5)
+    pen.frame("twice", keeper, [void_event(at(4, 3), at(3, 1))])
+    pen.checkpoint("last checkpoint", keeper, 6)
     return pen.finish()
 
 

@@ -4,21 +4,17 @@
 Written from schema/LEDGER-FORMAT.md alone ("the page"); numbers in the comments are the page's sections. It reads
 DIR/segments/ record by record, recomputes every checksum, hash, root, summary and signature, judges every frame by
 section 6 from the frames before it, and stops at the first fault. With --cat it prints the ledger as section 9 says.
+What is inside a body is in reader_events.py.
 In memory it keeps two tree hashes and 16 bytes of index for a position; everything else is read and let go.
 """
-import argparse, hashlib, ipaddress, json, re, signal, struct, sys, unicodedata
+import argparse, hashlib, json, re, signal, struct, sys
 from array import array
 from bisect import bisect_right
 from collections import namedtuple
 from functools import lru_cache
 from pathlib import Path
 
-class Fault(Exception):
-    """The ledger is not what the page says; the text says how."""
-
-def need(condition, text):
-    if not condition:
-        raise Fault(text)
+from reader_events import Event, Fault, Fields, JOBS, KINDS, PPM, Plain, SHARES, Uuid, need
 
 # ==== 1. Primitives: checksums, hashes, trees =========================================================================
 def shift_crc(crc, bits):
@@ -129,207 +125,6 @@ def signature_is_right(key, message, signature):
         s, h = s >> 4, h >> 4
     return encode_point(point) == r and not is_small_order(point)
 
-# ==== 1. Fields: a decoder is a function that takes its value from the front of a Fields ==============================
-class Fields:
-    def __init__(self, data):
-        self.data, self.offset, self.name = data, 0, "fields"
-
-    def take(self, length):
-        taken = self.data[self.offset:self.offset + length]
-        self.need(len(taken) == length, "cut short")
-        self.offset += length
-        return taken
-    def rest(self):
-        return self.take(len(self.data) - self.offset)
-
-    def decode(self, table):
-        """Takes the fields of a table name -> decoder, in its order."""
-        fields, outer = {}, self.name
-        for name, decoder in table.items():
-            self.name = name
-            fields[name] = decoder(self)
-        self.name = outer
-        return fields
-    def need(self, condition, text):
-        need(condition, f"malformed: {self.name}: {text}")
-class Uuid(bytes):
-    def __str__(self):
-        return re.sub("(.{8})(.{4})(.{4})(.{4})(.{12})", r"\1-\2-\3-\4-\5", self.hex())
-def number(size, least=0, most=2**128):
-    def decode(f):
-        value = int.from_bytes(f.take(size), "little")
-        f.need(least <= value <= most, f"{value} is out of range")
-        return value
-    return decode
-def pair(first, second):
-    return lambda f: (first(f), second(f))
-def fixed(length, form=bytes):
-    return lambda f: form(f.take(length))
-def counted(size, most, least=0):
-    """bytes8 (size 1), bytes16 (size 2)."""
-    return lambda f: f.take(number(size, least, most)(f))
-def text8(pattern):
-    def decode(f):
-        data = f.take(u8(f))
-        f.need(re.fullmatch(pattern, data), "a character or a length that is not allowed")
-        return data.decode("ascii")
-    return decode
-def named(names, first=1):
-    """A u8 that stands for one of the names."""
-    def decode(f):
-        value = u8(f) - first
-        f.need(0 <= value < len(names), f"{value + first} is unknown")
-        return names[value]
-    return decode
-def items(decoder, most, least=1, key=None):
-    """n u8, then n times what the decoder takes; ascending by the key if there is one."""
-    def decode(f):
-        values = [decoder(f) for _ in range(number(1, least, most)(f))]
-        f.need(not key or all(key(a) < key(b) for a, b in zip(values, values[1:])), "not ascending")
-        return values
-    return decode
-
-u8, u16, u32, u64, u128 = map(number, (1, 2, 4, 8, 16))
-hash32, key32, signature64, uuid = fixed(32), fixed(32), fixed(64), fixed(16, Uuid)
-at, boolean = pair(u64, u16), named((False, True), 0)
-EVERYONE = ("desk", "gateway", "archiver", "settler", "paymaster")
-role, reason = named(EVERYONE), text8(rb"[ -~]{1,200}")
-
-# ==== 5. Genesis and policy ===========================================================================================
-PPM = 1_000_000
-POT = {
-    "pot": u16, "scheme": named(("pplns", "solo", "prop", "pps", "fpps")), "n_ppm": number(8, 1),
-    "fee_ppm": number(4, 0, PPM), "bonus_ppm": number(4, 0, PPM), "stale_ppm": number(4, 0, PPM),
-    "keep_tx_fees": boolean}
-POLICY = {
-    "pots": items(lambda f: f.decode(POT), 16, key=lambda pot: pot["pot"]), "immature_depth": number(4, 1),
-    "confirmed_depth": u32, "orphan_depth": number(4, 1), "threshold": u128,
-    "network_fees": named(("pool", "miner"), 0)}
-
-def policy(f):
-    fields = f.decode(POLICY)
-    f.need(fields["confirmed_depth"] > fields["immature_depth"], "confirmed_depth is not above immature_depth")
-    return fields
-def schema_entries(f):
-    entries = items(pair(u8, u8), 64, key=tuple)(f)
-    for kind, version in entries:                  # 6: an entry the software does not know stops the reader
-        need(kind in KINDS and version == 0, f"stop: this reader does not know the schema set entry ({kind},{version})")
-    return entries
-
-GENESIS = {
-    "ledger": uuid, "coin": u32, "coin_name": text8(rb"[a-z0-9-]{1,16}"),
-    "algorithm": named(("sha256d", "scrypt", "scrypt2", "ethash", "etchash")), "decimals": number(1, 0, 18),
-    "chain": hash32, "segment_positions": number(4, 1, 1_048_576), "segment_bytes": number(8, 65_536, 2**32),
-    "digest_answers": number(1, 1, 2), "approvers": items(key32, 16, key=bytes),
-    "approvals": items(pair(number(1, 1, 4), number(1, 1)), 8, 0, key=lambda approval: approval[0]),
-    "producers": items(pair(key32, role), 64, key=lambda producer: producer[0]),
-    "schema_set": schema_entries, "policy": policy}
-
-# ==== 3. Events =======================================================================================================
-def text(f):
-    data = counted(2, 512)(f)
-    decoded = data.decode("utf-8", "replace")
-    f.need(decoded.encode("utf-8") == data, "not UTF-8")
-    f.need(all(unicodedata.category(character) != "Cc" for character in decoded), "a control character")
-    return decoded
-def account(f):
-    kind = named(("script", "evm", "name"))(f)
-    if kind == "name":
-        return "name:" + text8(rb"[a-z0-9_-]{1,32}")(f)
-    return f"{kind}:" + (counted(1, 64, 1) if kind == "script" else counted(1, 20, 20))(f).hex()
-
-def target(f):
-    if named(("account", "network"))(f) == "account":
-        return account(f)
-    address, prefix = counted(1, 16)(f), u8(f)
-    bits, least = {4: (32, 8), 16: (128, 16)}.get(len(address), (0, 1))
-    f.need(least <= prefix <= bits, "a network's size or prefix")
-    f.need(int.from_bytes(address, "big") % 2**(bits - prefix) == 0, "bits after a network's prefix")
-    f.need(bits == 32 or address[:12] != bytes(10) + b"\xff\xff", "IPv4 in 16 bytes")
-    return f"network:{ipaddress.ip_address(address).exploded}/{prefix}"
-
-SHARE = struct.Struct("<IIQHIII")
-def share(f):
-    worker, job, work, flags, nonce, ntime, version = SHARE.unpack(f.take(SHARE.size))
-    extranonce2 = f.rest()
-    need(1 <= work < 2**63 and flags <= 3 and len(extranonce2) <= 8, "malformed: a share's work, flags or extranonce2")
-    return {"worker": worker, "job": job, "work": work, "block": flags & 1 == 1, "stale": flags & 2 == 2,
-            "nonce": nonce, "ntime": ntime, "version": version, "extranonce2": extranonce2}
-
-ETHASH_SHARE = struct.Struct("<IIQH8s")
-def ethash_share(f):
-    worker, job, work, flags, nonce = ETHASH_SHARE.unpack(f.take(ETHASH_SHARE.size))
-    need(1 <= work < 2**63 and flags <= 3, "malformed: an ethash_share's work or flags")
-    return {"worker": worker, "job": job, "work": work, "block": flags & 1 == 1, "stale": flags & 2 == 2,
-            "nonce": nonce[::-1]}                  # 9: shown big-endian
-MOVED = {"from": uuid, "from_epoch": u32, "from_seq": u64, "base_time": u64, "worker": u32, "job": u32}
-def moved(f):
-    fields = f.decode(MOVED) | {"counts": None}    # known when the effects hold
-    raw = f.rest()
-    need(raw[:1] in (b"\x13", b"\x14", b"\x18"), "malformed: moved has an event that is not of kind 19, 20 or 24")
-    fields["event"] = Event(raw, fields["base_time"])
-    if raw[0] == 20:
-        need(fields["worker"] == fields["job"] == 0xFFFFFFFF, "malformed: a moved block_found has a worker or a job")
-        fields["worker"] = fields["job"] = None
-    return fields
-
-KINDS = {                                          # kind -> (name, said by, its fields)
-    1: ("genesis", ["desk"], GENESIS),
-    2: ("schema_set", ["desk"], {"number": u32, "entries": schema_entries}),
-    3: ("key_change", ["desk"], {"key": key32, "role": role, "action": named(("in_force", "revoked")), "expects": at}),
-    4: ("policy", ["desk"], {"expects": at, "policy": policy}),
-    5: ("approval", ["desk"], {"thing": hash32, "approver": key32, "signature": signature64}),
-    6: ("checkpoint", ["archiver"], {"size": number(8, 1), "root": hash32, "signature": signature64}),
-    7: ("heartbeat", EVERYONE, {}),
-    8: ("recovery_note", EVERYONE, {"code": number(1, 1, 4), "text": text}),
-    9: ("part", EVERYONE, {"whole": hash32, "part_index": u16, "of": number(2, 1), "bytes": counted(2, 32_000, 1)}),
-    10: ("moved", ["gateway"], moved),
-    11: ("ban", ["desk"], {
-        "target": target, "action": named(("ban", "lift")), "until_ms": u64, "expects": at, "reason": reason}),
-    12: ("adjustment", ["desk"], {
-        "account": account, "expects": at, "book": named(("reserve", "donation", "fee", "rounding")),
-        "direction": named(("to_account", "from_account")), "amount": number(16, 1, 2**80 * 10**9),
-        "block": lambda f: next(filter(any, [hash32(f)]), None), "reason": reason}),
-    16: ("worker", ["gateway"], {
-        "number": u32, "pot": u16, "extranonce1": counted(1, 8), "extranonce2_size": number(1, 0, 8),
-        "version_mask": u32, "account": account, "name": text8(rb"[A-Za-z0-9_.-]{1,64}")}),
-    17: ("difficulty", ["gateway"], {"worker": u32, "work": number(8, 1, 2**63 - 1)}),
-    18: ("job", ["gateway"], {
-        "number": u32, "policy": at, "height": u64, "network_work": number(16, 1), "reward": u128, "fees": u128,
-        "version": u32, "prev": hash32, "nbits": u32, "job_time": u32, "clean": boolean, "coinbase1": counted(2, 8_192),
-        "coinbase2": counted(2, 16_384), "branches": items(hash32, 16, 0)}),
-    19: ("share", ["gateway"], share),
-    20: ("block_found", ["gateway"], {"hash": hash32, "height": u64, "coinbase_txid": hash32, "header": counted(1, 80)}),
-    21: ("block_status", ["settler"], {
-        "hash": hash32, "expects": at, "state": named(("seen", "immature", "confirmed", "orphaned")), "height": u64,
-        "value": u128, "fees": u128}),
-    22: ("block_recovered", ["settler"], {"hash": hash32, "height": u64, "expects": at, "coinbase_txid": hash32,
-                                          "value": u128, "fees": u128}),
-    23: ("ethash_job", ["gateway"], {
-        "number": u32, "policy": at, "height": u64, "network_work": number(16, 1), "reward": u128, "fees": u128,
-        "seal": hash32, "seed": hash32, "job_time": u32, "clean": boolean}),
-    24: ("ethash_share", ["gateway"], ethash_share)}
-JOBS, SHARES = (18, 23), (19, 24)                  # 3: what is said of jobs and shares holds for both
-LIMITS_BETWEEN_FIELDS = {
-    1: lambda genesis: all(needed <= len(genesis["approvers"]) for _, needed in genesis["approvals"]),
-    9: lambda part: part["part_index"] < part["of"],
-    11: lambda ban: ban["action"] == "ban" or ban["until_ms"] == 0,
-    18: lambda job: job["fees"] <= job["reward"], 23: lambda job: job["fees"] <= job["reward"],
-    21: lambda status: status["fees"] <= status["value"], 22: lambda block: block["fees"] <= block["value"]}
-class Event:
-    """kind u8, version u8, length u16, dt u32, fields."""
-    def __init__(self, raw, base_time):
-        need(8 <= len(raw) <= 32_768, f"malformed: an event of {len(raw)} bytes")
-        self.kind, self.version, length, self.dt = struct.unpack_from("<BBHI", raw)
-        need(self.kind in KINDS and self.version == 0, f"malformed: unknown kind {self.kind} version {self.version}")
-        self.raw, self.time, f = raw, base_time + self.dt, Fields(raw[8:])
-        need(length == len(raw) and self.time < 2**64, "malformed: length or time of an event")
-        self.name, _, table = KINDS[self.kind]
-        self.fields = f.decode(table) if isinstance(table, dict) else table(f)
-        need(f.offset == len(f.data), f"malformed: trailing bytes in a {self.name}")
-        within = LIMITS_BETWEEN_FIELDS.get(self.kind, lambda fields: True)(self.fields)
-        need(within, f"malformed: a field of a {self.name} is over the limit that another sets")
-
 # ==== 2. Frame ========================================================================================================
 Header = namedtuple("Header", "magic version ledger stream coin epoch first_seq count body_len base_time last_time "
                     "previous events_root summary_hash kinds schema_set summary_len key signature raw")
@@ -407,7 +202,7 @@ class Summary:
 
 # ==== 6. Admission ====================================================================================================
 Job = namedtuple("Job", "stale_ppm network_work")  # pot -> stale_ppm of the job's policy; None if the job is void
-THINGS = {3: 1, 4: 2, 11: 3, 12: 4}                # kind of a thing -> the "what" of genesis' approvals
+THINGS = {3: 1, 4: 2, 11: 3, 12: 4, 26: 5, 27: 6, 38: 9}         # kind of a thing -> the "what" of genesis' approvals
 
 class Stream:
     def __init__(self, header):
@@ -421,8 +216,9 @@ class Stream:
         announced = worker < len(self.workers) and (job is None or job < len(self.jobs))
         need(announced, f"malformed: worker {worker} or job {job} is not announced")
 def subject(event):
-    """Of a thing: its kind, and the key, the target or the account; of a policy nothing more."""
-    return event.kind, event.fields.get({3: "key", 11: "target", 12: "account"}.get(event.kind))
+    """Of a thing: its kind, and the key, the target, the account or the name; of a policy nothing more."""
+    return event.kind, event.fields.get({3: "key", 11: "target", 12: "account", 26: "name", 27: "account",
+                                          38: "account"}.get(event.kind))
 
 class Ledger:
     """The state of section 6, a function of the prefix read."""
@@ -436,6 +232,7 @@ class Ledger:
         self.pending, self.approvals = {}, {}      # thing -> [(at, event)]; thing -> set of approvers
         self.last_obeyed, self.moved = {}, set()   # subject -> at; what was counted as moved
         self.banned = set()                        # targets whose last ban or lift is a ban
+        self.registered = {}                       # name -> its workers
     def admit(self, data, append_time, ledger_time):
         """Judges the frame of the next position, test by test, lets its effects take hold, and gives the frame."""
         frame = Frame(data)
@@ -467,7 +264,7 @@ class Ledger:
         self.genesis = fields = frame.events[0].fields
         self.keys, self.schema_sets[0] = dict(fields["producers"]), set(fields["schema_set"])
         need(self.keys.get(h.key) == "desk", "malformed: the genesis' key is not a desk among the producers")
-        self.foreign = {18, 19} if fields["algorithm"] in ("ethash", "etchash") else {23, 24}      # 3
+        self.foreign = {18, 19} if fields["algorithm"] in ("ethash", "etchash") else {23, 24, 25}  # 3
         self.obey_policy((0, 0), fields["policy"])
     def test_key(self, header):
         """Tests 1 and 2, as far as a header goes."""
@@ -524,8 +321,9 @@ class Ledger:
         elif kind == 10 and fields["event"].kind in SHARES:
             need(fields["event"].kind not in self.foreign, "malformed: moved work of another algorithm")
             stream.need_announced(fields["worker"], fields["job"])
-        cited = fields.get("expects") or kind in JOBS and fields["policy"]
-        need(not cited or cited[0] < self.position, "malformed: an event cites a position that is not below its own")
+        cited = [fields[name] for name in ("expects", "policy", "share", "first") if type(fields.get(name)) is tuple]
+        need(all(place[0] < self.position for place in cited), "malformed: an event cites a position that is not below its own")
+        need(fields.get("digest_position", 0) <= self.position, "malformed: digests of positions that are not there yet")
     def effects(self, at, event, header):
         fields = event.fields
         if event.kind == 2:
@@ -543,13 +341,17 @@ class Ledger:
     def say_thing(self, at, event):
         pots = event.fields["policy"]["pots"] if event.kind == 4 else []
         other_scheme = any(self.schemes.get(pot["pot"], pot["scheme"]) != pot["scheme"] for pot in pots)
-        if self.expects_right(event) and not other_scheme and not self.bans_too_many(event):    # else refused for ever
+        if self.expects_right(event) and not other_scheme and not self.is_too_many(event):      # else refused for ever
             thing = sha256(b"orebook/thing/0\n" + self.genesis["ledger"] + event.raw[:2] + event.raw[8:])
             self.pending.setdefault(thing, []).append((at, event))
             self.take_effect(thing)
     def expects_right(self, event):
         return event.fields["expects"] == self.last_obeyed.get(subject(event), (0, 0))
-    def bans_too_many(self, event):
+    def is_too_many(self, event):
+        if event.kind == 26:
+            known = self.registered.get(event.fields["name"])
+            workers = sum(map(len, self.registered.values())) + len(set(event.fields["workers"]) - (known or set()))
+            return len(self.registered) + (known is None) > 16_384 or workers > 65_536
         is_ban = event.kind == 11 and event.fields["action"] == "ban"
         return is_ban and event.fields["target"] not in self.banned and len(self.banned) >= 16_384
     def approve(self, thing, approver, signature):
@@ -560,18 +362,23 @@ class Ledger:
     def take_effect(self, thing):
         """The thing takes effect here if it is said, has its approvals, and its subject has not moved since."""
         for at, event in list(self.pending.get(thing, ())):
-            unlisted = {11: 0, 12: min(2, len(self.genesis["approvers"]))}.get(event.kind, 1)
+            unlisted = {11: 0, 12: min(2, len(self.genesis["approvers"])), 26: 0, 27: 0}
+            unlisted = unlisted.get(12 if event.kind == 38 else event.kind, 1)     # a write_off like an adjustment
             needed = dict(self.genesis["approvals"]).get(THINGS[event.kind], unlisted)
+            if event.fields.get("by", "operator") != "operator":
+                needed = 0                         # what an account's owner says waits for nobody
             enough = len(self.approvals.get(thing, ())) >= needed
             if enough:                             # asked once: what is refused here is refused for ever
                 self.pending[thing].remove((at, event))
-            if enough and self.expects_right(event) and not self.bans_too_many(event):
+            if enough and self.expects_right(event) and not self.is_too_many(event):
                 self.last_obeyed[subject(event)] = at
                 if event.kind == 4:
                     self.obey_policy(at, event.fields["policy"])
                 elif event.kind == 11:
                     change = self.banned.add if event.fields["action"] == "ban" else self.banned.discard
                     change(event.fields["target"])
+                elif event.kind == 26:
+                    self.registered.setdefault(event.fields["name"], set()).update(event.fields["workers"])
                 elif event.kind == 3:              # and docs/rules.md says what an adjustment posts
                     self.keys.pop(event.fields["key"], None)
                     if event.fields["action"] == "in_force":
@@ -753,12 +560,12 @@ class Reader:
         need(not f.rest(), "footer: trailing bytes")
 
 # ==== 9. orebook ledger cat ===========================================================================================
-DECIMALS = {"work", "network_work", "reward", "fees", "value", "amount", "threshold"}
+DECIMALS = {"work", "network_work", "reward", "fees", "value", "amount", "threshold", "mean", "total", "fee", "auto_pay_limit"}
 def json_value(value, name=""):
     if value is None or isinstance(value, (bool, str)):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, int):
-        return f'"{value}"' if name in DECIMALS else str(value)
+        return f'"{value}"' if name in DECIMALS and not isinstance(value, Plain) else str(int(value))
     if isinstance(value, bytes):
         return f'"{value if isinstance(value, Uuid) else value.hex()}"'
     if isinstance(value, Event):

@@ -51,8 +51,7 @@ class Ethash(unittest.TestCase):
         ethash = lines_in_ethash(told())
         for text, old, new in (
                 ("a worker or job that is not announced", '"ethash_share","worker":0,"job":0', '"ethash_share","worker":9,"job":0'),
-                ("job number announced twice", '"ethash_job","number":2', '"ethash_job","number":1'),
-                ("was moved before", '"counts":false', '"counts":true')):
+                ("a block_found without its share", '"kind":"ethash_share"', '"kind":"heartbeat"')):
             changed = [line.replace(old, new) for line in ethash]
             with self.assertRaises(oracle.Wrong) as caught:
                 oracle.balances(changed)

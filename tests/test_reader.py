@@ -16,6 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from ledger_pen import *  # noqa: E402,F403
 from ledger_pen import reader  # noqa: E402
 
+PAID = body_bytes([(b"\3" + short(b"ann"), b"\1\1\x51", 250_000, 141)], [b"\x56" * 32])
+
 
 class Vectors(unittest.TestCase):
     def test_crc32c(self):
@@ -224,6 +226,70 @@ class Things(unittest.TestCase):
             self.assertEqual(self.state_after(*frames).last_obeyed.get(subject), last)
 
 
+    def test_accounts_and_settings(self):
+        ann = b"\3" + short(b"ann")
+        first, other = account_event(b"ann", at(0, 0)), account_event(b"ann", at(0, 0), flags=1)
+        second = account_event(b"ann", at(1, 0), flags=1)
+        def setting(by, expects=at(0, 0)):
+            return setting_event(ann, expects, by, 4, b"", b"" if by == 1 else b"x")
+        def last(approvals, *frames):
+            pen, desk = Pen({}), Stream(1, DESK)
+            pen.frame("genesis", desk, [genesis_event(policy_bytes(*POTS), approvals=((2, 2), *approvals))])
+            for events in frames:
+                pen.frame("things", desk, events)
+            with Folder(pen.finish().files) as folder:
+                found, fault = folder.read()
+            self.assertIsNone(fault)
+            obeyed = found.ledger.last_obeyed
+            return obeyed.get((26, "ann")), obeyed.get((27, "name:ann"))
+        self.assertEqual(last((), [first, other, setting(2)], [second, setting(1, at(1, 2))]), ((2, 0), (2, 1)))
+        self.assertEqual(last((), [setting(1), setting(2)]), (None, (1, 0)))
+        both = ((5, 1), (6, 2))
+        self.assertEqual(last(both, [first, setting(1)]), (None, None))
+        self.assertEqual(last(both, [first, setting(1), setting(3)]), (None, (1, 2)))
+        self.assertEqual(last(both, [first], self.approved(first, APPROVERS[:1])), ((1, 0), None))
+        self.assertEqual(last(both, [setting(1)], self.approved(setting(1), APPROVERS[:1])), (None, None))
+        self.assertEqual(last(both, [setting(1)], self.approved(setting(1))), (None, (1, 0)))
+
+    def test_registered_names_and_workers_have_limits(self):
+        rigs = [b"a", b"b"]
+        full = self.state_after([account_event(b"ann", at(0, 0), workers=rigs)])
+        self.assertEqual(full.registered, {"ann": {"a", "b"}})
+        def said(name, expects, workers):
+            full.say_thing((2, 0), reader.Event(account_event(name, expects, workers=workers), START))
+            return full.registered.get(name.decode())
+        full.registered["farm"] = {str(n) for n in range(65_536 - 2)}
+        self.assertEqual(said(b"ben", at(0, 0), [b"a"]), None)
+        self.assertEqual(said(b"ann", at(1, 0), [b"c"]), {"a", "b"})
+        self.assertEqual(said(b"ann", at(1, 0), rigs), {"a", "b"})          # they are counted already
+        self.assertEqual(full.last_obeyed[26, "ann"], (2, 0))
+        full.registered["farm"].pop()
+        self.assertEqual(said(b"ann", at(2, 0), [b"c"]), {"a", "b", "c"})
+        full.registered |= {f"n{n}": set() for n in range(16_384 - 2)}
+        self.assertEqual(said(b"ben", at(0, 0), []), None)
+        del full.registered["n7"]
+        self.assertEqual(said(b"ben", at(0, 0), []), set())
+
+
+    def test_write_offs(self):
+        ann = b"\3" + short(b"ann")
+        def last(approvals, *frames):
+            pen, desk = Pen({}), Stream(1, DESK)
+            pen.frame("genesis", desk, [genesis_event(policy_bytes(*POTS), approvals=((2, 2), *approvals))])
+            for events in frames:
+                pen.frame("things", desk, events)
+            with Folder(pen.finish().files) as folder:
+                found, fault = folder.read()
+            self.assertIsNone(fault)
+            return found.ledger.last_obeyed.get((38, "name:ann"))
+        first, second = write_off_event(ann), write_off_event(ann, at(1, 0))
+        self.assertEqual(last((), [first], self.approved(first, APPROVERS[:1])), None)
+        self.assertEqual(last((), [first], self.approved(first)), (1, 0))
+        self.assertEqual(last(((9, 1),), [first], self.approved(first, APPROVERS[:1]), [first]), (1, 0))
+        self.assertEqual(last((), [first], self.approved(first), [second], self.approved(second)), (3, 0))
+        self.assertEqual(last((), [event(7)], [second], self.approved(second)), None)
+
+
 class Desk(unittest.TestCase):
     """What bans and adjustments may not say."""
 
@@ -309,7 +375,9 @@ class Cat(unittest.TestCase):
                            '"n_ppm":2000000,"fee_ppm":10000,"bonus_ppm":0,"stale_ppm":250000,"keep_tx_fees":true},'
                            '{"pot":3,"scheme":"solo","n_ppm":2000000,"fee_ppm":10000,"bonus_ppm":0,'
                            '"stale_ppm":1000000,"keep_tx_fees":true}],"immature_depth":3,"confirmed_depth":100,'
-                           '"orphan_depth":6,"threshold":"5000000","network_fees":"miner"}}'),
+                           '"orphan_depth":6,"threshold":"5000000","address_hold_ms":60000,"network_fees":"miner",'
+                           '"auto_pay_limit":"100000000000000000000","payout_depth":6,"payout_final_depth":12,'
+                           '"writeoff_ms":1099511627776}}'),
                 ("key", '"kind":"key_change","key":"%s","role":"settler","action":"in_force","expects":[0,0]}'
                         % public(LATE).hex()),
                 ("status", '"state":"immature","height":700,"value":"1180591620717411303424","fees":"12"}'),
@@ -327,6 +395,32 @@ class Cat(unittest.TestCase):
                          '"reason":"paid twice"}' % ("58" * 32)),
                 ("lift", '"kind":"ban","target":"script:52","action":"lift","until_ms":0,"expects":[18,0],'
                          '"reason":"it was not he"}'),
+                ("accounts", '"kind":"account","name":"ann","expects":[0,0],"payout":"script:51","threshold":"250000",'
+                             '"token":"%s","registered_only":false,"workers":["a","rig-2"]}' % ("5c" * 32)),
+                ("changes", '"payout":"evm:%s","threshold":"0","token":null,"registered_only":true,"workers":[]}'
+                             % ("ee" * 20)),
+                ("accounts", '"kind":"setting","account":"name:ann","expects":[0,0],"by":"signed","what":"address",'
+                             '"value":"evm:%s","proof":"0707"}' % ("ee" * 20)),
+                ("changes", '"by":"token","what":"donation","value":20000,"proof":"78"}'),
+                ("accounts", '"by":"operator","what":"threshold","value":"9","proof":""}'),
+                ("changes", '"by":"token","what":"pay_now","value":null,"proof":"01"}'),
+                ("mean", '"kind":"fee_mean","height":840001,"expects":[0,0],"mean":"1208925819614629174706176"}'),
+                ("mean", '"state":"uncle","height":700,"value":"7","fees":"0"}'),
+                ("payout", '"kind":"payout_proposed","wallet":0,"batch":0,"expects":[0,0],"txs":1,"lines":1,"total":"250000",'
+                           '"fee":"141","body":"%s","digest_position":1,"digests":[["http://one","%s"]]}'
+                           % (sha(PAID).hex(), "61" * 32)),
+                ("payout", '"kind":"payout_signed","wallet":0,"batch":0,"tx":0,"expects":[0,0],"txid":"%s","fee":"300",'
+                           '"spends":"%s","body":"%s","raw":"0200"}' % ("63" * 32, "62" * 36, sha(b"\2\0").hex())),
+                ("payout", '"kind":"payout_step","wallet":0,"batch":0,"tx":0,"expects":[0,0],"step":"broadcast","txid":"%s",'
+                           '"height":0,"block":null,"fee":"0"}' % ("63" * 32)),
+                ("payout", '"step":"confirmed","txid":"%s","height":701,"block":"%s","fee":"281"}' % ("63" * 32, "64" * 32)),
+                ("payout", '"kind":"payout_cancelled","wallet":0,"batch":0,"tx":0,"expects":[0,0],"by":null,"height":0,'
+                           '"fee":"0","reason":"gone"}'),
+                ("payout", '"by":"%s","height":9,"fee":"2","reason":"gone"}' % ("65" * 32)),
+                ("payout", '"kind":"payout_halt","wallet":0,"reason":"they differ"}'),
+                ("owed", '"kind":"payout_resume","wallet":0,"expects":[23,0],"reason":"mended"}'),
+                ("owed", '"kind":"payout_halt","wallet":0,"reason":"I say so"}'),
+                ("owed", '"kind":"write_off","account":"name:ann","expects":[0,0],"reason":"gone"}'),
                 ("set", '"kind":"schema_set","number":9,"entries":[[7,0],[10,0],[16,0],[18,0]]}'),
                 ("beat", f'"time":{START + 13_000},"kind":"heartbeat"}}'),
                 ("genesis", '"kind":"genesis","ledger":"0190aaaa-0000-7000-8000-000000000001","coin":1,'
@@ -373,6 +467,23 @@ class Faults(unittest.TestCase):
                 ("cites a position", "status", {"events": [recovered_event(701, at(10, 0), 9, 9)]}),
                 ("over the limit that another sets", "status", {"events": [recovered_event(701, at(0, 0), 9, 10)]}),
                 ("role desk may not say block_recovered", "approval", {"events": [recovered_event(1, at(0, 0), 9, 9)]}),
+                ("role desk may not say fee_mean", "accounts", {"events": [mean_event(1, at(0, 0), 1)]}),
+                ("role settler may not say account", "mean", {"events": [account_event(b"ann", at(0, 0))]}),
+                ("work of another algorithm", "note", {"events": [void_event(at(2, 0), at(1, 0))]}),
+                ("cites a position", "accounts", {"events": [account_event(b"ann", at(20, 0))]}),
+                ("cites a position", "accounts", {"events": [setting_event(b"\1\1\x51", at(20, 0), 1, 4, b"")]}),
+                ("cites a position", "mean", {"events": [mean_event(1, at(22, 0), 1)]}),
+                ("role paymaster may not say write_off", "payout", {"events": [write_off_event(b"\1\1\x51")]}),
+                ("role paymaster may not say payout_resume", "payout", {"events": [resume_event()]}),
+                ("role desk may not say payout_proposed", "owed", {"events": [proposed_event(PAID)]}),
+                ("role settler may not say payout_halt", "mean", {"events": [halt_event()]}),
+                ("digests of positions", "payout", {"events": [proposed_event(PAID, positions=24)]}),
+                ("cites a position", "payout", {"events": [proposed_event(PAID, expects=at(23, 0))]}),
+                ("cites a position", "payout", {"events": [signed_event(at(23, 0))]}),
+                ("cites a position", "payout", {"events": [step_event(2, at(23, 0))]}),
+                ("cites a position", "payout", {"events": [cancelled_event(at(23, 0))]}),
+                ("cites a position", "owed", {"events": [resume_event(at(24, 0))]}),
+                ("cites a position", "owed", {"events": [write_off_event(b"\1\1\x51", at(24, 0))]}),
                 ("role settler may not say job", "status", {"events": [job_event(0, at(0, 0))]}),
                 ("role desk may not say checkpoint", "approval", {"events": [event(6, le(8, 1) + bytes(96))]}),
                 ("signature of a frame", "beat", {"bad_signature": True}),
@@ -447,6 +558,39 @@ class Faults(unittest.TestCase):
                 ("size: 0", event(6, bytes(104))),
                 ("not of kind 19, 20 or 24", moved_event(bytes(16), 0, 0, 0, event(7))),
                 ("has a worker or a job", moved_event(bytes(16), 0, 0, 0, found_event(), 0)),
+                ("txs: 0", proposed_event(PAID, txs=0)), ("lines: 0", proposed_event(PAID, lines=0)),
+                ("lines: 2001", proposed_event(PAID, lines=2_001)), ("total: 0", proposed_event(PAID, total=0)),
+                ("total: 1208925819614629174706177", proposed_event(PAID, total=2**80 + 1)),
+                ("fee: 1208925819614629174706177", proposed_event(PAID, fee=2**80 + 1)),
+                ("digests: 0", proposed_event(PAID, digests=())),
+                ("digests: 5", proposed_event(PAID, digests=[(b"w", bytes(32))] * 5)),
+                ("digests: a character", proposed_event(PAID, digests=[(b"a b", bytes(32))])),
+                ("fee: 1208925819614629174706177", signed_event(fee=2**80 + 1)),
+                ("spends: 0", signed_event(spends=b"")), ("spends: 45", signed_event(spends=bytes(45))),
+                ("raw: 24001", signed_event(raw=bytes(24_001))),
+                ("step: 0 is unknown", step_event(0)), ("step: 8 is unknown", step_event(8)),
+                ("limit that another sets", step_event(3)), ("limit that another sets", step_event(4)),
+                ("limit that another sets", step_event(6)), ("limit that another sets", step_event(1, height=1)),
+                ("limit that another sets", step_event(2, block=b"\1" * 32, fee=1)),
+                ("limit that another sets", cancelled_event(height=1)), ("limit that another sets", cancelled_event(fee=1)),
+                ("reason: a character", cancelled_event(reason=b"")), ("reason: a character", halt_event(b"\n")),
+                ("reason: a character", resume_event(reason=b"~" * 201)),
+                ("reason: a character", write_off_event(b"\1\1\x51", reason="\u00e9".encode())),
+                ("limit that another sets", void_event(at(3, 1), at(3, 1))),
+                ("mean: 1208925819614629174706177", mean_event(1, at(0, 0), 2**80 + 1)),
+                ("name: a character", account_event(b"Ann", at(0, 0))),
+                ("paid to a name", account_event(b"ann", at(0, 0), b"\3" + short(b"ben"))),
+                ("registered_only: 2 is unknown", account_event(b"ann", at(0, 0), flags=2)),
+                ("workers: 401", account_event(b"ann", at(0, 0), workers=[b"%03d" % n for n in range(401)])),
+                ("workers: not ascending", account_event(b"ann", at(0, 0), workers=[b"b", b"a"])),
+                ("workers: a character", account_event(b"ann", at(0, 0), workers=[b"a b"])),
+                ("paid to a name", setting_event(b"\1\1\x51", at(0, 0), 1, 2, b"\3" + short(b"ben"))),
+                ("value: 1000001", setting_event(b"\1\1\x51", at(0, 0), 1, 3, le(4, 1_000_001))),
+                ("by: 4 is unknown", setting_event(b"\1\1\x51", at(0, 0), 4, 4, b"")),
+                ("what: 5 is unknown", setting_event(b"\1\1\x51", at(0, 0), 1, 5, b"")),
+                ("proof: 1025", setting_event(b"\1\1\x51", at(0, 0), 2, 4, b"", bytes(1_025))),
+                ("limit that another sets", setting_event(b"\1\1\x51", at(0, 0), 1, 4, b"", b"x")),
+                ("limit that another sets", setting_event(b"\1\1\x51", at(0, 0), 2, 4, b"")),
                 ("limit that another sets",
                  event(21, bytes(32) + at(0, 0) + b"\1" + bytes(8) + le(16, 1) + le(16, 2)))):
             with self.subTest(text=text):
@@ -560,6 +704,9 @@ class Ethash(unittest.TestCase):
         moved = [json.loads(line) for line in lines if '"kind":"moved"' in line]
         self.assertEqual([(line["counts"], line["event"]["kind"]) for line in moved],
                          [(False, "ethash_share"), (True, "ethash_share"), (True, "block_found")])
+        self.assertIn('"kind":"void","share":[4,3],"first":[3,1],"expects":[0,0]}', said)
+        for events in ([void_event(at(5, 0), at(3, 1))], [void_event(at(4, 3), at(3, 1), at(5, 0))]):
+            self.assertIn("cites a position", fault_of(ethash_story(twice={"events": events})))
 
     def test_faults(self):
         def block(**change):

@@ -1,20 +1,22 @@
 // The page: asks the public API every two seconds and shows what changed. It computes no figure of its own.
 
 import { chart, summary } from "./chart.js";
-import { ago, clock, coins, count, h, hashrate, percent, put, short, table } from "./show.js";
+import * as payouts from "./payouts.js";
+import { ago, clock, coins, count, h, hashes, hashrate, percent, put, short, table } from "./show.js";
 
 const POLL_MS = 2000;
 /** Older than this, figures are shown as stale. */
 const STALE_MS = 8000;
 const BLOCKS_PAGE = 15;
 const HANDS_PAGE = 20;
+const PAYOUTS_PAGE = 10;
 const REMEMBERED = "orebook.account";
 
 const $ = (id) => document.getElementById(id);
 
 const state = {
   pools: [], pool: null, window: 3600, blocks: null, older: [], olderNext: null,
-  points: [], accounts: null, account: "", accountView: null, accountError: null, ledger: null, activity: null, bans: null, adjustments: null,
+  points: [], accounts: null, account: "", accountView: null, accountError: null, ledger: null, activity: null, bans: null, adjustments: null, payouts: null,
   answered: 0, failed: null,
 };
 
@@ -36,7 +38,8 @@ async function poll() {
     if (state.pool !== null) await pollPool(`/api/v1/pools/${state.pool}`);
     if (state.account) await pollAccount();
     await pollActivity();
-    [state.bans, state.adjustments] = await Promise.all([ask(`/api/v1/bans?limit=${HANDS_PAGE}`), ask(`/api/v1/adjustments?limit=${HANDS_PAGE}`)]);
+    [state.bans, state.adjustments, state.payouts] = await Promise.all([ask(`/api/v1/bans?limit=${HANDS_PAGE}`),
+      ask(`/api/v1/adjustments?limit=${HANDS_PAGE}`), ask(`/api/v1/payouts?limit=${PAYOUTS_PAGE}`)]);
     state.answered = Date.now();
     state.failed = null;
   } catch (error) {
@@ -78,8 +81,9 @@ function drawn(series) {
 async function pollAccount() {
   const path = `/api/v1/accounts/${encodeURIComponent(state.account)}`;
   try {
-    const [view, workers] = await Promise.all([ask(`${path}?limit=10`), ask(`${path}/workers?limit=50`)]);
-    state.accountView = { ...view, workers: workers.workers };
+    const [view, workers, lines, status] = await Promise.all([ask(`${path}?limit=10`), ask(`${path}/workers?limit=50`),
+      ask(`${path}/payouts?limit=${PAYOUTS_PAGE}`), ask(`${path}/payout-status`)]);
+    state.accountView = { ...view, workers: workers.workers, lines, status };
     state.accountError = null;
   } catch (error) {
     if (error.status !== 400) throw error;
@@ -98,6 +102,7 @@ function show() {
   showBlocks();
   showAccounts();
   showAccount();
+  showPayouts();
   showActivity();
   showHands();
   showLedger();
@@ -166,7 +171,7 @@ function showChart() {
   put($("chart-table"), table("Hashrate over time", [["From", ""], ["Hashrate", "n"]], rows));
 }
 
-const MARKS = { found: "○", seen: "◔", immature: "◑", confirmed: "●", orphaned: "✕" };
+const MARKS = { found: "○", seen: "◔", immature: "◑", uncle: "◒", confirmed: "●", orphaned: "✕" };
 
 function badge(block) {
   return h("span", { class: `badge ${block.state}` },
@@ -223,6 +228,14 @@ function balance(label, units, hint, strong) {
     h("dt", {}, label), h("dd", {}, money(units), " ", h("span", { class: "quiet" }, coin())), h("p", { class: "quiet" }, hint));
 }
 
+const tools = { money, time, coin, figure };
+
+function showPayouts() {
+  const page = state.payouts;
+  $("payouts").hidden = page === null;
+  if (!$("payouts").hidden) put($("payouts-view"), payouts.batches(page, tools));
+}
+
 function showAccount() {
   const target = $("account-view");
   if (state.accountError) {
@@ -240,12 +253,21 @@ function showAccount() {
       balance("Available", view.balances.available, "yours; paid when it reaches the threshold", true),
       balance("Being paid", view.balances.reserved, "in a batch of payouts on its way"),
       balance("Paid", view.balances.paid, "sent and confirmed"))];
+  const { address, pending, registered } = view.payment;
+  if (registered !== null && address !== null) parts.push(h("p", { class: "note" }, "Paid at ", h("code", {}, address)));
+  if (pending !== null) {
+    parts.push(h("p", { class: "notice" }, "A new payout address waits: ", h("code", {}, pending.address), ` holds from ${pending.holds_from} on.`));
+  }
   if (!view.known) parts.push(h("p", { class: "notice" }, "No accepted share names this account yet."));
+  if (view.known) parts.push(...payouts.status(view, view.status, tools), ...payouts.lines(view.lines, tools));
   if (view.workers.length > 0) {
-    const columns = [["Worker", ""], ["State", ""], ["Hashrate", "n"], ["Difficulty", "n"], ["Last share", ""], ["Accepted", "n"], ["Stale", "n"]];
+    // A pool has one algorithm in all its pots.
+    const isEthash = ["ethash", "etchash"].includes(state.pools[0]?.algorithm);
+    const due = (worker) => isEthash && worker.difficulty ? hashes(worker.difficulty) : worker.difficulty ?? "";
+    const columns = [["Worker", ""], ["State", ""], ["Hashrate", "n"], [isEthash ? "A share" : "Difficulty", "n"], ["Last share", ""], ["Accepted", "n"], ["Stale", "n"]];
     const rows = view.workers.map((worker) => [worker.name,
       h("span", { class: `badge ${worker.online ? "confirmed" : "orphaned"}` }, worker.online ? "● online" : "✕ silent"),
-      hashrate(worker.hashrate), worker.difficulty ?? "", worker.last_share ? time(worker.last_share) : "", count(worker.accepted), count(worker.stale)]);
+      hashrate(worker.hashrate), due(worker), worker.last_share ? time(worker.last_share) : "", count(worker.accepted), count(worker.stale)]);
     parts.push(h("h3", {}, "Workers"), table("Workers of this account", columns, rows));
   }
   if (view.credits.length > 0) {
@@ -271,6 +293,18 @@ function reasons(title, rows) {
   return h("div", {}, h("h3", {}, title), table(title, [["Reason", "text"], ["Count", "n"]], cells));
 }
 
+const NODES = {
+  well: "Well again", dead: "Does not answer as it should", old_work: "Gives old work", wrong_height: "Is behind, or ahead alone",
+  other_chain: "Is on another chain", other_payee: "Its blocks pay somebody else", unusable_work: "Gives work that cannot be used",
+  accepted_twice: "Took one block twice", source: "Work comes from it",
+};
+
+function nodesSaid(activity) {
+  const cells = activity.nodes.map((row) => [row.node, NODES[row.said] ?? row.said, count(row.count), time(row.last)]);
+  return h("div", {}, h("h3", {}, "Chain nodes"),
+    table("What happened to chain nodes, newest first", [["Node", ""], ["What", ""], ["Times", "n"], ["Last", ""]], cells));
+}
+
 function showActivity() {
   const activity = state.activity;
   $("activity").hidden = activity === null;
@@ -286,7 +320,8 @@ function showActivity() {
     figure("Failed logins", count(sum(activity.failed_logins) + rest("failed_logins")),
       activity.bans ? `${count(activity.bans)} times an address was kept out` : `in ${activity.hours} h`)),
     h("div", { class: "pair" }, reasons("Rejected shares by reason", activity.rejects),
-      reasons("Failed logins by reason", activity.failed_logins)));
+      reasons("Failed logins by reason", activity.failed_logins)),
+    activity.nodes.length === 0 ? null : nodesSaid(activity));
 }
 
 const day = (value) => `${value.slice(0, 16).replace("T", " ")} UTC`;

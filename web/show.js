@@ -14,6 +14,9 @@ export function hashrate(perSecond) {
   return `${value.toFixed(digits)} ${PREFIXES[step]}H/s`;
 }
 
+/** Hashes with three significant digits: of ethash-likes a difficulty is how many a share needs. */
+export const hashes = (count) => hashrate(count).replace("/s", "");
+
 /** A string of base units as coins; all decimals, groups of three before the point. */
 export function coins(units, decimals) {
   const negative = units.startsWith("-");

@@ -3,19 +3,25 @@
 //! Any number of archivers may sign; each has its own key, stream and disk. Before a signature leaves the process, the
 //! segments are synced and the (size, root) it signs is synced beside them, and it never signs what does not extend that.
 
+mod copies;
+
 use orebook_schema::bytes::{Reader as Bytes, Write};
 use orebook_schema::event::Checkpoint;
 use orebook_schema::frame::IncarnationOpened;
 use orebook_schema::{Event, Hash, Kind, LedgerId, StreamId};
 
-use crate::disk::{Disk, DiskError, DiskFile, DiskResult};
+use crate::disk::{Disk, DiskError, DiskFile, DiskResult, replace_file};
 use crate::log::{Log, LogError};
 use crate::publisher::{Clock, PublishError, Publisher};
-use crate::reader::{ReadError, Reader, anchored_size, replace_file};
+use crate::reader::{ReadError, Reader, anchored_size};
 use crate::segment::repair::Promised;
 use crate::segment::{StoreConfig, TornTail};
 use crate::sign::Signer;
 use crate::spool::{Spool, SpoolConfig, SpoolError};
+
+pub use self::copies::{CopiesSeen, NAMES_MAX, NAMES_MS, SEALS_MAX, STREAMS_MAX};
+
+use self::copies::{Copies, lists_voids};
 
 /// A checkpoint follows the first uncovered position that is no heartbeat and no checkpoint after this time.
 pub const CHECKPOINT_DELAY_MS: u64 = 500;
@@ -100,6 +106,8 @@ pub struct Archiver<D: Disk + Clone> {
     /// What is uncovered and since when, as this process saw it.
     waiting: Option<(Due, u64)>,
     said_at: u64,
+    schema_set: u32,
+    copies: Copies,
 }
 
 impl<D: Disk + Clone> Archiver<D> {
@@ -118,6 +126,7 @@ impl<D: Disk + Clone> Archiver<D> {
         let signed = Signed::load(&disk, dir)?;
         let keep = signed.map_or(0, |signed| signed.size);
         let (reader, torn) = Reader::open(disk.clone(), dir, config.ledger, config.store, keep)?;
+        let schema_set = config.spool.schema_set;
         let spool_dir = format!("{dir}/spool");
         let (mut spool, _) = Spool::open(disk, &spool_dir, config.spool, config.signer.clone())?;
         spool.begin(now, new_stream)?;
@@ -131,6 +140,8 @@ impl<D: Disk + Clone> Archiver<D> {
             waiting: None,
             // What was signed may never have been said: a process can die in between.
             said_at: 0,
+            schema_set,
+            copies: Copies::new(NAMES_MAX),
         };
         Ok((archiver, torn))
     }
@@ -156,6 +167,17 @@ impl<D: Disk + Clone> Archiver<D> {
     #[must_use]
     pub const fn signed(&self) -> Option<Signed> {
         self.signed
+    }
+
+    /// What it knows of shares that were credited twice.
+    #[must_use]
+    pub fn copies(&self) -> CopiesSeen {
+        self.copies.seen()
+    }
+
+    /// Keeps fewer names of shares than [`NAMES_MAX`]: for tests of what happens then.
+    pub const fn limit_names(&mut self, names_max: usize) {
+        self.copies.limit(names_max);
     }
 
     /// Writes and syncs all that was admitted, the newest checkpoint included: before an archiver ends, so that the files by
@@ -188,6 +210,7 @@ impl<D: Disk + Clone> Archiver<D> {
         };
         if read < records_max {
             self.sign_if_due(now)?;
+            self.take_back_copies(now)?;
         }
         self.publisher.tick(
             &mut self.spool,
@@ -302,6 +325,30 @@ impl<D: Disk + Clone> Archiver<D> {
         self.signed = Some(head);
         self.reader.keep(head.size);
         self.say(head, now)
+    }
+
+    /// Says a void of each final copy, once: after a restart and beside other archivers the ledger tells what was said. Only
+    /// while all that was said before stands, so that none of it is said again.
+    fn take_back_copies(&mut self, now: u64) -> Result<(), ArchiveError> {
+        self.copies.look(&self.reader).map_err(ReadError::from)?;
+        let authority = self.reader.settled().authority();
+        if !self.publisher.all_stand() || !lists_voids(authority, self.schema_set) {
+            return Ok(());
+        }
+        let voids = self.copies.to_say(&self.reader);
+        if voids.is_empty() {
+            return Ok(());
+        }
+        let count = voids.len();
+        let events: Vec<(u64, Event)> = voids.into_iter().map(|void| (now, void)).collect();
+        match self.spool.append(&events) {
+            // What was said before goes first: the publisher makes room.
+            Err(SpoolError::Full(_) | SpoolError::StateFull | SpoolError::Moving) => return Ok(()),
+            other => other?,
+        };
+        self.spool.cut()?;
+        self.copies.was_said(count);
+        Ok(())
     }
 
     /// A signed tree head may be lost with its stream or its log: it is said again until something covers it.

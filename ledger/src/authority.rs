@@ -1,23 +1,31 @@
-//! Who may say what, and under which rules: keys in force, policies, schema sets, bans, adjustments, approvals (section 6,
-//! "obeyed"). The one compare and set for all that people decide; folds write down what it says.
+//! Who may say what, and under which rules: keys in force, policies, schema sets, bans, adjustments, accounts, settings,
+//! write-offs, approvals (section 6, "obeyed"). The one compare and set for all that people decide; folds write down what it says.
 //!
 //! A part of admission's state, and like it a pure function of the log's prefix.
+
+mod registered;
 
 pub(crate) mod snapshot;
 
 mod thing;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use orebook_schema::account::{Registration, Setting};
 use orebook_schema::desk::{Adjustment, BANS_MAX, Ban, BanAction, BanTarget};
 use orebook_schema::event::{Approval, EVENT_HEAD_BYTES, KeyAction, SchemaEntry, SchemaSet};
 use orebook_schema::frame::THING_DOMAIN;
-use orebook_schema::genesis::Genesis;
+use orebook_schema::genesis::{Approved, Genesis};
+use orebook_schema::names::{Pot, RegisteredName};
+use orebook_schema::payout::WriteOff;
+use orebook_schema::policy::Scheme;
 use orebook_schema::{Account, At, Event, Hash, Key, LedgerId, Policy, Role};
 
 use crate::sign::{Verifier, verify_approval};
 
+use self::registered::Names;
+pub use self::registered::Registered;
 use self::thing::Thing;
 
 /// A policy that was obeyed.
@@ -51,6 +59,45 @@ pub struct ObeyedAdjustment {
     pub effective: At,
 }
 
+/// A registration that was obeyed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObeyedRegistration {
+    /// What it says.
+    pub registration: Registration,
+    /// Place of its event: what the name's next one must expect.
+    pub at: At,
+    /// Place of the event at which it took effect: its own, or the last approval it needed.
+    pub effective: At,
+    /// What a change of address waits by the policy in force there, milliseconds.
+    pub hold_ms: u64,
+}
+
+/// A setting that was obeyed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObeyedSetting {
+    /// What it says.
+    pub setting: Setting,
+    /// Place of its event: what the account's next one must expect.
+    pub at: At,
+    /// Place of the event at which it took effect: its own, or the last approval it needed.
+    pub effective: At,
+    /// What a change of address waits by the policy in force there, milliseconds.
+    pub hold_ms: u64,
+}
+
+/// A write-off that was obeyed here; whether the account owes long enough is the money rules' to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObeyedWriteOff {
+    /// What it says.
+    pub write_off: WriteOff,
+    /// Place of its event: what the account's next one must expect.
+    pub at: At,
+    /// Place of the event at which it took effect: its own, or the last approval it needed.
+    pub effective: At,
+    /// How long the account must owe by the policy in force there, milliseconds.
+    pub writeoff_ms: u64,
+}
+
 /// A thing that was said and waits for approvals.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
@@ -75,7 +122,7 @@ struct KeyState {
     verifier: Option<Verifier>,
 }
 
-/// Keys, policies, schema sets, bans and adjustments as of a position.
+/// Keys, policies, schema sets, bans, adjustments, registered names, settings and write-offs as of a position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authority {
     genesis: Arc<Genesis>,
@@ -89,10 +136,22 @@ pub struct Authority {
     adjusted: BTreeMap<Account, At>,
     /// What took effect in the last frame in which an adjustment did, in that order: for whoever posts it.
     taken: Vec<ObeyedAdjustment>,
+    /// Registered names, with their workers.
+    registered: Names,
+    /// By account: place of its last setting.
+    set: BTreeMap<Account, At>,
+    /// What took effect in the last frame in which a registration did, in that order.
+    taken_registrations: Vec<ObeyedRegistration>,
+    /// What took effect in the last frame in which a setting did, in that order.
+    taken_settings: Vec<ObeyedSetting>,
+    /// By account: place of its last write-off.
+    written_off: BTreeMap<Account, At>,
+    /// What took effect in the last frame in which a write-off did, in that order.
+    taken_write_offs: Vec<ObeyedWriteOff>,
     /// Things that wait for approvals, with where they stand.
     waiting: BTreeMap<Hash, (At, Thing)>,
-    /// Distinct valid approvals by thing; approvals may come first.
-    approvals: BTreeMap<Hash, BTreeSet<Key>>,
+    /// Distinct valid approvals by thing, each with its first place; approvals may come first.
+    approvals: BTreeMap<Hash, BTreeMap<Key, At>>,
 }
 
 /// Digest that approvers sign: SHA-256(domain ‖ ledger ‖ kind ‖ version ‖ fields).
@@ -133,6 +192,12 @@ impl Authority {
             bans: BTreeMap::new(),
             adjusted: BTreeMap::new(),
             taken: Vec::new(),
+            registered: Names::default(),
+            set: BTreeMap::new(),
+            taken_registrations: Vec::new(),
+            taken_settings: Vec::new(),
+            written_off: BTreeMap::new(),
+            taken_write_offs: Vec::new(),
             waiting: BTreeMap::new(),
             approvals: BTreeMap::new(),
             genesis: Arc::new(genesis),
@@ -185,6 +250,14 @@ impl Authority {
         self.policies.iter().map(|(at, obeyed)| (*at, obeyed))
     }
 
+    /// Scheme of a pot, which is the same in every policy that ever had it (money rules, 2.4); none if no policy had it.
+    #[must_use]
+    pub fn scheme(&self, pot: Pot) -> Option<Scheme> {
+        let newest_first = self.policies.values().rev();
+        let mut rules = newest_first.filter_map(|obeyed| obeyed.policy.pot(pot));
+        rules.next().map(|rules| rules.scheme)
+    }
+
     /// Every key that was ever in force, with its role, whether it is, and the place of its last obeyed change (zero if
     /// genesis named it): what the next change must expect.
     pub fn keys(&self) -> impl Iterator<Item = (Key, Role, bool, At)> + '_ {
@@ -227,20 +300,99 @@ impl Authority {
         taken.filter(move |taken| taken.effective.position == position)
     }
 
+    /// Place of a registered name's last obeyed registration, zero if there is none: what the next must expect.
+    #[must_use]
+    pub fn last_registration(&self, name: &RegisteredName) -> At {
+        self.registered_as(name)
+            .map_or_else(At::default, |registered| registered.at)
+    }
+
+    /// What a registered name is registered as.
+    #[must_use]
+    pub fn registered_as(&self, name: &RegisteredName) -> Option<&Registered> {
+        self.registered.0.get(name)
+    }
+
+    /// Every registered name.
+    pub fn registered(&self) -> impl Iterator<Item = (&RegisteredName, &Registered)> + '_ {
+        self.registered.0.iter()
+    }
+
+    /// Place of an account's last obeyed setting, whatever it set, zero if there is none: what the next must expect.
+    #[must_use]
+    pub fn last_setting(&self, account: &Account) -> At {
+        self.set.get(account).copied().unwrap_or_default()
+    }
+
+    /// Registrations that took effect in the frame of a position, in that order. Only the newest frame that had any is
+    /// remembered: ask right after it was applied.
+    pub fn registrations_taken_at(
+        &self,
+        position: u64,
+    ) -> impl Iterator<Item = &ObeyedRegistration> + '_ {
+        let taken = self.taken_registrations.iter();
+        taken.filter(move |taken| taken.effective.position == position)
+    }
+
+    /// Settings that took effect in the frame of a position, in that order. Only the newest frame that had any is
+    /// remembered: ask right after it was applied.
+    pub fn settings_taken_at(&self, position: u64) -> impl Iterator<Item = &ObeyedSetting> + '_ {
+        let taken = self.taken_settings.iter();
+        taken.filter(move |taken| taken.effective.position == position)
+    }
+
+    /// Place of an account's last write-off that was obeyed here, zero if there is none: what the next must expect.
+    #[must_use]
+    pub fn last_write_off(&self, account: &Account) -> At {
+        self.written_off.get(account).copied().unwrap_or_default()
+    }
+
+    /// Write-offs that took effect in the frame of a position, in that order. Only the newest frame that had any is
+    /// remembered: ask right after it was applied.
+    pub fn write_offs_taken_at(&self, position: u64) -> impl Iterator<Item = &ObeyedWriteOff> + '_ {
+        let taken = self.taken_write_offs.iter();
+        taken.filter(move |taken| taken.effective.position == position)
+    }
+
     /// Things that wait for approvals, by their digests.
     pub fn waiting(&self) -> impl Iterator<Item = Waiting> + '_ {
         self.waiting.iter().map(|(digest, (at, thing))| Waiting {
             digest: *digest,
             at: *at,
             event: thing.event(),
-            needed: self.genesis.needed(thing.what()),
+            needed: thing.needed(&self.genesis),
             approved: self.approved_by(digest).collect(),
         })
     }
 
-    /// Approvers whose approval of a thing was admitted, also if nobody said the thing yet.
+    /// Approvers whose approval of a thing was admitted, also if nobody said the thing yet. Batches and resumes, which the
+    /// money rules judge, are approved like things.
     pub fn approved_by(&self, thing: &Hash) -> impl Iterator<Item = Key> + '_ {
-        self.approvals.get(thing).into_iter().flatten().copied()
+        self.approvals_of(thing).map(|(approver, _)| approver)
+    }
+
+    /// The same, each with the place of his first approval.
+    pub fn approvals_of(&self, thing: &Hash) -> impl Iterator<Item = (Key, At)> + '_ {
+        let approvals = self.approvals.get(thing).into_iter().flatten();
+        approvals.map(|(approver, at)| (*approver, *at))
+    }
+
+    /// How many approvals a batch of this total needs, base units, if it is proposed now: none up to the newest obeyed
+    /// policy's `auto_pay_limit`.
+    #[must_use]
+    pub fn payout_approvals_needed(&self, total: u128) -> usize {
+        let (_, newest) = self.newest_policy();
+        if newest.is_some_and(|newest| total <= newest.policy.auto_pay_limit) {
+            0
+        } else {
+            self.genesis.needed(Approved::Payout)
+        }
+    }
+
+    /// How many approvals a wallet's resume needs.
+    #[must_use]
+    pub fn resume_approvals_needed(&self) -> usize {
+        self.genesis.needed(Approved::Resume)
     }
 
     /// Entries of an announced schema set.
@@ -262,7 +414,13 @@ impl Authority {
     pub fn apply(&mut self, at: At, event: &Event) {
         match event {
             Event::SchemaSet(set) => self.apply_schema_set(set),
-            Event::KeyChange(_) | Event::Policy(_) | Event::Ban(_) | Event::Adjustment(_) => {
+            Event::KeyChange(_)
+            | Event::Policy(_)
+            | Event::Ban(_)
+            | Event::Adjustment(_)
+            | Event::Account(_)
+            | Event::Setting(_)
+            | Event::WriteOff(_) => {
                 if let Some(thing) = Thing::of(event) {
                     self.propose(at, event, thing);
                 }
@@ -282,7 +440,15 @@ impl Authority {
             | Event::BlockStatus(_)
             | Event::BlockRecovered(_)
             | Event::EthashJob(_)
-            | Event::EthashShare(_) => {}
+            | Event::EthashShare(_)
+            | Event::Void(_)
+            | Event::FeeMean(_)
+            | Event::PayoutProposed(_)
+            | Event::PayoutSigned(_)
+            | Event::PayoutStep(_)
+            | Event::PayoutCancelled(_)
+            | Event::PayoutHalt(_)
+            | Event::PayoutResume(_) => {}
         }
     }
 
@@ -322,7 +488,8 @@ impl Authority {
         self.approvals
             .entry(approval.thing)
             .or_default()
-            .insert(approval.approver);
+            .entry(approval.approver)
+            .or_insert(at);
         let Some((place, thing)) = self.waiting.get(&approval.thing).cloned() else {
             return;
         };
@@ -336,8 +503,8 @@ impl Authority {
     }
 
     fn is_approved(&self, digest: &Hash, thing: &Thing) -> bool {
-        let needed = self.genesis.needed(thing.what());
-        needed <= self.approvals.get(digest).map_or(0, BTreeSet::len)
+        let needed = thing.needed(&self.genesis);
+        needed <= self.approvals.get(digest).map_or(0, BTreeMap::len)
     }
 
     /// Place of the subject's last obeyed event.
@@ -353,6 +520,9 @@ impl Authority {
                 .get(&ban.target)
                 .map_or_else(At::default, |obeyed| obeyed.at),
             Thing::Adjustment(adjustment) => self.last_adjustment(&adjustment.account),
+            Thing::Account(said) => self.last_registration(&said.name),
+            Thing::Setting(setting) => self.last_setting(&setting.account),
+            Thing::WriteOff(said) => self.last_write_off(&said.account),
         }
     }
 
@@ -361,6 +531,15 @@ impl Authority {
         self.expected(thing) == thing.expects()
             && !self.breaks_a_pot(thing)
             && !self.bans_too_many(thing)
+            && !self.registers_too_many(thing)
+    }
+
+    /// What gateways hold of registered accounts has limits.
+    fn registers_too_many(&self, thing: &Thing) -> bool {
+        match thing {
+            Thing::Account(said) => !self.registered.have_room(said),
+            _ => false,
+        }
     }
 
     /// What gateways hold of bans has a limit.
@@ -390,6 +569,18 @@ impl Authority {
             .pots
             .iter()
             .any(|new| known().any(|old| old.pot == new.pot && old.scheme != new.scheme))
+    }
+
+    /// What a change of address waits by the newest obeyed policy.
+    fn address_hold_ms(&self) -> u64 {
+        let (_, newest) = self.newest_policy();
+        newest.map_or(0, |newest| newest.policy.address_hold_ms)
+    }
+
+    /// How long an account must owe by the newest obeyed policy.
+    fn writeoff_ms(&self) -> u64 {
+        let (_, newest) = self.newest_policy();
+        newest.map_or(0, |newest| newest.policy.writeoff_ms)
     }
 
     /// `at`: the thing's place; `effective`: that of the event that completed it.
@@ -433,6 +624,42 @@ impl Authority {
                     adjustment: *adjustment,
                     at,
                     effective,
+                });
+            }
+            Thing::Account(said) => {
+                self.registered.obey(&said, at, effective.position);
+                let hold_ms = self.address_hold_ms();
+                self.taken_registrations
+                    .retain(|taken| taken.effective.position == effective.position);
+                self.taken_registrations.push(ObeyedRegistration {
+                    registration: *said,
+                    at,
+                    effective,
+                    hold_ms,
+                });
+            }
+            Thing::Setting(setting) => {
+                self.set.insert(setting.account.clone(), at);
+                let hold_ms = self.address_hold_ms();
+                self.taken_settings
+                    .retain(|taken| taken.effective.position == effective.position);
+                self.taken_settings.push(ObeyedSetting {
+                    setting: *setting,
+                    at,
+                    effective,
+                    hold_ms,
+                });
+            }
+            Thing::WriteOff(said) => {
+                self.written_off.insert(said.account.clone(), at);
+                let writeoff_ms = self.writeoff_ms();
+                self.taken_write_offs
+                    .retain(|taken| taken.effective.position == effective.position);
+                self.taken_write_offs.push(ObeyedWriteOff {
+                    write_off: *said,
+                    at,
+                    effective,
+                    writeoff_ms,
                 });
             }
         }

@@ -386,7 +386,18 @@ pub fn summarise(
             | Event::Ban(_)
             | Event::Adjustment(_)
             | Event::BlockStatus(_)
-            | Event::BlockRecovered(_) => {}
+            | Event::BlockRecovered(_)
+            | Event::Void(_)
+            | Event::Account(_)
+            | Event::Setting(_)
+            | Event::FeeMean(_)
+            | Event::PayoutProposed(_)
+            | Event::PayoutSigned(_)
+            | Event::PayoutStep(_)
+            | Event::PayoutCancelled(_)
+            | Event::PayoutHalt(_)
+            | Event::PayoutResume(_)
+            | Event::WriteOff(_) => {}
         }
     }
     Ok(builder.finish())

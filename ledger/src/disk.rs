@@ -164,3 +164,40 @@ pub fn zero<F: DiskFile>(file: &mut F, from: u64, to: u64) -> DiskResult<()> {
     }
     Ok(())
 }
+
+/// A small file, its first `max` bytes at most; none if it is not there.
+///
+/// # Errors
+/// [`DiskError`].
+pub fn small_file<D: Disk>(
+    disk: &D,
+    dir: &str,
+    name: &str,
+    max: usize,
+) -> DiskResult<Option<Vec<u8>>> {
+    let file = match disk.open(&format!("{dir}/{name}")) {
+        Err(DiskError::NotFound { .. }) => return Ok(None),
+        other => other?,
+    };
+    let len = usize::try_from(file.len()?).unwrap_or(usize::MAX);
+    let mut bytes = vec![0; len.min(max)];
+    file.read_at(0, &mut bytes)?;
+    Ok(Some(bytes))
+}
+
+/// Replaces a small file by write, sync, rename and folder sync: after a crash the old or the new one stands, whole.
+///
+/// # Errors
+/// [`DiskError`]; the former file stands then.
+pub fn replace_file<D: Disk>(disk: &D, dir: &str, name: &str, bytes: &[u8]) -> DiskResult<()> {
+    let (new, path) = (format!("{dir}/{name}.new"), format!("{dir}/{name}"));
+    match disk.remove(&new) {
+        Ok(()) | Err(DiskError::NotFound { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    let mut file = disk.create(&new)?;
+    file.write_at(0, bytes)?;
+    file.sync()?;
+    disk.rename(&new, &path)?;
+    disk.sync_dir(dir)
+}

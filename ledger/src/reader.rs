@@ -11,7 +11,7 @@ mod seek;
 
 mod tail;
 
-pub(crate) use self::anchor::{anchored_size, replace_file};
+pub(crate) use self::anchor::anchored_size;
 pub use self::late::{LATE_MS, LateFrames, is_late};
 pub use self::place::ADOPTED_FRAMES_MAX;
 pub use self::seek::SEEK_CLOCK_MS_MAX;
@@ -153,6 +153,8 @@ pub struct Reader<D: Disk> {
     /// Closures that the kept tail on disk holds and the log must show again.
     kept_closures: Vec<(u64, StreamId)>,
     anchor: Option<Anchor>,
+    /// The anchor that the log was asked for and that lay after its end.
+    beyond_end: Option<Anchor>,
     /// A search for the last final frame that goes on at the next poll.
     seek: Option<Seek>,
     /// The trimmed incarnation that is waited for; what is adopted is of it, or of one before.
@@ -197,6 +199,7 @@ impl<D: Disk + Clone> Reader<D> {
             is_proof_waiting: false,
             kept_closures: Vec::new(),
             anchor,
+            beyond_end: None,
             seek: None,
             behind_in: None,
             compared: None,

@@ -18,6 +18,8 @@
     reason = "a test stops at the first surprise and says which"
 )]
 
+#[path = "admission/accounts.rs"]
+mod accounts;
 #[path = "admission/causes.rs"]
 mod causes;
 #[path = "admission/credits.rs"]
@@ -34,6 +36,8 @@ mod interleavings;
 mod kinds;
 #[path = "admission/moves.rs"]
 mod moves;
+#[path = "admission/payouts.rs"]
+mod payouts;
 #[path = "admission/snapshots.rs"]
 mod snapshots;
 #[path = "admission/things.rs"]

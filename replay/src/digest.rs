@@ -11,7 +11,7 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use orebook_schema::Hash;
+use orebook_schema::{Event, Hash};
 
 use crate::fold::{FinalFrame, Fold};
 use crate::row;
@@ -73,8 +73,18 @@ pub fn is_point(frame: &FinalFrame<'_>) -> bool {
         || frame.has(Kind::BlockStatus)
         || frame.has(Kind::BlockRecovered)
         || (frame.has(Kind::Adjustment) || frame.has(Kind::Approval)) && adjusts(frame)
+        || frame.has(Kind::PayoutProposed)
+        || frame.has(Kind::PayoutCancelled)
+        || frame.has(Kind::PayoutStep) && pays(frame)
         || (frame.has(Kind::BlockFound) || frame.has(Kind::Moved))
             && frame.blocks().next().is_some()
+}
+
+/// Whether a payout's transaction is said to be in a block: other steps move no money.
+fn pays(frame: &FinalFrame<'_>) -> bool {
+    let mut events = frame.events();
+    events
+        .any(|(_, _, event)| matches!(event, Event::PayoutStep(said) if said.step.is_in_a_block()))
 }
 
 fn adjusts(frame: &FinalFrame<'_>) -> bool {

@@ -226,6 +226,7 @@ fn counts_follow_states_and_lists_are_newest_first() {
         (0xb1, BlockState::Confirmed),
         (0xb2, BlockState::Immature),
         (0xb3, BlockState::Orphaned),
+        (0xb4, BlockState::Uncle),
     ] {
         pool.settler_says(&[block_status(hash(byte), NONE, state, 50, 1)]);
     }
@@ -241,16 +242,46 @@ fn counts_follow_states_and_lists_are_newest_first() {
             all.fresh,
             all.seen,
             all.immature,
+            all.uncle,
             all.confirmed,
             all.orphaned,
         ]
     };
-    assert_eq!(of(List::All), [4, 1, 0, 1, 1, 1]);
-    assert_eq!(of(List::Of(PPLNS)), [3, 1, 0, 0, 1, 1]);
-    assert_eq!(of(List::Of(SOLO)), [1, 0, 0, 1, 0, 0]);
+    assert_eq!(of(List::All), [4, 0, 0, 1, 1, 1, 1]);
+    assert_eq!(of(List::Of(PPLNS)), [3, 0, 0, 0, 1, 1, 1]);
+    assert_eq!(of(List::Of(SOLO)), [1, 0, 0, 1, 0, 0, 0]);
     let view = store.view().expect("a view");
     let newest = blocks::newest(view.as_ref(), List::Of(PPLNS)).expect("rows");
     assert_eq!(newest.map(|block| block.hash), Some(hash(0xb4)));
+}
+
+#[test]
+fn a_block_is_an_uncle_by_the_last_word_that_says_which_of_the_two_it_is() {
+    use BlockState::{Confirmed, Immature, Orphaned, Seen, Uncle};
+    let (mut pool, mut pen) = pool();
+    let [found, event] = finding(0, 0xb1);
+    pool.say(&mut pen, &[found, event]);
+    let mut expects = NONE;
+    for (state, is_uncle) in [
+        (Seen, false),
+        (Immature, false),
+        (Uncle, true),
+        (Seen, true),
+        (Confirmed, true),
+        (Immature, false),
+        (Confirmed, false),
+        (Uncle, true),
+        (Orphaned, false),
+        (Uncle, true),
+    ] {
+        expects = pool.settler_says(&[block_status(hash(0xb1), expects, state, 50, 0)]);
+        let store = fold(&mut pool);
+        let block = block(&store, 0xb1);
+        assert_eq!((block.state, block.is_uncle), (Some(state), is_uncle));
+        let all = count(&store, List::All);
+        assert_eq!(all.uncle, u64::from(state == Uncle));
+        assert_eq!(all.blocks, 1, "an uncle is a block that was found");
+    }
 }
 
 #[test]

@@ -16,9 +16,11 @@ use orebook_replay::digest;
 use orebook_replay::engine::cursor;
 use orebook_replay::folds::control::{self, Control, Snapshot, SnapshotError, State};
 use orebook_replay::store::{MemoryStore, Store};
+use orebook_schema::account::Registration;
 use orebook_schema::desk::{Ban, BanAction, BanTarget, Reason};
 use orebook_schema::event::{Approval, KeyAction, KeyChange, SchemaEntry, SchemaSet};
-use orebook_schema::{Account, At, Event, Hash, Key, LedgerId, Role};
+use orebook_schema::names::RegisteredName;
+use orebook_schema::{Account, At, Event, Hash, Key, LedgerId, Role, WorkerName};
 use pool::{DESK, GATEWAY, LEDGER, Pool, SETTLER, policy, replayed, signer};
 
 fn approval(thing: &Event) -> Event {
@@ -76,8 +78,65 @@ fn changed_pool() -> (Pool, At) {
     pool.desk_says(&[
         ban("name:anna", BanAction::Ban, 0, At::default()),
         ban("name:ben", BanAction::Ban, 7, At::default()),
+        registration("zoe", true, &["b", "c"], At::default()),
+        registration("farm", false, &["a"], At::default()),
     ]);
     (pool, at)
+}
+
+fn registration(name: &str, registered_only: bool, workers: &[&str], expects: At) -> Event {
+    let workers = workers
+        .iter()
+        .map(|name| WorkerName::parse(name).expect("a name"));
+    Event::Account(Box::new(Registration {
+        name: RegisteredName::parse(name).expect("a name"),
+        expects,
+        payout: Account::parse("script:51").expect("a script"),
+        threshold: 0,
+        token: None,
+        registered_only,
+        workers: workers.collect(),
+    }))
+}
+
+#[test]
+fn registered_accounts_stand_with_every_worker_of_theirs() {
+    let mut pool = Pool::new(policy(|_| {}));
+    let first = pool.desk_says(&[
+        registration("zoe", true, &["b", "c"], At::default()),
+        registration("farm", false, &[], At::default()),
+    ]);
+    let at = |position, index| At { position, index };
+    let second = pool.desk_says(&[
+        registration("zoe", false, &["a", "c"], at(first, 0)),
+        // Refused: it expects what is not so any more.
+        registration("zoe", true, &["d"], at(first, 0)),
+    ]);
+    let (store, state) = fold(&mut pool);
+    let accounts = state.accounts.iter();
+    let shown: Vec<_> = accounts
+        .map(|row| {
+            let account = row.account.to_string();
+            (account, row.is_registered_only, row.at, row.effective)
+        })
+        .collect();
+    // By the bytes of their accounts: shorter names first.
+    let expected = [
+        ("name:zoe".to_owned(), false, at(second, 0), second),
+        ("name:farm".to_owned(), false, at(first, 1), first),
+    ];
+    assert_eq!(shown, expected);
+    let workers = state.workers.iter();
+    let shown: Vec<_> = workers
+        .map(|row| format!("{} {}", row.account, row.worker.as_str()))
+        .collect();
+    assert_eq!(shown, ["name:zoe a", "name:zoe b", "name:zoe c"]);
+    let view = store.view().expect("a view");
+    for (name, count) in [("name:zoe", 3), ("name:farm", 0), ("name:zo", 0)] {
+        let account = Account::parse(name).expect("an account");
+        let counted = control::registered_workers(view.as_ref(), &account);
+        assert_eq!(counted, Ok(count), "{name}");
+    }
 }
 
 fn ban(account: &str, action: BanAction, until_ms: u64, expects: At) -> Event {
@@ -266,6 +325,10 @@ fn what_is_whole_and_says_something_else_than_its_digest_is_refused() {
     lifted.state.bans[0].is_ban = false;
     let mut longer_ban = right.clone();
     longer_ban.state.bans[1].until_ms = 8;
+    let mut open = right.clone();
+    open.state.accounts[0].is_registered_only = false;
+    let mut without = right.clone();
+    without.state.workers.pop();
     let mut older = right.clone();
     older.state.newest_policy = At::default();
     for wrong in [
@@ -274,6 +337,8 @@ fn what_is_whole_and_says_something_else_than_its_digest_is_refused() {
         fewer,
         lifted,
         longer_ban,
+        open,
+        without,
         older,
     ] {
         let read = Snapshot::read(&wrong.to_bytes(), LEDGER);

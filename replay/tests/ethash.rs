@@ -154,7 +154,7 @@ impl Story {
             None => BlockState::Seen,
             Some(BlockState::Seen) => BlockState::Immature,
             Some(BlockState::Immature) if self.below(3) == 0 => BlockState::Orphaned,
-            Some(BlockState::Immature) => BlockState::Confirmed,
+            Some(BlockState::Immature | BlockState::Uncle) => BlockState::Confirmed,
             Some(BlockState::Confirmed | BlockState::Orphaned) => return,
         };
         self.pool.finalise();

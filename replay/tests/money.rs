@@ -14,11 +14,38 @@ mod pool;
 #[path = "money/table.rs"]
 mod table;
 
+#[path = "money/paying.rs"]
+mod paying;
+
 #[path = "money/model.rs"]
 mod model;
 
 #[path = "money/windows.rs"]
 mod windows;
+
+#[path = "money/donations.rs"]
+mod donations;
+
+#[path = "money/per_share.rs"]
+mod per_share;
+
+#[path = "money/payouts.rs"]
+mod payouts;
+
+#[path = "money/payouts_read.rs"]
+mod payouts_read;
+
+#[path = "money/payouts_model.rs"]
+mod payouts_model;
+
+#[path = "money/preview.rs"]
+mod preview;
+
+#[path = "money/prop.rs"]
+mod prop;
+
+#[path = "money/scenarios.rs"]
+mod scenarios;
 
 #[path = "money/splits.rs"]
 mod splits;
@@ -26,5 +53,14 @@ mod splits;
 #[path = "money/states.rs"]
 mod states;
 
+#[path = "money/uncles.rs"]
+mod uncles;
+
 #[path = "money/adjustments.rs"]
 mod adjustments;
+
+#[path = "money/settings.rs"]
+mod settings;
+
+#[path = "money/write_offs.rs"]
+mod write_offs;

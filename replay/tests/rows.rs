@@ -12,9 +12,14 @@ use std::ops::ControlFlow;
 
 use orebook_replay::engine::Engine;
 use orebook_replay::fold::Fold;
+use orebook_replay::folds::money::payouts::{
+    AskedRow, BatchRow, HaltRow, LineOfRow, LineRow, LiveRow, PartRow, RawRow, StepRow, TxRow,
+    TxState, WalletRow, What, WholeRow,
+};
 use orebook_replay::folds::money::{
     AccountRow, BlockAtRow, BlockRow, Book, BookRow, CreditRow, Finding, HeightRow, Held,
-    JobRunRow, Money, MovedRow, PolicyRow, PostingRow, RefusedRow, Status, TotalsRow, WorkerRow,
+    JobRunRow, Money, MovedRow, PolicyRow, PostingRow, RefusedRow, Status, TotalsRow, VoidOfRow,
+    VoidRow, WorkerRow,
 };
 use orebook_replay::folds::obeyed::Refusal;
 use orebook_replay::row;
@@ -390,6 +395,16 @@ fn a_typed_scan_gives_rows_up_to_the_limit_and_names_damage() {
     assert!(matches!(found, Err(StoreFault::Damaged { table: 9, .. })));
 }
 
+/// A row of `money` comes back from its bytes, and the fold knows its table.
+#[track_caller]
+fn check<R: Row + PartialEq + std::fmt::Debug>(row: &R) {
+    let (key, value) = (row.key(), row.value());
+    assert_eq!(R::read(&key, &value).as_ref(), Ok(row));
+    let mut canonical = Vec::new();
+    row.canonical(&mut canonical);
+    assert_eq!(Money.canonical(R::TABLE, &key, &value), Ok(canonical));
+}
+
 #[test]
 fn moneys_rows_come_back_and_have_a_canonical_form() {
     let account = Account::Evm([1; 20]);
@@ -397,13 +412,6 @@ fn moneys_rows_come_back_and_have_a_canonical_form() {
         position: 3,
         index: 4,
     };
-    fn check<R: Row + PartialEq + std::fmt::Debug>(row: &R) {
-        let (key, value) = (row.key(), row.value());
-        assert_eq!(R::read(&key, &value).as_ref(), Ok(row));
-        let mut canonical = Vec::new();
-        row.canonical(&mut canonical);
-        assert_eq!(Money.canonical(R::TABLE, &key, &value), Ok(canonical));
-    }
     let stream = StreamId([5; 16]);
     check(&AccountRow {
         account: account.clone(),
@@ -470,16 +478,27 @@ fn moneys_rows_come_back_and_have_a_canonical_form() {
         weight: 1,
         amount: 2,
         bonus: 3,
+        donation_ppm: 4,
+        donation: 5,
     });
     check(&PostingRow {
         at,
         number: 1,
         block: Hash([1; 32]),
         debit: Book::Reward,
-        credit: Book::Immature(account),
+        credit: Book::Immature(account.clone()),
         amount: 5,
         cites: Some((at, 6)),
     });
+    check(&VoidRow {
+        at,
+        share: at,
+        first: at,
+        account,
+        pot: Pot(1),
+        credit: 5,
+    });
+    check(&VoidOfRow { share: at, at });
     check(&TotalsRow {
         debits: 1,
         credits: 1,
@@ -492,6 +511,123 @@ fn moneys_rows_come_back_and_have_a_canonical_form() {
         });
     }
     assert!(Money.canonical(99, &[], &[]).is_err(), "no such table");
+}
+
+#[test]
+fn rows_of_payouts_come_back_and_have_a_canonical_form() {
+    let account = Account::Evm([1; 20]);
+    let (wallet, batch, tx) = (1, 2, 3);
+    let at = At {
+        position: 3,
+        index: 4,
+    };
+    check(&WalletRow {
+        batches: 4,
+        open: 5,
+        halted: Some(at),
+        last: at,
+        paid: 6,
+        fees: 7,
+        ..WalletRow::new(wallet)
+    });
+    check(&BatchRow {
+        wallet,
+        batch,
+        at,
+        ledger_time: 4,
+        digest: Hash([1; 32]),
+        body: Hash([2; 32]),
+        txs: 5,
+        lines: 6,
+        total: 7,
+        fee: 8,
+        needed: 9,
+        approved: Some(at),
+        cited: vec![Hash([3; 32]), Hash([4; 32])],
+        policy: at,
+    });
+    check(&LineRow {
+        wallet,
+        batch,
+        number: 4,
+        account: account.clone(),
+        address: Account::Evm([2; 20]),
+        amount: 6,
+        fee: 5,
+        tx,
+    });
+    for state in TxState::ALL {
+        check(&TxRow {
+            state,
+            last: at,
+            txids: vec![Hash([1; 32])],
+            signed: vec![at],
+            spends: vec![1, 2, 3],
+            posted: true,
+            fee: 4,
+            txid: Some(Hash([2; 32])),
+            height: 5,
+            block: Some(Hash([3; 32])),
+            ..TxRow::new(wallet, batch, tx)
+        });
+    }
+    for what in What::ALL {
+        check(&StepRow {
+            wallet,
+            batch,
+            at,
+            tx,
+            ledger_time: 4,
+            what,
+            txid: None,
+            height: 5,
+            fee: 6,
+        });
+    }
+    check(&RawRow {
+        wallet,
+        batch,
+        tx,
+        at,
+        bytes: vec![0xff; 3],
+    });
+    check(&LineOfRow {
+        account,
+        at,
+        wallet,
+        batch,
+        number: 4,
+    });
+    let stream = StreamId([5; 16]);
+    check(&WholeRow {
+        stream,
+        whole: Hash([1; 32]),
+        of: 3,
+        next: 2,
+    });
+    check(&PartRow {
+        stream,
+        index: 1,
+        bytes: vec![0xff; 3],
+    });
+    check(&HaltRow {
+        wallet,
+        at,
+        ledger_time: 4,
+        halts: false,
+        reason: "why".to_owned(),
+        expects: at,
+        digest: Hash([1; 32]),
+        needed: 2,
+        taken: None,
+    });
+    check(&AskedRow {
+        digest: Hash([1; 32]),
+        wallet,
+        batch: Some(batch),
+        at,
+    });
+    check(&LiveRow { wallet, batch, tx });
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use orebook_schema::activity::{Report, SIGNATURE_BYTES};
 use orebook_schema::event::RawEvent;
+use orebook_schema::payout::{BatchBody, WHOLE_PARTS_MAX, cut_into_parts};
 use orebook_schema::summary::Summary;
 use orebook_schema::{Event, Frame};
 
@@ -76,6 +77,31 @@ pub(crate) fn fuzz_activity(data: &[u8]) -> bool {
     assert!(
         report.entries.iter().all(|entry| 1 <= entry.count()),
         "an entry says something"
+    );
+    true
+}
+
+/// One batch body. Says whether the bytes are one.
+pub(crate) fn fuzz_batch_body(data: &[u8]) -> bool {
+    let Ok(body) = BatchBody::read(data) else {
+        return false;
+    };
+    assert!(body.to_bytes() == data, "a batch body has one spelling");
+    assert!(body.is_legal(), "what a reader accepts is legal");
+    let lines = &body.lines;
+    assert!(!lines.is_empty(), "a batch pays somebody");
+    assert!(
+        lines.is_sorted_by(|a, b| a.account < b.account),
+        "an account has one line"
+    );
+    assert!(
+        lines.iter().all(|line| line.fee < line.amount),
+        "a line pays something"
+    );
+    let parts = cut_into_parts(data).unwrap_or_default();
+    assert!(
+        (1..=usize::from(WHOLE_PARTS_MAX)).contains(&parts.len()),
+        "parts hold every body"
     );
     true
 }

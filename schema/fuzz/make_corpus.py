@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes corpus/{event,frame,summary,activity}/ from the golden pages: whole, cut short, with other lengths, with other bits.
+"""Writes corpus/{event,frame,summary,activity,batch_body}/ from the golden pages: whole, cut short, with other lengths, with other bits.
 
     python3 make_corpus.py           write the inputs anew; what a fuzzer found (`any-found-…`) stays
     python3 make_corpus.py --check   compare only; status 1 if one differs
@@ -15,7 +15,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 GOLDEN = HERE.parent / "golden"
 EVENTS = ("genesis schema_set key_change policy approval checkpoint heartbeat recovery_note part moved ban adjustment "
           "worker difficulty job share block_found block_status block_recovered ethash_job "
-          "ethash_share").split()
+          "ethash_share void account setting fee_mean payout_proposed payout_signed payout_step payout_cancelled "
+          "payout_halt payout_resume write_off").split()
 MASK = 2**64 - 1
 
 
@@ -157,10 +158,28 @@ def activity_inputs(numbers):
     yield "bad-too-long", cases("activity")[0][2].ljust(65_537, b"\x00")
 
 
+def batch_body_inputs(numbers):
+    for name, fields, whole in cases("batch_body"):
+        yield f"valid-{name}", whole
+        for kind, field, offset, length in fields:
+            if kind in ("u8", "u16"):
+                changed = bytes(byte ^ 0xFF for byte in whole[offset:offset + length])
+                yield f"any-{name}-{field.replace(' ', '-')}-at-{offset}", replaced(whole, offset, changed)
+        for cut in (0, 1, 2, 36, len(whole) - 33, len(whole) - 1):
+            yield f"bad-{name}-cut-{cut}", whole[:cut]
+        yield f"bad-{name}-longer", whole + b"\x00"
+        yield f"bad-{name}-no-lines", b"\0\0" + whole[2:]
+        for number in range(12):
+            yield f"any-{name}-mutated-{number}", mutated(whole, numbers)
+    yield "bad-too-many-lines", (2_001).to_bytes(2, "little") + bytes(40)
+    yield "bad-too-many-blocks", cases("batch_body")[1][2][:-2] + (1_025).to_bytes(2, "little") + bytes(32)
+    yield "bad-one-account-twice", b"\2\0" + 2 * cases("batch_body")[1][2][2:-2] + b"\0\0"
+
+
 def inputs():
     numbers = Numbers(SEED)
     for folder, makes in (("event", event_inputs), ("frame", frame_inputs), ("summary", summary_inputs),
-                          ("activity", activity_inputs)):
+                          ("activity", activity_inputs), ("batch_body", batch_body_inputs)):
         for name, data in makes(numbers):
             yield HERE / "corpus" / folder / f"{name}.bin", data
 

@@ -39,7 +39,7 @@ def entries(name, listed):
     return [u8("n", len(listed)), raw(name, pairs, "(kind, version) ascending", f"{len(listed)} x 2 bytes")]
 
 
-def policy(pots, depths, threshold, network_fees):
+def policy(pots, depths, threshold, address_hold_ms, network_fees, payouts):
     fields = [u8("n", len(pots), f"{len(pots)} pots")]
     for pot, scheme, n_ppm, fee, bonus, stale, keep in pots:
         scheme_name = ["pplns", "solo", "prop", "pps", "fpps"][scheme - 1]
@@ -47,7 +47,10 @@ def policy(pots, depths, threshold, network_fees):
                    u32("bonus_ppm", bonus), u32("stale_ppm", stale), u8("keep_tx_fees", keep)]
     immature, confirmed, orphan = depths
     return fields + [u32("immature_depth", immature), u32("confirmed_depth", confirmed), u32("orphan_depth", orphan),
-                     u128("threshold", threshold), u8("network_fees", network_fees, ["pool", "miner"][network_fees])]
+                     u128("threshold", threshold), u64("address_hold_ms", address_hold_ms),
+                     u8("network_fees", network_fees, ["pool", "miner"][network_fees]),
+                     *[of(name, value) for of, name, value in zip(
+                         (u128, u32, u32, u64), ("auto_pay_limit", "payout_depth", "payout_final_depth", "writeoff_ms"), payouts)]]
 
 
 def genesis(ledger, coin, coin_name, algorithm, decimals, chain, segments, digest_answers, approvers, approvals,
@@ -60,7 +63,7 @@ def genesis(ledger, coin, coin_name, algorithm, decimals, chain, segments, diges
     fields += [raw("approver", key, "Ed25519 key") for key in approvers]
     fields += [u8("n", len(approvals), f"{len(approvals)} approvals")]
     for what, needed in approvals:
-        fields += [u8("what", what, ["key", "policy", "ban", "adjustment"][what - 1]), u8("needed", needed)]
+        fields += [u8("what", what, ["key", "policy", "ban", "adjustment", "account", "setting", "payout", "resume", "write_off"][what - 1]), u8("needed", needed)]
     fields += [u8("n", len(producers), f"{len(producers)} producers")]
     for key, role in producers:
         fields += [raw("producer", key, "Ed25519 key"), u8("role", role, list(ROLES)[role - 1])]
@@ -68,11 +71,12 @@ def genesis(ledger, coin, coin_name, algorithm, decimals, chain, segments, diges
 
 
 POLICY_TYPICAL = policy(
-    [(0, 1, 2_000_000, 10_000, 0, 500_000, 0), (1, 2, 1, 5_000, 0, 0, 1)], (2, 100, 12), 100_000, 0)
-POLICY_LEAST = policy([(0, 1, 1, 0, 0, 0, 0)], (1, 2, 1), 0, 0)
+    [(0, 1, 2_000_000, 10_000, 0, 500_000, 0), (1, 2, 1, 5_000, 0, 0, 1)], (2, 100, 12), 100_000, 86_400_000, 0,
+    (2_500_000, 6, 12, 7_776_000_000))
+POLICY_LEAST = policy([(0, 1, 1, 0, 0, 0, 0)], (1, 2, 1), 0, 0, 0, (0, 1, 2, 0))
 POLICY_MOST = policy(
     [(65_520 + n, 1 + n % 5, MAX64 - n, 1_000_000, 1_000_000, 1_000_000, n % 2) for n in range(16)],
-    (MAX32 - 1, MAX32, MAX32), MAX128, 1)
+    (MAX32 - 1, MAX32, MAX32), MAX128, 2_592_000_000, 1, (MAX128, MAX32 - 1, MAX32, 2**40))
 GENESIS_TYPICAL = genesis(
     LEDGER, 1, "regtest", 1, 8, bytes.fromhex("06226e46111a0b59caaf126043eb5bbf28c34f3a5e332a1fc7b2b73cf188910f"),
     (4_096, 16_777_216), 1, sorted([KEYS["anna"], KEYS["ben"]]), [(1, 1), (2, 2)],
@@ -81,7 +85,8 @@ GENESIS_LEAST = genesis(
     bytes(16), 0, "a", 5, 0, bytes(32), (1, 65_536), 1, [bytes(32)], [], [(bytes(32), 1)], [(0, 0)], POLICY_LEAST)
 GENESIS_MOST = genesis(
     b"\xff" * 16, MAX32, "abcdefghijkl-019", 4, 18, b"\xff" * 32, (1_048_576, 2**32), 2,
-    [bytes([n]) + b"\xff" * 31 for n in range(16)], [(1, 16), (2, 1), (3, 5), (4, 16)],
+    [bytes([n]) + b"\xff" * 31 for n in range(16)], [(1, 16), (2, 1), (3, 5), (4, 16), (5, 1), (6, 16),
+                                                            (7, 2), (8, 1), (9, 16)],
     [(bytes([n]) + bytes(31), 1 + n % 5) for n in range(64)], [(n, 255 - n) for n in range(64)], POLICY_MOST)
 
 
@@ -186,7 +191,7 @@ def block_found(block, height, txid, header):
 
 def block_status(block, expects, state, height, value, fees):
     return [hash32("hash", block, "header order"), at("expects", *expects),
-            u8("state", state, ["seen", "immature", "confirmed", "orphaned"][state - 1]), u64("height", height),
+            u8("state", state, ["seen", "immature", "confirmed", "orphaned", "uncle"][state - 1]), u64("height", height),
             u128("value", value), u128("fees", fees)]
 
 
@@ -213,6 +218,80 @@ def ethash_found(seal, nonce, mix, height):
             hash32("coinbase_txid", bytes(32), "none"), bytes8("header", named + mix, "seal hash, nonce big-endian, mix")]
 
 
+def void(share_at, first, expects):
+    return [at("share", *share_at), at("first", *first), at("expects", *expects)]
+
+
+def registration(name, expects, payout, threshold, token, flags, workers):
+    return [bytes8("name", name.encode(), repr(name)), at("expects", *expects), *account(*payout),
+            u128("threshold", threshold), hash32("token", token, "SHA-256" if any(token) else "none"),
+            u8("flags", flags, ["none", "registered workers only"][flags]), u16("n", len(workers), f"{len(workers)} workers"),
+            *[bytes8("worker", worker.encode(), repr(worker)) for worker in workers]]
+
+
+def setting(owner, expects, by, what, value, proof):
+    return [*account(*owner), at("expects", *expects), u8("by", by, ["operator", "signed message", "token"][by - 1]),
+            u8("what", what, ["threshold", "address", "donation", "pay_now"][what - 1]), *value, bytes16("proof", proof)]
+
+
+def fee_mean(height, expects, mean):
+    return [u64("height", height), at("expects", *expects), u128("mean", mean)]
+
+
+def batch_body(lines, blocks):
+    fields = [u16("lines", len(lines), f"{len(lines)} lines")]
+    for paid, address, amount, fee in lines:
+        fields += [*account(*paid), *account(*address), u128("amount", amount), u128("fee", fee)]
+    return fields + [u16("blocks", len(blocks), f"{len(blocks)} blocks"), *[hash32("block", block) for block in blocks]]
+
+
+def payout_of(wallet, batch, tx, expects):
+    return [u16("wallet", wallet), u64("batch", batch), u16("tx", tx), at("expects", *expects)]
+
+
+def reason_of(reason):
+    return bytes8("reason", reason.encode(), ascii(reason[:24]))
+
+
+def payout_proposed(wallet, batch, expects, txs, lines, total, fee, body, digest_position, digests):
+    fields = [u16("wallet", wallet), u64("batch", batch), at("expects", *expects), u16("txs", txs), u16("lines", lines),
+              u128("total", total), u128("fee", fee), hash32("body", body, "SHA-256 of the batch body"),
+              u64("digest_position", digest_position), u8("n", len(digests), f"{len(digests)} digests")]
+    for who, digest in digests:
+        fields += [bytes8("who", who.encode(), repr(who)), hash32("digest", digest)]
+    return fields
+
+
+def payout_signed(of, txid, fee, spends, body, raw_tx):
+    return [*payout_of(*of), hash32("txid", txid), u128("fee", fee), bytes8("spends", spends),
+            hash32("body", body, "SHA-256 of the raw transaction"), bytes16("raw", raw_tx)]
+
+
+STEPS = ["broadcast", "seen", "confirmed", "final", "conflicted", "failed", "unknown"]
+
+
+def payout_step(of, step, txid, height, block, fee):
+    return [*payout_of(*of), u8("step", step, STEPS[step - 1]), hash32("txid", txid), u64("height", height),
+            hash32("block", block, "header order" if any(block) else "none"), u128("fee", fee)]
+
+
+def payout_cancelled(of, by, height, fee, reason):
+    return [*payout_of(*of), hash32("by", by, "the other transaction" if any(by) else "none"), u64("height", height),
+            u128("fee", fee), reason_of(reason)]
+
+
+def payout_halt(wallet, reason):
+    return [u16("wallet", wallet), reason_of(reason)]
+
+
+def payout_resume(wallet, expects, reason):
+    return [u16("wallet", wallet), at("expects", *expects), reason_of(reason)]
+
+
+def write_off(owner, expects, reason):
+    return [*account(*owner), at("expects", *expects), reason_of(reason)]
+
+
 # The genesis block of Bitcoin's main chain.
 BLOCK = bytes.fromhex(
     "01000000" + "00" * 32 + "3ba3edfd7a7b12b27ac72c3e67768f617fc81bc3888a51323a9fb8aa4b1e5e4a29ab5f49ffff001d1dac2b7c")
@@ -223,6 +302,13 @@ RECOVERED = block_recovered(BLOCK_HASH, 840_001, (17, 2), run(5, 32), 325_000_00
 NONCE = 0xa100_031f_08aa_5b9c
 ETHASH_SHARE = ethash_share(7, 3, 4_000_000_000, 1, NONCE)
 ETHASH_MOST = ethash_share(MAX32 - 1, MAX32 - 1, WORK_MAX, 3, MAX64)
+WITNESS = (1, b"\x00\x14" + run(0x10, 20))
+BODY_TYPICAL = batch_body(
+    [(WITNESS, WITNESS, 5_000_000, 140), ((2, run(0xe0, 20)), (2, run(0xe0, 20)), 1, 0),
+     ((3, b"anna"), (1, b"\x51"), 250_000, 141)], [BLOCK_HASH, run(0xf0, 32)])
+BODY_LEAST = batch_body([((1, b"\x00"), (1, b"\x00"), 1, 0)], [])
+BODY_MOST = batch_body([((3, b"z" * 32), (1, run(0, 64)), 2**80, 2**80 - 1)], [bytes([n]) + b"\xff" * 31 for n in range(40)])
+RAW_TX = run(0x02, 250)
 THING = key_change(run(0x40, 32), 2, 1, (0, 0))
 EVENTS = {
     (1, "genesis"): [("typical", 0, GENESIS_TYPICAL), ("least", 0, GENESIS_LEAST), ("most", MAX32, GENESIS_MOST)],
@@ -298,7 +384,8 @@ EVENTS = {
         ("seen", 0, block_status(BLOCK_HASH, (0, 0), 1, 840_001, 325_000_000, 12_500_000)),
         ("immature", 1, block_status(BLOCK_HASH, (17, 2), 2, 840_001, 325_000_000, 0)),
         ("confirmed, most", MAX32, block_status(b"\xff" * 32, (MAX64, MAX16), 3, MAX64, MAX128, MAX128)),
-        ("orphaned, least", 0, block_status(bytes(32), (0, 1), 4, 0, 0, 0))],
+        ("orphaned, least", 0, block_status(bytes(32), (0, 1), 4, 0, 0, 0)),
+        ("uncle", 2, block_status(BLOCK_HASH, (18, 0), 5, 15_537_393, 1_750_000_000_000_000_000, 0))],
     (22, "block_recovered"): [
         ("typical", 40, RECOVERED), ("least", 0, block_recovered(bytes(32), 0, (0, 0), bytes(32), 0, 0)),
         ("most", MAX32, block_recovered(b"\xff" * 32, MAX64, (MAX64, MAX16), b"\xff" * 32, MAX128, MAX128))],
@@ -311,6 +398,62 @@ EVENTS = {
     (24, "ethash_share"): [
         ("block candidate", 250, ETHASH_SHARE), ("least", 0, ethash_share(0, 0, 1, 0, 0)),
         ("stale", 1, ethash_share(1, 2, 3, 2, 4)), ("most", MAX32, ETHASH_MOST)],
+    (25, "void"): [
+        ("typical", 0, void((1_234, 5), (1_230, 17), (0, 0))), ("least", 1, void((0, 1), (0, 0), (0, 0))),
+        ("most", MAX32, void((MAX64, MAX16), (MAX64, MAX16 - 1), (MAX64, MAX16)))],
+    (26, "account"): [
+        ("typical", 0, registration("anna_k-7", (0, 0), (1, b"\x00\x14" + run(0x10, 20)), 250_000, sha256(b"secret"), 0,
+                                    ["rig-1", "rig-10", "rig-2"])),
+        ("least", 1, registration("0", (0, 1), (1, b"\x51"), 0, bytes(32), 0, [])),
+        ("EVM, registered workers only", 2, registration("ben", (17, 2), (2, run(0xe0, 20)), 10**17, bytes(32), 1, ["-", "A"])),
+        ("most", MAX32, registration("z" * 32, (MAX64, MAX16), (1, run(0, 64)), MAX128, b"\xff" * 32, 1,
+                                     [f"{n:03}".rjust(64, "w") for n in range(400)]))],
+    (27, "setting"): [
+        ("threshold, by the operator", 0, setting((3, b"anna_k-7"), (0, 0), 1, 1, [u128("threshold", 250_000)], b"")),
+        ("address, signed", 1, setting((1, b"\x00\x14" + run(0x10, 20)), (1_234, 5), 2, 2, account(1, b"\x51"), run(0, 65))),
+        ("EVM address, by token", 2, setting((3, b"z" * 32), (17, 2), 3, 2, account(2, run(0xe0, 20)), b"\x00")),
+        ("donation", 3, setting((2, run(0xe0, 20)), (0, 1), 1, 3, [u32("ppm", 1_000_000)], b"")),
+        ("pay now", 4, setting((3, b"ben"), (18, 0), 3, 4, [], run(0x20, 32))),
+        ("most", MAX32, setting((1, run(0, 64)), (MAX64, MAX16), 2, 1, [u128("threshold", MAX128)], b"\xff" * 1_024))],
+    (28, "fee_mean"): [
+        ("typical", 40, fee_mean(840_001, (17, 2), 12_345_678)), ("least", 0, fee_mean(0, (0, 0), 0)),
+        ("most", MAX32, fee_mean(MAX64, (MAX64, MAX16), 2**80))],
+    (32, "payout_proposed"): [
+        ("typical", 0, payout_proposed(0, 7, (0, 0), 1, 3, 5_250_001, 281, sha256(joined(BODY_TYPICAL)), 65_536,
+                                       [("https://one.example", run(0x80, 32)), ("two", run(0x80, 32))])),
+        ("least", 1, payout_proposed(0, 0, (0, 0), 1, 1, 1, 0, bytes(32), 0, [("!", bytes(32))])),
+        ("most", MAX32, payout_proposed(MAX16, MAX64, (MAX64, MAX16), MAX16, 2_000, 2**80, 2**80, b"\xff" * 32, MAX64,
+                                        [("~" * 64, b"\xff" * 32)] * 4))],
+    (33, "payout_signed"): [
+        ("bitcoin-like", 0, payout_signed((0, 7, 0, (0, 0)), run(0x33, 32), 300, run(0x44, 32) + (1).to_bytes(4, "little"),
+                                          sha256(RAW_TX), RAW_TX)),
+        ("EVM, said as parts", 1, payout_signed((1, 8, 2, (1_234, 5)), run(0x35, 32), 21_000 * 10**11,
+                                                run(0xe0, 20) + (17).to_bytes(8, "little"), run(0x36, 32), b"")),
+        ("least", 2, payout_signed((0, 0, 0, (0, 0)), bytes(32), 0, b"\0", bytes(32), b"")),
+        ("most, but for its length", MAX32, payout_signed((MAX16, MAX64, MAX16, (MAX64, MAX16)), b"\xff" * 32, 2**80, b"\xff" * 44, b"\xff" * 32,
+                                      b"\xff" * 1_000))],
+    (34, "payout_step"): [
+        ("broadcast", 0, payout_step((0, 7, 0, (1_234, 5)), 1, run(0x33, 32), 0, bytes(32), 0)),
+        ("seen, in a block", 1, payout_step((0, 7, 0, (1_234, 5)), 2, run(0x33, 32), 840_001, BLOCK_HASH, 0)),
+        ("confirmed", 2, payout_step((0, 7, 0, (1_235, 0)), 3, run(0x33, 32), 840_001, BLOCK_HASH, 281)),
+        ("final", 3, payout_step((0, 7, 0, (1_236, 0)), 4, run(0x33, 32), 840_001, BLOCK_HASH, 281)),
+        ("conflicted", 4, payout_step((0, 7, 0, (1_236, 0)), 5, run(0x37, 32), 0, bytes(32), 0)),
+        ("failed, most", MAX32, payout_step((MAX16, MAX64, MAX16, (MAX64, MAX16)), 6, b"\xff" * 32, MAX64, b"\xff" * 32, 2**80)),
+        ("unknown, least", 0, payout_step((0, 0, 0, (0, 0)), 7, bytes(32), 0, bytes(32), 0))],
+    (35, "payout_cancelled"): [
+        ("never signed", 0, payout_cancelled((0, 7, 0, (0, 0)), bytes(32), 0, 0, "its block is an orphan")),
+        ("conflict", 1, payout_cancelled((0, 7, 0, (1_234, 5)), run(0x37, 32), 840_009, 512, "another spends its coin")),
+        ("most", MAX32, payout_cancelled((MAX16, MAX64, MAX16, (MAX64, MAX16)), b"\xff" * 32, MAX64, 2**80, "~" * 200))],
+    (36, "payout_halt"): [
+        ("typical", 0, payout_halt(0, "the projectors differ")), ("least", 1, payout_halt(0, " ")),
+        ("most", MAX32, payout_halt(MAX16, "~" * 200))],
+    (37, "payout_resume"): [
+        ("typical", 0, payout_resume(0, (1_234, 5), "the projector was mended")), ("least", 1, payout_resume(0, (0, 0), " ")),
+        ("most", MAX32, payout_resume(MAX16, (MAX64, MAX16), "~" * 200))],
+    (38, "write_off"): [
+        ("typical", 0, write_off((3, b"anna_k-7"), (0, 0), "an orphan took it back, and she left")),
+        ("least", 1, write_off((1, b"\0"), (0, 1), " ")),
+        ("most", MAX32, write_off((1, run(0, 64)), (MAX64, MAX16), "~" * 200))],
 }
 
 
@@ -452,6 +595,10 @@ def rest(kind, count):
     return [u8("kind", 6, "6, rest"), u8("of", kind), u64("count", count)]
 
 
+def node(said, name, group):
+    return [u8("kind", 7, "7, node"), u8("said", said), bytes8("node", name), *counted(*group)]
+
+
 REPORTS = [
     ("nothing happened", report("gateway", (START, 0, START, 0, 0, 0), [])),
     ("typical", report("gateway", (START, 7, START + 70_000, 10_000, 3, 0), [
@@ -461,7 +608,8 @@ REPORTS = [
         bans(run(0xc6, 3), (600, 600, 1)),
         rejects((3, b"anna"), 4, (8_000, 8_000, 1)),
         rejects(None, 6, (1, 10_000, 12)),
-        rest(3, 31)])),
+        rest(3, 31),
+        node(3, b"geth-1", (500, 9_000, 2))])),
     ("most", report(run(0x20, 32), (MAX64, MAX64, MAX64, MAX32, MAX32, MAX64), [
         opened(MAX32, MAX16, MAX32, b"\xff" * 6, (1, run(0, 64)), b"w" * 64, b"~" * 32),
         opened(0, 0, 0, bytes(3), (2, bytes(20)), b"a", b""),
@@ -469,7 +617,8 @@ REPORTS = [
         failed_logins(5, b"\xff" * 6, (MAX32, MAX32, MAX64)),
         bans(b"\xff" * 6, (0, MAX32, MAX64)),
         rejects((1, run(0, 64)), 7, (0, 0, MAX64)),
-        *[rest(kind, MAX64) for kind in range(1, 6)]])),
+        *[rest(kind, MAX64) for kind in (1, 2, 3, 4, 5, 7)],
+        node(9, b"n" * 64, (0, MAX32, MAX64))])),
 ]
 
 OTHERS = {
@@ -489,6 +638,8 @@ OTHERS = {
         ("no shares", EMPTY), ("the gateway's frame of frame.hex", FRAME_SUMMARY),
         ("two pots", summary([(1, 0, [(0, 1, 0)]), (300, 127, [(0, 128, 16_384), (127, 1, 2**64), (255, 2, 1)])])),
         ("most", summary([(0, MAX128, [(0, MAX32, MAX128)]), (MAX16, MAX128, [(MAX32, 1, MAX128)])]))]),
+    "batch_body": ("Batch bodies (section 3, payouts)", [
+        ("typical", BODY_TYPICAL), ("least", BODY_LEAST), ("most", BODY_MOST)]),
     "incarnation": ("The record that opens a log (section 8)", [
         ("first", incarnation(0, 0, root([]))), ("after the frames of frame.hex", incarnation(1, 3, root(LEAVES))),
         ("most", incarnation(MAX32, MAX64, b"\xff" * 32))]),

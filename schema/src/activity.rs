@@ -22,7 +22,13 @@ pub const AGENT_BYTES_MAX: usize = 32;
 pub const ENTRY_BYTES_MAX: usize = 1 + 4 + 2 + 4 + 7 + 66 + 65 + 1 + AGENT_BYTES_MAX;
 /// Most groups of a kind that counts in one report; what is beyond them is one [`Entry::Rest`] with the exact count.
 pub const GROUPS_MAX: usize = 64;
-/// Most bytes of a report without sessions: all that strangers who do no work can make a gateway write at once.
+/// Most bytes of a node's name; the rest is cut off.
+pub const NODE_BYTES_MAX: usize = 64;
+/// Most bytes of an entry about a node.
+pub const NODE_ENTRY_BYTES_MAX: usize = 1 + 1 + 1 + NODE_BYTES_MAX + 16;
+/// Most entries about nodes in one report; what is beyond them is one [`Entry::Rest`].
+pub const NODE_GROUPS_MAX: usize = 32;
+/// Most bytes of a report without sessions and nodes: all that strangers who do no work can make a gateway write at once.
 pub const FLOOD_REPORT_BYTES_MAX: usize =
     REPORT_HEAD_BYTES + GROUPS_MAX * (25 + 24 + 85) + 5 * 10 + SIGNATURE_BYTES;
 
@@ -69,6 +75,8 @@ codes! {
         Request = 4, "request";
         /// The account is banned by the operators.
         Banned = 5, "banned";
+        /// The account takes registered workers only, and this is none of them.
+        Unregistered = 6, "unregistered_worker";
     }
 }
 
@@ -131,6 +139,32 @@ codes! {
         Rejects = 5, "rejects";
         /// [`Entry::Rest`].
         Rest = 6, "rest";
+        /// [`Entry::Node`].
+        Node = 7, "node";
+    }
+}
+
+codes! {
+    /// What happened to a chain node (section 3).
+    NodeSaid, "what is said of a node" {
+        /// It is preferred to later ones of the list again.
+        Well = 1, "well";
+        /// It does not answer, or not with what was asked.
+        Dead = 2, "dead";
+        /// Its work is not on its own newest block.
+        OldWork = 3, "old_work";
+        /// Its height is not that of the others.
+        WrongHeight = 4, "wrong_height";
+        /// It is on another chain.
+        OtherChain = 5, "other_chain";
+        /// Its blocks pay somebody else.
+        OtherPayee = 6, "other_payee";
+        /// Its work cannot be used.
+        Unusable = 7, "unusable_work";
+        /// It took one block of ours as new twice.
+        AcceptedTwice = 8, "accepted_twice";
+        /// Work comes from it from now on.
+        Source = 9, "source";
     }
 }
 
@@ -186,8 +220,7 @@ impl AgentText {
     /// Makes any text harmless: what is not printable ASCII becomes `?`, what is too long is cut off.
     #[must_use]
     pub fn of(text: &str) -> Self {
-        let shown = |c: char| if matches!(c, ' '..='~') { c } else { '?' };
-        Self(text.chars().take(AGENT_BYTES_MAX).map(shown).collect())
+        Self(harmless(text, AGENT_BYTES_MAX))
     }
 
     /// The text.
@@ -203,11 +236,7 @@ impl AgentText {
     }
 
     fn read(reader: &mut Reader<'_>) -> Decoded<Self> {
-        let bytes = reader.bytes8(AGENT_BYTES_MAX)?;
-        let text = str::from_utf8(bytes).ok();
-        let printable = text.filter(|text| text.bytes().all(|byte| matches!(byte, b' '..=b'~')));
-        let text = printable.ok_or(DecodeError::Value("agent"))?;
-        Ok(Self(text.into()))
+        printable(reader, AGENT_BYTES_MAX, "agent").map(Self)
     }
 }
 
@@ -308,6 +337,15 @@ pub enum Entry {
         /// How many.
         group: Group,
     },
+    /// Something about a chain node that the gateway's process asks.
+    Node {
+        /// What.
+        said: NodeSaid,
+        /// Its configured name.
+        node: NodeText,
+        /// How often.
+        group: Group,
+    },
     /// What found no entry of its own.
     Rest {
         /// Of which kind; not of this one.
@@ -328,6 +366,7 @@ impl Entry {
             Self::Bans { .. } => EntryKind::Bans,
             Self::Rejects { .. } => EntryKind::Rejects,
             Self::Rest { .. } => EntryKind::Rest,
+            Self::Node { .. } => EntryKind::Node,
         }
     }
 
@@ -338,7 +377,8 @@ impl Entry {
             Self::Opened(_) | Self::Closed(_) => 1,
             Self::FailedLogins { group, .. }
             | Self::Bans { group, .. }
-            | Self::Rejects { group, .. } => group.count,
+            | Self::Rejects { group, .. }
+            | Self::Node { group, .. } => group.count,
             Self::Rest { count, .. } => *count,
         }
     }
@@ -349,7 +389,8 @@ impl Entry {
             Self::Closed(closed) => closed.at_ms <= span_ms,
             Self::FailedLogins { group, .. }
             | Self::Bans { group, .. }
-            | Self::Rejects { group, .. } => group.is_legal(span_ms),
+            | Self::Rejects { group, .. }
+            | Self::Node { group, .. } => group.is_legal(span_ms),
             Self::Rest { of, count } => *of != EntryKind::Rest && 1 <= *count,
         }
     }
@@ -398,6 +439,11 @@ impl Entry {
                 out.push(*reason as u8);
                 group.write(out);
             }
+            Self::Node { said, node, group } => {
+                out.push(*said as u8);
+                out.put_bytes8(node.as_str().as_bytes());
+                group.write(out);
+            }
             Self::Rest { of, count } => {
                 out.push(*of as u8);
                 out.put(&count.to_le_bytes());
@@ -441,12 +487,51 @@ impl Entry {
                 reason: Reject::read(reader)?,
                 group: Group::read(reader)?,
             },
+            EntryKind::Node => Self::Node {
+                said: NodeSaid::read(reader)?,
+                node: NodeText::read(reader)?,
+                group: Group::read(reader)?,
+            },
             EntryKind::Rest => Self::Rest {
                 of: EntryKind::read(reader)?,
                 count: reader.u64()?,
             },
         })
     }
+}
+
+/// A chain node's configured name: at most [`NODE_BYTES_MAX`] of printable ASCII.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NodeText(Box<str>);
+
+impl NodeText {
+    /// Makes any text harmless: what is not printable ASCII becomes `?`, what is too long is cut off.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        Self(harmless(text, NODE_BYTES_MAX))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Decoded<Self> {
+        printable(reader, NODE_BYTES_MAX, "node").map(Self)
+    }
+}
+
+fn harmless(text: &str, bytes_max: usize) -> Box<str> {
+    let shown = |c: char| if matches!(c, ' '..='~') { c } else { '?' };
+    text.chars().take(bytes_max).map(shown).collect()
+}
+
+fn printable(reader: &mut Reader<'_>, bytes_max: usize, what: &'static str) -> Decoded<Box<str>> {
+    let bytes = reader.bytes8(bytes_max)?;
+    let text = str::from_utf8(bytes).ok();
+    let printable = text.filter(|text| text.bytes().all(|byte| matches!(byte, b' '..=b'~')));
+    printable.map(Into::into).ok_or(DecodeError::Value(what))
 }
 
 fn read_worker(reader: &mut Reader<'_>) -> Decoded<WorkerName> {

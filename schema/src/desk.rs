@@ -39,7 +39,7 @@ impl Reason {
         &self.0
     }
 
-    fn read(reader: &mut Reader<'_>) -> Decoded<Self> {
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Decoded<Self> {
         str::from_utf8(reader.bytes8(255)?)
             .ok()
             .and_then(Self::parse)

@@ -1,27 +1,37 @@
 //! Events (section 3): one fact each, `kind ‖ version ‖ length ‖ dt ‖ fields`.
 
 use crate::EVENT_BYTES_MAX;
+use crate::account::{
+    PROOF_BYTES_MAX, REGISTERED_WORKERS_MAX, Registration, Setting, read_registration,
+    read_setting, write_registration, write_setting,
+};
 use crate::bytes::{DecodeError, Decoded, Reader, Write};
 use crate::desk::{Adjustment, Ban, read_adjustment, read_ban, write_adjustment, write_ban};
 use crate::genesis::Genesis;
-use crate::names::{Key, StreamId};
+use crate::moved::{MOVED_HEAD_BYTES, read_moved, write_moved};
+pub use crate::moved::{Moved, NO_NUMBER};
+use crate::names::Key;
+use crate::payout::{
+    DIGEST_ANSWERS_MAX, PayoutCancelled, PayoutHalt, PayoutProposed, PayoutResume, PayoutSigned,
+    PayoutStep, RAW_BYTES_MAX, WriteOff, read_payout_cancelled, read_payout_halt,
+    read_payout_proposed, read_payout_resume, read_payout_signed, read_payout_step, read_write_off,
+    write_payout_cancelled, write_payout_halt, write_payout_proposed, write_payout_resume,
+    write_payout_signed, write_payout_step, write_write_off,
+};
 use crate::policy::Policy;
 use crate::role::Role;
 use crate::units::{At, Hash};
+use crate::void::{Void, read_void, write_void};
 use crate::work::{
-    BlockFound, BlockRecovered, BlockStatus, Difficulty, EthashJob, EthashShare, Job, JobRef,
-    Share, ShareRef, Worker, read_block_found, read_block_recovered, read_block_status,
-    read_ethash_job, read_ethash_share, read_job, read_share, read_work, read_worker,
-    share_at_once, write_block_found, write_block_recovered, write_block_status, write_ethash_job,
-    write_ethash_share, write_job, write_share, write_worker,
+    BlockFound, BlockRecovered, BlockStatus, Difficulty, EthashJob, EthashShare, FeeMean, Job,
+    JobRef, Share, ShareRef, Worker, read_block_found, read_block_recovered, read_block_status,
+    read_ethash_job, read_ethash_share, read_fee_mean, read_job, read_share, read_work,
+    read_worker, share_at_once, write_block_found, write_block_recovered, write_block_status,
+    write_ethash_job, write_ethash_share, write_fee_mean, write_job, write_share, write_worker,
 };
 
 /// Bytes of an event's head: kind, version, length, dt.
 pub const EVENT_HEAD_BYTES: usize = 8;
-/// Bytes of a moved event before the inner one: head, stream, epoch, seq, base time, worker, job.
-const MOVED_HEAD_BYTES: usize = EVENT_HEAD_BYTES + 16 + 4 + 8 + 8 + 4 + 4;
-/// Number in `moved` for "refers to none".
-pub const NO_NUMBER: u32 = u32::MAX;
 
 macro_rules! kinds {
     ($($number:literal $name:ident $shown:literal),* $(,)?) => {
@@ -73,6 +83,17 @@ kinds! {
     22 BlockRecovered "block_recovered",
     23 EthashJob "ethash_job",
     24 EthashShare "ethash_share",
+    25 Void "void",
+    26 Account "account",
+    27 Setting "setting",
+    28 FeeMean "fee_mean",
+    32 PayoutProposed "payout_proposed",
+    33 PayoutSigned "payout_signed",
+    34 PayoutStep "payout_step",
+    35 PayoutCancelled "payout_cancelled",
+    36 PayoutHalt "payout_halt",
+    37 PayoutResume "payout_resume",
+    38 WriteOff "write_off",
 }
 
 impl Kind {
@@ -115,6 +136,17 @@ impl Kind {
                 | Self::BlockFound
                 | Self::BlockStatus
                 | Self::BlockRecovered
+                | Self::Void
+                | Self::Account
+                | Self::Setting
+                | Self::FeeMean
+                | Self::PayoutProposed
+                | Self::PayoutSigned
+                | Self::PayoutStep
+                | Self::PayoutCancelled
+                | Self::PayoutHalt
+                | Self::PayoutResume
+                | Self::WriteOff
         )
     }
 }
@@ -227,35 +259,6 @@ pub struct Part {
     pub bytes: Vec<u8>,
 }
 
-/// An event of a closed stream, said again by its producer's new one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Moved {
-    /// The stream it was in.
-    pub stream: StreamId,
-    /// Epoch there; the coinbase tag is that one's.
-    pub epoch: u32,
-    /// Sequence number there.
-    pub seq: u64,
-    /// What the inner event's dt counts from, milliseconds since 1970.
-    pub base_time: u64,
-    /// This stream's number of the inner share's worker, [`NO_NUMBER`] for a block.
-    pub worker: u32,
-    /// This stream's number of the inner share's job, [`NO_NUMBER`] for a block.
-    pub job: u32,
-    /// The inner event's canonical bytes: a share of either kind or a block found.
-    pub event: Vec<u8>,
-}
-
-impl Moved {
-    /// The inner event.
-    ///
-    /// # Errors
-    /// [`DecodeError`]; never for a `Moved` that was decoded itself.
-    pub fn inner(&self) -> Decoded<Event> {
-        RawEvent::one(&self.event)?.decode()
-    }
-}
-
 /// A decoded event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -301,6 +304,28 @@ pub enum Event {
     EthashJob(Box<EthashJob>),
     /// An accepted share of ethash.
     EthashShare(EthashShare),
+    /// A share that was credited twice.
+    Void(Void),
+    /// A registered account.
+    Account(Box<Registration>),
+    /// What an account's owner set.
+    Setting(Box<Setting>),
+    /// What blocks pay beside their subsidy.
+    FeeMean(FeeMean),
+    /// A batch of payouts.
+    PayoutProposed(Box<PayoutProposed>),
+    /// A signed transaction of a batch.
+    PayoutSigned(Box<PayoutSigned>),
+    /// What became of it.
+    PayoutStep(Box<PayoutStep>),
+    /// A transaction that will never be paid.
+    PayoutCancelled(Box<PayoutCancelled>),
+    /// A wallet pays nothing more.
+    PayoutHalt(Box<PayoutHalt>),
+    /// A wallet may pay again.
+    PayoutResume(Box<PayoutResume>),
+    /// What the pool takes over from an account that owes.
+    WriteOff(Box<WriteOff>),
 }
 
 impl Event {
@@ -329,6 +354,17 @@ impl Event {
             Self::BlockRecovered(_) => Kind::BlockRecovered,
             Self::EthashJob(_) => Kind::EthashJob,
             Self::EthashShare(_) => Kind::EthashShare,
+            Self::Void(_) => Kind::Void,
+            Self::Account(_) => Kind::Account,
+            Self::Setting(_) => Kind::Setting,
+            Self::FeeMean(_) => Kind::FeeMean,
+            Self::PayoutProposed(_) => Kind::PayoutProposed,
+            Self::PayoutSigned(_) => Kind::PayoutSigned,
+            Self::PayoutStep(_) => Kind::PayoutStep,
+            Self::PayoutCancelled(_) => Kind::PayoutCancelled,
+            Self::PayoutHalt(_) => Kind::PayoutHalt,
+            Self::PayoutResume(_) => Kind::PayoutResume,
+            Self::WriteOff(_) => Kind::WriteOff,
         }
     }
 
@@ -409,7 +445,7 @@ impl Event {
         match self {
             Self::Genesis(genesis) => {
                 genesis.approvers.len() <= 16
-                    && genesis.approvals.len() <= 8
+                    && genesis.approvals.len() <= 16
                     && genesis.producers.len() <= 64
                     && genesis.schema_set.len() <= 64
                     && genesis.policy.pots.len() <= 16
@@ -425,6 +461,10 @@ impl Event {
                     && job.branches.len() <= 16
             }
             Self::BlockFound(block) => block.header.len() <= 80,
+            Self::Account(said) => said.workers.len() <= REGISTERED_WORKERS_MAX,
+            Self::Setting(setting) => setting.proof.len() <= PROOF_BYTES_MAX,
+            Self::PayoutProposed(said) => said.digests.len() <= usize::from(DIGEST_ANSWERS_MAX),
+            Self::PayoutSigned(said) => said.raw.len() <= RAW_BYTES_MAX,
             Self::KeyChange(_)
             | Self::Approval(_)
             | Self::Checkpoint(_)
@@ -437,7 +477,14 @@ impl Event {
             | Self::BlockStatus(_)
             | Self::BlockRecovered(_)
             | Self::EthashJob(_)
-            | Self::EthashShare(_) => true,
+            | Self::EthashShare(_)
+            | Self::Void(_)
+            | Self::FeeMean(_)
+            | Self::PayoutStep(_)
+            | Self::PayoutCancelled(_)
+            | Self::PayoutHalt(_)
+            | Self::PayoutResume(_)
+            | Self::WriteOff(_) => true,
         }
     }
 
@@ -493,6 +540,17 @@ impl Event {
             Self::BlockRecovered(block) => write_block_recovered(block, out),
             Self::EthashJob(job) => write_ethash_job(job, out),
             Self::EthashShare(share) => write_ethash_share(share, out),
+            Self::Void(void) => write_void(void, out),
+            Self::Account(said) => write_registration(said, out),
+            Self::Setting(setting) => write_setting(setting, out),
+            Self::FeeMean(mean) => write_fee_mean(mean, out),
+            Self::PayoutProposed(said) => write_payout_proposed(said, out),
+            Self::PayoutSigned(said) => write_payout_signed(said, out),
+            Self::PayoutStep(said) => write_payout_step(said, out),
+            Self::PayoutCancelled(said) => write_payout_cancelled(said, out),
+            Self::PayoutHalt(said) => write_payout_halt(said, out),
+            Self::PayoutResume(said) => write_payout_resume(said, out),
+            Self::WriteOff(said) => write_write_off(said, out),
         }
     }
 }
@@ -642,6 +700,17 @@ fn read_fields(kind: Kind, reader: &mut Reader<'_>) -> Decoded<Event> {
         Kind::BlockRecovered => Event::BlockRecovered(read_block_recovered(reader)?),
         Kind::EthashJob => Event::EthashJob(Box::new(read_ethash_job(reader)?)),
         Kind::EthashShare => Event::EthashShare(read_ethash_share(reader)?),
+        Kind::Void => Event::Void(read_void(reader)?),
+        Kind::Account => Event::Account(Box::new(read_registration(reader)?)),
+        Kind::Setting => Event::Setting(Box::new(read_setting(reader)?)),
+        Kind::FeeMean => Event::FeeMean(read_fee_mean(reader)?),
+        Kind::PayoutProposed => Event::PayoutProposed(Box::new(read_payout_proposed(reader)?)),
+        Kind::PayoutSigned => Event::PayoutSigned(Box::new(read_payout_signed(reader)?)),
+        Kind::PayoutStep => Event::PayoutStep(Box::new(read_payout_step(reader)?)),
+        Kind::PayoutCancelled => Event::PayoutCancelled(Box::new(read_payout_cancelled(reader)?)),
+        Kind::PayoutHalt => Event::PayoutHalt(Box::new(read_payout_halt(reader)?)),
+        Kind::PayoutResume => Event::PayoutResume(Box::new(read_payout_resume(reader)?)),
+        Kind::WriteOff => Event::WriteOff(Box::new(read_write_off(reader)?)),
     })
 }
 
@@ -714,46 +783,5 @@ fn read_part(reader: &mut Reader<'_>) -> Decoded<Part> {
         Ok(part)
     } else {
         Err(DecodeError::Limit("part"))
-    }
-}
-
-fn write_moved(moved: &Moved, out: &mut Vec<u8>) {
-    out.put(&moved.stream.0);
-    out.put(&moved.epoch.to_le_bytes());
-    out.put(&moved.seq.to_le_bytes());
-    out.put(&moved.base_time.to_le_bytes());
-    out.put(&moved.worker.to_le_bytes());
-    out.put(&moved.job.to_le_bytes());
-    out.put(&moved.event);
-}
-
-fn read_moved(reader: &mut Reader<'_>) -> Decoded<Moved> {
-    let moved = Moved {
-        stream: StreamId(reader.array()?),
-        epoch: reader.u32()?,
-        seq: reader.u64()?,
-        base_time: reader.u64()?,
-        worker: reader.u32()?,
-        job: reader.u32()?,
-        event: reader.take_rest().to_vec(),
-    };
-    let inner = RawEvent::one(&moved.event)?;
-    let numbered = match inner.decode()? {
-        Event::Share(_) | Event::EthashShare(_) => true,
-        Event::BlockFound(_) => false,
-        _ => return Err(DecodeError::Value("moved kind")),
-    };
-    if moved.base_time.checked_add(u64::from(inner.dt)).is_none() {
-        return Err(DecodeError::Limit("moved time"));
-    }
-    let fits = if numbered {
-        moved.worker != NO_NUMBER && moved.job != NO_NUMBER
-    } else {
-        moved.worker == NO_NUMBER && moved.job == NO_NUMBER
-    };
-    if fits {
-        Ok(moved)
-    } else {
-        Err(DecodeError::Value("moved numbers"))
     }
 }

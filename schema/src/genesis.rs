@@ -63,12 +63,12 @@ impl Algorithm {
         }
     }
 
-    /// Bit k set iff kind k is work of other algorithms, which a ledger of this one never has (section 6, test 1).
+    /// Bit k set iff kind k is of other algorithms (their work, and voids of it), which a ledger of this one never has (section 6, test 1).
     #[must_use]
     pub const fn foreign_kinds(self) -> u64 {
         match self {
             Self::Sha256d | Self::Scrypt | Self::Scrypt2 => {
-                Kind::EthashJob.bit() | Kind::EthashShare.bit()
+                Kind::EthashJob.bit() | Kind::EthashShare.bit() | Kind::Void.bit()
             }
             Self::Ethash | Self::Etchash => Kind::Job.bit() | Kind::Share.bit(),
         }
@@ -87,20 +87,40 @@ pub enum Approved {
     Ban = 3,
     /// An adjustment.
     Adjustment = 4,
+    /// A registered account.
+    Account = 5,
+    /// A setting that the operator says; what an account's owner says waits for nobody.
+    Setting = 6,
+    /// A batch of payouts above the policy's limit.
+    Payout = 7,
+    /// A halted wallet that may pay again.
+    Resume = 8,
+    /// A write-off.
+    WriteOff = 9,
 }
 
 impl Approved {
     /// Everything, by number.
-    pub const ALL: [Self; 4] = [Self::Key, Self::Policy, Self::Ban, Self::Adjustment];
+    pub const ALL: [Self; 9] = [
+        Self::Key,
+        Self::Policy,
+        Self::Ban,
+        Self::Adjustment,
+        Self::Account,
+        Self::Setting,
+        Self::Payout,
+        Self::Resume,
+        Self::WriteOff,
+    ];
 
-    /// How many of `approvers` must approve it where genesis does not say (money rules, 8.7): keys and policies one, bans
-    /// none, adjustments two, or one if there is but one approver.
+    /// How many of `approvers` must approve it where genesis does not say (money rules, 8.7): keys, policies and resumes
+    /// one, bans, accounts and settings none, adjustments, payouts and write-offs two, or one if there is but one approver.
     #[must_use]
     pub fn needed_unlisted(self, approvers: usize) -> usize {
         match self {
-            Self::Key | Self::Policy => 1,
-            Self::Ban => 0,
-            Self::Adjustment => approvers.min(2),
+            Self::Key | Self::Policy | Self::Resume => 1,
+            Self::Ban | Self::Account | Self::Setting => 0,
+            Self::Adjustment | Self::Payout | Self::WriteOff => approvers.min(2),
         }
     }
 }
@@ -235,7 +255,7 @@ fn read_keys(reader: &mut Reader<'_>) -> Decoded<Vec<Key>> {
 
 fn read_approvals(reader: &mut Reader<'_>, approvers: usize) -> Decoded<Vec<(Approved, u8)>> {
     let mut approvals: Vec<(Approved, u8)> = Vec::new();
-    for _ in 0..reader.count8(0, 8)? {
+    for _ in 0..reader.count8(0, 16)? {
         let what = reader.u8()?;
         let what = Approved::ALL
             .into_iter()

@@ -4,7 +4,7 @@
 //! file, socket, clock, thread, random source or float. Nothing here judges: what a frame may do is the `ledger` crate's.
 //!
 //! Reading order: [`bytes`], [`units`], [`names`], [`policy`], [`genesis`], [`work`], [`desk`],
-//! [`event`], [`role`], [`frame`]; apart from the ledger, [`activity`] (`ACTIVITY-FORMAT.md`).
+//! [`account`], [`void`], [`payout`], [`event`], [`role`], [`frame`]; apart from the ledger, [`activity`] (`ACTIVITY-FORMAT.md`).
 
 pub mod bytes;
 pub mod units;
@@ -19,7 +19,15 @@ pub mod work;
 
 pub mod desk;
 
+pub mod account;
+
+pub mod void;
+
+pub mod payout;
+
 pub mod event;
+
+mod moved;
 
 pub mod role;
 

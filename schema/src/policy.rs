@@ -5,6 +5,10 @@ use crate::names::Pot;
 
 /// One million: the whole, in parts per million.
 pub const PPM: u32 = 1_000_000;
+/// Longest time that a change of address waits, milliseconds: 30 days.
+pub const ADDRESS_HOLD_MS_MAX: u64 = 2_592_000_000;
+/// Longest time that an account owes before it may be written off, milliseconds: about 35 years.
+pub const WRITEOFF_MS_MAX: u64 = 1 << 40;
 
 /// How a pot's shares are paid (money rules, section 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +37,12 @@ impl Scheme {
             Self::Pps => "pps",
             Self::Fpps => "fpps",
         }
+    }
+
+    /// Whether each share is paid for itself, and blocks are the pool's.
+    #[must_use]
+    pub const fn is_per_share(self) -> bool {
+        matches!(self, Self::Pps | Self::Fpps)
     }
 
     const fn from_byte(byte: u8) -> Option<Self> {
@@ -89,8 +99,19 @@ pub struct Policy {
     pub orphan_depth: u32,
     /// Payout threshold in base units.
     pub threshold: u128,
+    /// Ledger time that a change of an account's address waits, milliseconds, at most [`ADDRESS_HOLD_MS_MAX`].
+    pub address_hold_ms: u64,
     /// Who bears network fees.
     pub network_fees: NetworkFees,
+    /// A batch whose total is at most this needs no approval, base units.
+    pub auto_pay_limit: u128,
+    /// Confirmations at which a payout's transaction counts as paid, at least 1.
+    pub payout_depth: u32,
+    /// Confirmations after which it is not watched any more; above `payout_depth`.
+    pub payout_final_depth: u32,
+    /// Ledger time that an account's `available` must have been below zero before it may be written off, milliseconds, at
+    /// most [`WRITEOFF_MS_MAX`].
+    pub writeoff_ms: u64,
 }
 
 impl Policy {
@@ -142,7 +163,12 @@ impl Policy {
         out.put(&self.confirmed_depth.to_le_bytes());
         out.put(&self.orphan_depth.to_le_bytes());
         out.put(&self.threshold.to_le_bytes());
+        out.put(&self.address_hold_ms.to_le_bytes());
         out.push(self.network_fees as u8);
+        out.put(&self.auto_pay_limit.to_le_bytes());
+        out.put(&self.payout_depth.to_le_bytes());
+        out.put(&self.payout_final_depth.to_le_bytes());
+        out.put(&self.writeoff_ms.to_le_bytes());
     }
 
     pub(crate) fn read(reader: &mut Reader<'_>) -> Decoded<Self> {
@@ -160,19 +186,32 @@ impl Policy {
             confirmed_depth: reader.u32()?,
             orphan_depth: reader.u32()?,
             threshold: reader.u128()?,
+            address_hold_ms: reader.u64()?,
             network_fees: match reader.u8()? {
                 0 => NetworkFees::Pool,
                 1 => NetworkFees::Miner,
                 _ => return Err(DecodeError::Value("network_fees")),
             },
+            auto_pay_limit: reader.u128()?,
+            payout_depth: reader.u32()?,
+            payout_final_depth: reader.u32()?,
+            writeoff_ms: reader.u64()?,
         };
         let depths_ok = 1 <= policy.immature_depth
             && policy.immature_depth < policy.confirmed_depth
-            && 1 <= policy.orphan_depth;
-        if depths_ok {
+            && 1 <= policy.orphan_depth
+            && 1 <= policy.payout_depth
+            && policy.payout_depth < policy.payout_final_depth;
+        if !depths_ok {
+            return Err(DecodeError::Limit("depths"));
+        }
+        if ADDRESS_HOLD_MS_MAX < policy.address_hold_ms {
+            return Err(DecodeError::Limit("address hold"));
+        }
+        if policy.writeoff_ms <= WRITEOFF_MS_MAX {
             Ok(policy)
         } else {
-            Err(DecodeError::Limit("depths"))
+            Err(DecodeError::Limit("time to a write-off"))
         }
     }
 }

@@ -72,8 +72,12 @@ impl Role {
             | Kind::Policy
             | Kind::Approval
             | Kind::Ban
-            | Kind::Adjustment => self == Self::Desk,
-            Kind::Checkpoint => self == Self::Archiver,
+            | Kind::Adjustment
+            | Kind::Account
+            | Kind::Setting
+            | Kind::PayoutResume
+            | Kind::WriteOff => self == Self::Desk,
+            Kind::Checkpoint | Kind::Void => self == Self::Archiver,
             Kind::Worker
             | Kind::Difficulty
             | Kind::Job
@@ -82,7 +86,12 @@ impl Role {
             | Kind::EthashShare
             | Kind::BlockFound
             | Kind::Moved => self == Self::Gateway,
-            Kind::BlockStatus | Kind::BlockRecovered => self == Self::Settler,
+            Kind::BlockStatus | Kind::BlockRecovered | Kind::FeeMean => self == Self::Settler,
+            Kind::PayoutProposed
+            | Kind::PayoutSigned
+            | Kind::PayoutStep
+            | Kind::PayoutCancelled => self == Self::Paymaster,
+            Kind::PayoutHalt => matches!(self, Self::Desk | Self::Paymaster),
         }
     }
 }

@@ -253,11 +253,19 @@ pub enum BlockState {
     Confirmed = 3,
     /// Another block stands at its height, deep enough.
     Orphaned = 4,
+    /// Another block stands at its height, and one of the chain's includes it as an uncle (ethash-likes).
+    Uncle = 5,
 }
 
 impl BlockState {
     /// Every state, by number.
-    pub const ALL: [Self; 4] = [Self::Seen, Self::Immature, Self::Confirmed, Self::Orphaned];
+    pub const ALL: [Self; 5] = [
+        Self::Seen,
+        Self::Immature,
+        Self::Confirmed,
+        Self::Orphaned,
+        Self::Uncle,
+    ];
 
     /// Lower-case name as shown.
     #[must_use]
@@ -267,6 +275,7 @@ impl BlockState {
             Self::Immature => "immature",
             Self::Confirmed => "confirmed",
             Self::Orphaned => "orphaned",
+            Self::Uncle => "uncle",
         }
     }
 }
@@ -305,6 +314,21 @@ pub struct BlockRecovered {
     pub value: u128,
     /// Transaction fees therein, base units; zero if the chain does not tell.
     pub fees: u128,
+}
+
+/// Largest mean of fees, base units: the limit of a block's value.
+pub const FEE_MEAN_MAX: u128 = 1 << 80;
+
+/// What the newest 144 blocks of the chain paid beside their subsidy, on average: what FPPS adds. Compare and set on the one
+/// figure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FeeMean {
+    /// Height of the newest of the blocks.
+    pub height: u64,
+    /// The last obeyed mean, zero if none.
+    pub expects: At,
+    /// Floor of the mean, base units, at most [`FEE_MEAN_MAX`].
+    pub mean: u128,
 }
 
 pub(crate) fn write_worker(worker: &Worker, out: &mut Vec<u8>) {
@@ -491,6 +515,25 @@ pub(crate) fn read_block_status(reader: &mut Reader<'_>) -> Decoded<BlockStatus>
         Ok(status)
     } else {
         Err(DecodeError::Limit("fees"))
+    }
+}
+
+pub(crate) fn write_fee_mean(mean: &FeeMean, out: &mut Vec<u8>) {
+    out.put(&mean.height.to_le_bytes());
+    out.put_at(mean.expects);
+    out.put(&mean.mean.to_le_bytes());
+}
+
+pub(crate) fn read_fee_mean(reader: &mut Reader<'_>) -> Decoded<FeeMean> {
+    let mean = FeeMean {
+        height: reader.u64()?,
+        expects: reader.at()?,
+        mean: reader.u128()?,
+    };
+    if mean.mean <= FEE_MEAN_MAX {
+        Ok(mean)
+    } else {
+        Err(DecodeError::Limit("mean of fees"))
     }
 }
 

@@ -9,6 +9,8 @@
     reason = "a test stops at the first surprise and says which"
 )]
 
+#[path = "golden/account.rs"]
+mod account;
 #[path = "golden/activity.rs"]
 mod activity;
 #[path = "golden/desk.rs"]
@@ -19,6 +21,8 @@ mod expected;
 mod limits;
 #[path = "golden/page.rs"]
 mod page;
+#[path = "golden/payout.rs"]
+mod payout;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -36,8 +40,9 @@ use page::{case, cases, folder, text};
 
 const GATEWAY_FRAME: &str = "the gateway's frame of frame.hex";
 /// Pages that are not of a kind.
-const OTHERS: [&str; 7] = [
+const OTHERS: [&str; 8] = [
     "activity",
+    "batch_body",
     "header",
     "frame",
     "leaf_entry",

@@ -12,6 +12,8 @@
 mod activity;
 #[path = "../fuzz/entry.rs"]
 mod entry;
+#[path = "properties/payout.rs"]
+mod payout;
 #[path = "properties/strategies.rs"]
 mod strategies;
 #[path = "properties/units.rs"]
@@ -19,10 +21,11 @@ mod units;
 
 use std::fmt::Debug;
 
-use entry::{fuzz_event, fuzz_frame, fuzz_summary};
+use entry::{fuzz_batch_body, fuzz_event, fuzz_frame, fuzz_summary};
 use orebook_schema::bytes::{DecodeError, Reader, Write};
 use orebook_schema::event::RawEvent;
 use orebook_schema::frame::IncarnationOpened;
+use orebook_schema::payout::BatchBody;
 use orebook_schema::summary::Summary;
 use orebook_schema::units::{hex, unhex};
 use orebook_schema::{Account, Event, Frame, HEADER_BYTES, Header, Kind, LedgerId, StreamId};
@@ -185,6 +188,17 @@ fn summaries_come_back_from_their_bytes_and_changed_ones_are_refused_or_canonica
         assert_eq!(Summary::read(&bytes).unwrap(), summary);
         assert!(fuzz_summary(&bytes));
         fuzz_summary(&mutate(bytes, &mutations));
+    });
+}
+
+#[test]
+fn batch_bodies_come_back_from_their_bytes_and_changed_ones_are_refused_or_canonical() {
+    let values = (payout::batch_body(), mutations());
+    check("batch bodies", 2_000, values, |(body, mutations)| {
+        let bytes = body.to_bytes();
+        assert_eq!(BatchBody::read(&bytes).unwrap(), body);
+        assert!(fuzz_batch_body(&bytes));
+        fuzz_batch_body(&mutate(bytes, &mutations));
     });
 }
 

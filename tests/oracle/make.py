@@ -10,16 +10,18 @@ import json
 import struct
 import sys
 from pathlib import Path
+from unittest import mock
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 import ledger_pen as pen  # noqa: E402
 import oracle  # noqa: E402
-from oracle_pen import *  # noqa: E402,F403
+from oracle_pen_payouts import *  # noqa: E402,F403
+from test_oracle_payouts_random import CHANCE_STEPS, GOOD, PayoutsTold  # noqa: E402
 
 ID = bytes.fromhex(LEDGER.replace("-", ""))
 SEEDS = {"desk": pen.DESK, "gate": pen.GATE, "gate2": pen.GATE2, "clone": pen.GATE, "keeper": pen.KEEPER,
-         "settler": pen.SETTLER, "settler2": pen.SETTLER}
+         "settler": pen.SETTLER, "settler2": pen.SETTLER, "payer": pen.PAYER, "payer2": pen.PAYER}
 SEGMENT = "00000000000000000000.open"
 LINE_BYTES = 48
 
@@ -27,15 +29,15 @@ LINE_BYTES = 48
 # ---- from a story to bytes -------------------------------------------------------------------------------------------
 
 def genesis_bytes(fields):
-    roles = {"desk": 1, "gate": 2, "gate2": 2, "keeper": 3, "settler": 4}
+    roles = {"desk": 1, "gate": 2, "gate2": 2, "keeper": 3, "settler": 4, "payer": 5}
     producers = sorted((pen.public(SEEDS[name]), bytes([role])) for name, role in roles.items())
-    (what, needed), = fields["approvals"]
+    approvals = fields["approvals"]
     ethash = fields["algorithm"] == "ethash"
     return pen.event(1, ID + pen.le(4, 1) + pen.short(b"dev") + pen.le(1, 4 if ethash else 1) + b"\x08" + bytes.fromhex(fields["chain"])
                      + pen.le(4, fields["segment_positions"]) + pen.le(8, fields["segment_bytes"]) + b"\1"
-                     + pen.le(1, len(APPROVERS)) + b"".join(map(public, APPROVERS)) + bytes([1, what, needed])
+                     + pen.le(1, len(APPROVERS)) + b"".join(map(public, APPROVERS)) + bytes([len(approvals)]) + b"".join(map(bytes, approvals))
                      + pen.le(1, len(producers)) + b"".join(key + role for key, role in producers)
-                     + pen.entries_bytes([*pen.ALL_KINDS, 23, 24] if ethash else pen.ALL_KINDS) + oracle.policy_bytes(fields["policy"]))
+                     + pen.entries_bytes(sorted([*pen.ALL_KINDS, 23, 24, 25]) if ethash else pen.ALL_KINDS) + oracle.packed(fields, "policy"))
 
 
 def fields_bytes(kind, e):
@@ -43,21 +45,21 @@ def fields_bytes(kind, e):
     hexes = {name: bytes.fromhex(value) for name, value in e.items()
              if name in ("hash", "coinbase_txid", "header", "thing", "approver", "signature", "prev", "extranonce2", "seal", "seed")}
     expects = struct.pack("<QH", *e["expects"]) if "expects" in e else b""
-    money = b"".join(pen.le(16, int(e[name])) for name in ("value", "fees") if "value" in e)
+    money = b"".join(pen.le(16, int(e[name])) for name in ("value", "fees") if {"value", "fees"} <= e.keys())
     if kind == "policy":
-        return 4, expects + oracle.policy_bytes(e["policy"])
+        return 4, oracle.packed(e, "expects policy")
     if kind == "approval":
         return 5, hexes["thing"] + hexes["approver"] + hexes["signature"]
     if kind == "ban":
         return 11, (b"\1\3" + pen.short(e["target"].removeprefix("name:").encode()) + b"\1" + pen.le(8, e["until_ms"])
                     + expects + pen.short(e["reason"].encode()))
     if kind == "adjustment":
-        return 12, oracle.adjustment_bytes(e)
+        return 12, oracle.packed(e, oracle.THINGS["adjustment"][1])
     if kind == "heartbeat":
         return 7, b""
     if kind == "worker":
         return 16, (struct.pack("<IH", e["number"], e["pot"]) + pen.short(b"\xaa\xbb") + b"\4" + pen.le(4, 0)
-                    + b"\3" + pen.short(e["account"].removeprefix("name:").encode()) + pen.short(b"rig"))
+                    + account_bytes(e["account"]) + pen.short(e["name"].encode()))
     if kind == "job":
         return 18, (pen.le(4, e["number"]) + struct.pack("<QH", *e["policy"]) + pen.le(8, e["height"])
                     + b"".join(pen.le(16, int(e[name])) for name in ("network_work", "reward", "fees"))
@@ -76,15 +78,54 @@ def fields_bytes(kind, e):
     if kind == "block_found":
         return 20, hexes["hash"] + pen.le(8, e["height"]) + hexes["coinbase_txid"] + pen.short(hexes["header"])
     if kind == "block_status":
-        state = 1 + ("seen", "immature", "confirmed", "orphaned").index(e["state"])
+        state = 1 + ("seen", "immature", "confirmed", "orphaned", "uncle").index(e["state"])
         return 21, hexes["hash"] + expects + bytes([state]) + pen.le(8, e["height"]) + money
     if kind == "block_recovered":
         return 22, hexes["hash"] + pen.le(8, e["height"]) + expects + hexes["coinbase_txid"] + money
+    if kind == "void":
+        return 25, b"".join(struct.pack("<QH", *e[name]) for name in ("share", "first", "expects"))
+    if kind == "account":
+        form, payout = e["payout"].split(":")
+        return 26, (pen.short(e["name"].encode()) + expects + {"script": b"\1", "evm": b"\2"}[form]
+                    + pen.short(bytes.fromhex(payout)) + pen.le(16, int(e["threshold"])) + bytes.fromhex(e["token"] or "00" * 32)
+                    + bytes([e["registered_only"]]) + pen.le(2, len(e["workers"]))
+                    + b"".join(pen.short(name.encode()) for name in e["workers"]))
+    if kind == "setting":
+        return 27, oracle.packed(e, oracle.THINGS["setting"][1].replace("*", oracle.FIELDS[e["what"]]))
+    if kind == "fee_mean":
+        return 28, pen.le(8, e["height"]) + expects + pen.le(16, int(e["mean"]))
+    if kind == "part":
+        return 9, bytes.fromhex(e["whole"]) + struct.pack("<HH", e["part_index"], e["of"]) + pen.long(bytes.fromhex(e["bytes"]))
+    if kind.startswith("payout_") or kind == "write_off":
+        return payout_bytes(kind, e, expects)
     assert kind == "moved", kind
     nobody = 0xFFFFFFFF
     numbers = [nobody if e[name] is None else e[name] for name in ("worker", "job")]
     return 10, (bytes.fromhex(e["from"].replace("-", "")) + struct.pack("<IQQII", e["from_epoch"], e["from_seq"],
                 e["base_time"], *numbers) + pen.event(*fields_bytes(e["event"]["kind"], e["event"])))
+
+
+def payout_bytes(kind, e, expects):
+    """Kinds 32 to 38."""
+    hexes = {name: bytes.fromhex(e.get(name) or "00" * 32) for name in ("body", "txid", "block", "by")}
+    coins = {name: pen.le(16, int(e[name])) for name in ("total", "fee") if name in e}
+    reason = pen.short(e.get("reason", "").encode())
+    head = b"".join(pen.le(size, e[name]) for name, size in (("wallet", 2), ("batch", 8), ("tx", 2)) if name in e)
+    if kind == "payout_proposed":
+        digests = b"".join(pen.short(who.encode()) + bytes.fromhex(digest) for who, digest in e["digests"])
+        return 32, (head + expects + pen.le(2, e["txs"]) + pen.le(2, e["lines"]) + coins["total"] + coins["fee"] + hexes["body"]
+                    + pen.le(8, e["digest_position"]) + pen.le(1, len(e["digests"])) + digests)
+    if kind == "payout_signed":
+        return 33, (head + expects + hexes["txid"] + coins["fee"] + pen.short(bytes.fromhex(e["spends"])) + hexes["body"]
+                    + pen.long(bytes.fromhex(e["raw"])))
+    if kind == "payout_step":
+        number = 1 + ("broadcast", "seen", "confirmed", "final", "conflicted", "failed", "unknown").index(e["step"])
+        return 34, head + expects + bytes([number]) + hexes["txid"] + pen.le(8, e["height"]) + hexes["block"] + coins["fee"]
+    if kind == "payout_cancelled":
+        return 35, head + expects + hexes["by"] + pen.le(8, e["height"]) + coins["fee"] + reason
+    if kind == "write_off":
+        return 38, oracle.packed(e, oracle.THINGS["write_off"][1])
+    return (36, head + reason) if kind == "payout_halt" else (37, head + expects + reason)
 
 
 def summary_of(events, credits):
@@ -104,7 +145,7 @@ def segment_of(story):
     made, book, streams = oracle.Oracle(), pen.Pen({}), {}
     for event in oracle.final_events(story.provisional_lines(), everything=True):
         made.apply(event)
-    credits = {share.at: share for share in made.shares}
+    credits = {share.at: share for share in made.shares.values()}
     frames = {}
     for event in story.events:
         if "kind" in event:
@@ -115,6 +156,8 @@ def segment_of(story):
             events, name = frames[event["position"]], names[event["stream"]]
             stream = streams.setdefault(name, pen.Stream(STREAMS[name], SEEDS[name]))
             stream.epoch = event["epoch"]
+            if story.now:                           # whose ledger times count
+                book.clock = event["ledger_time"] - 5    # the pen's log takes 5 ms
             if event["kind"] == "genesis":
                 book.frame("genesis", stream, [genesis_bytes(event)])
             elif event["kind"] == "checkpoint":
@@ -223,7 +266,7 @@ def policies():
     story = Story(needed=2)
     first, second = (policy_of(pot(1, fee_ppm=fee_ppm), pot(2, "solo")) for fee_ppm in (100_000, 200_000))
     story.gate(worker(0, "ann"), worker(1, "cat"), job(), share(0, 3))
-    things = [oracle.thing_of(ID, (0, 0), policy) for policy in (first, second)]
+    things = [thing_of(said_policy((0, 0), policy)) for policy in (first, second)]
     story.frame("desk", said_policy((0, 0), first), approval(things[0], 0))
     story.frame("desk", said_policy((0, 0), second), approval(things[0], 1))
     story.gate(job(1, (3, 0)), share(0, 50, 1))
@@ -283,7 +326,7 @@ def adjustments():
     story.settle(status("r", "confirmed"))
     finder = adjustment("ann", 49_500_000_000, book="reserve", block="r", reason="found block 701")
     back, alone = adjustment("cat", 2 * 10**9, book="fee", back=True), adjustment("dan", 7)
-    things = [oracle.digest_of(ID, 12, oracle.adjustment_bytes(said)) for said in (finder, back, alone)]
+    things = [thing_of(said) for said in (finder, back, alone)]
     story.frame("desk", finder, approval(things[0], 0), approval(things[1], 1))
     story.frame("desk", back, approval(things[0], 1), alone, approval(things[2], 0), ban("ann"))
     story.frame("desk", approval(things[1], 0))
@@ -296,7 +339,7 @@ def adjustments_waiting():
     waits = adjustment("bob", 3 * giga, book="fee", back=True)
     after = adjustment("bob", 5 * giga, (4, 0), "donation")                     # of `waits`, which is said at (4, 0)
     wrong, most = adjustment("bob", giga, (6, 2)), adjustment("dan", 2**80 * giga, book="rounding")
-    yes = {id(said): [approval(oracle.digest_of(ID, 12, oracle.adjustment_bytes(said)), number) for number in (0, 1)]
+    yes = {id(said): [approval(thing_of(said), number) for number in (0, 1)]
            for said in (early, waits, other, after, wrong, most)}
     no = yes[id(other)][1]
     stranger, forged = no | {"approver": public(pen.GATE).hex()}, no | {"signature": "15" * 64}
@@ -332,6 +375,243 @@ def one_hash_twice():
     return settle(story, "a", ("immature", 50))
 
 
+def prop_orphans():
+    story = Story(pot(1, "prop"))
+    story.gate(*(worker(number, name) for number, name in enumerate(("ann", "bob", "cat", "dan"))), job())
+    story.gate(share(0, 6), *finds(2, 1, "a"), share(1, 3))
+    settle(story, "a", ("immature", 70), ("orphaned", 70))
+    orphan = (story.size - 1, 0)
+    story.gate(*finds(2, 4, "b"))                                               # ann 6, bob 3, cat 1 + 4
+    settle(story, "b", ("immature", 70))
+    settle(story, "a", ("immature", 70), expects=orphan)                        # too late to take anything back
+    story.gate(share(3, 5))
+    settle(story, "b", ("orphaned", 0), expects=(story.size - 3, 0))
+    story.gate(*finds(0, 1, "c"))                                               # ann 6 + 1, bob 3, cat 5, dan 5
+    return settle(story, "c", ("confirmed", 50))
+
+
+def paid_per_share():
+    story = Story(pot(1, "pps", stale_ppm=500_000), pot(2, "fpps"))
+    story.settle(fee_mean(3))
+    story.gate(worker(0, "ann"), worker(1, "ann", 2), worker(2, "bob"), worker(3, "cat"), worker(4, "dan", 9),
+               job(0, (0, 0), 7, 51, 1), job(1, (1, 0), 7, 51, 1))
+    story.gate(share(0, 2), share(1, 2), share(2, 7, stale=True), share(3, 5, job=1), share(4, 3))
+    story.settle(fee_mean(9), fee_mean(5, (2, 0)))                              # the first expects the wrong one
+    story.gate(share(1, 1), *finds(2, 1, "p"), *finds(1, 2, "f"))
+    settle(story, "p", ("immature", 51), ("confirmed", 51))
+    return settle(story, "f", ("confirmed", 60), ("orphaned", 60))
+
+
+def donations():
+    story = Story()
+    story.events[0]["approvals"] = [[2, 1], [6, 1]]
+    cat = donation("cat", 10**6, by="operator")
+    story.frame("desk", registered("ann"), donation("ann", 15_000), dict(cat))
+    story.frame("desk", approval(thing_of(cat), 1), donation("ann", 500_000))   # ann's expects the wrong one
+    story.gate(worker(0, "ann"), worker(1, "cat"), job(), share(0, 3), *finds(1, 2, "a"))
+    story.frame("desk", donation("ann", 0, (2, 1), "token"))
+    settle(story, "a", ("immature", 50), ("immature", 45), ("confirmed", 45))
+    story.gate(*finds(0, 1, "b"))
+    return settle(story, "b", ("immature", 60))
+
+
+def donations_per_share():
+    story = Story(pot(1, "pps"), pot(2, "fpps", fee_ppm=0))
+    story.frame("desk", donation("ann", 15_000))
+    story.gate(worker(0, "ann"), worker(1, "ann", 2), worker(2, "bob"), job(0, (0, 0), 7, 51, 1), share(0, 2), share(0, 2),
+               share(2, 1), share(1, 1))
+    story.frame("desk", donation("ann", 10**6, (2, 0)))
+    story.gate(share(0, 1))
+    return story
+
+
+def uncles():
+    story = with_shares([("ann", 3), ("cat", 2)])
+    story.gate(*finds(0, 5, "b"))
+    settle(story, "a", ("immature", 50), ("uncle", 43), ("confirmed", 43), ("immature", 50), ("confirmed", 50))
+    return settle(story, "b", ("uncle", 43), ("confirmed", 43), ("orphaned", 43))
+
+
+def voids_in_ethash():
+    """Each void says whose share was counted twice; ethash's nonces name them."""
+    story = Story(pot(1), pot(2, "prop"), pot(3, "pps", stale_ppm=500_000), pot(4, "solo"))
+    story.frame("desk", donation("ann", 100_000))
+    story.gate(*(worker(number, name, pot_number) for number, (name, pot_number) in enumerate(
+        (("ann", 1), ("bob", 1), ("ann", 2), ("bob", 2), ("ann", 3), ("bob", 4)))), job(0, network_work=4, reward=14, fees=4))
+    story.gate(share(0, 6, nonce=901), share(1, 3), share(0, 4, nonce=901), share(2, 6, nonce=902), share(2, 5, nonce=902),
+               share(3, 9), share(4, 7, nonce=903), share(4, 7, stale=True, nonce=903), share(5, 8, nonce=904), share(5, 8, nonce=904))
+    story.gate(share(0, 3, nonce=901), *finds(3, 2, "b"))
+    story.frame("keeper", void((4, 2), (4, 0)), void((4, 4), (4, 3)), void((4, 7), (4, 6)), void((4, 9), (4, 8)),
+                void((4, 2), (4, 0)), void((4, 1), (4, 0)), void((5, 0), (4, 2), (4, 2)))
+    story.frame("keeper", void((5, 0), (4, 2)), void((4, 2), (4, 0), (6, 0)), void((3, 0), (2, 0)))
+    story.gate(*finds(1, 1, "a"), share(2, 7), *finds(3, 1, "c"), *finds(5, 1, "d"))
+    for letter in "abcd":
+        settle(story, letter, ("immature", 50))
+    return told_in_ethash(lambda: story)
+
+
+def payouts():
+    """Two batches of a Bitcoin-like, the pool bears the fees: approvals, parts, a version that is replaced, a reorganisation."""
+    story = Payer(limit=20)
+    said = proposed(BOTH, ["of ann", "of bob"], fee=4)
+    story.frame("desk", approval(thing_of(said), 1))
+    story.pay(*parts(batch_body(BOTH, ["of ann", "of bob"]), 50))
+    story.pay(said)
+    story.pay(signed("too soon"))
+    story.frame("desk", approval(thing_of(said), 0))
+    story.does(signed)
+    for name, fee in (("broadcast", 0), ("seen", 0), ("confirmed", 3), ("broadcast", 0)):
+        story.does(step, name, fee=fee)
+    story.proposed([("ann", "A", 5)], batch=1)      # the wallet is not free
+    story.pay(*parts(b"raw" * 40, 50))
+    story.does(signed, "t2", raw=b"", body=hashlib.sha256(b"raw" * 40).hexdigest())
+    story.does(step, "confirmed", "t2", fee=5)
+    story.gate(*finds(0, 1, "more"))
+    story.settle(status("more", "confirmed", value=20))
+    story.proposed([("ann", "A", 20)], ["more"], batch=1)
+    story.does(step, "final", "t2", fee=5)
+    story.does(signed, batch=1)
+    return story
+
+
+def payouts_that_miners_bear():
+    story = Payer(network_fees="miner")
+    lines = [("ann", "A", 29, 5), ("bob", "B", 19, 5)]
+    story.proposed([("ann", "A", 29, 5), ("bob", "B", 19, 6)], fee=11)
+    story.proposed(lines, fee=11)
+    story.does(signed)
+    story.does(step, "confirmed", fee=9)
+    story.does(step, "conflicted", "other")
+    story.does(cancelled, by="t1", fee=2)           # that is its own
+    story.last[0, 0, 0] = (story.size - 2, 0)
+    story.does(cancelled, by="other", fee=2)
+    story.proposed([("ann", "A", 29, 7)], batch=1, fee=7)
+    story.does(signed, batch=1)
+    story.does(step, "confirmed", fee=12, batch=1)
+    return story
+
+
+def payouts_one_by_one():
+    """A tx for each line, two wallets."""
+    story = Payer([("ann", 30), ("bob", 20), ("carl", 8), ("dan", 40)])
+    story.proposed([*BOTH, ("carl", "C", 7)], each=True)
+    story.proposed([("dan", "D", 39)], wallet=1, each=True)
+    story.does(signed, "t0")
+    story.does(signed, "t1", tx=1)
+    story.does(signed, wallet=1)
+    story.does(step, "confirmed", "t0", fee=1)
+    story.does(step, "failed", "t1", fee=2, tx=1)
+    story.proposed([("bob", "B", 19)], batch=1)
+    story.does(cancelled, tx=2)
+    story.does(step, "unknown", wallet=1)
+    story.proposed([("bob", "B", 19), ("carl", "C", 7)], batch=1, each=True)
+    story.does(signed, "t3", tx=1, batch=1)
+    story.does(step, "seen", "t3", tx=1, batch=1)
+    story.does(step, "confirmed", wallet=1)
+    return story
+
+
+def payouts_refused():
+    story = Payer([("ann", 30), ("bob", 20)], threshold=20)
+    for lines, blocks, other in (
+            ([("ann", "A", 30)], (), {}), ([("ann", "C", 29)], (), {}), ([("ann", "A", 19)], (), {}), (ANN, (), {"batch": 1}),
+            ([("ann", "A", 29, 1)], (), {"fee": 1}), (ANN, ["nobody's"], {}), (ANN, (), {"expects": [1, 0]}),
+            (ANN, (), {"total": "28"}), (ANN, (), {"lines": 2}), (ANN, (), {"txs": 2}), (ANN, (), {"body": "ab" * 32}),
+            ([("ann", "A", 29), ("zoe", "B", 1)], (), {})):
+        story.proposed(lines, blocks, **other)
+    story.pay(*parts(batch_body(ANN)), part("ab" * 32, 0, 2), proposed(ANN))
+    story.pay(*parts(batch_body(ANN)), stream="payer2")
+    story.pay(proposed(ANN))
+    story.frame("desk", setting("bob", "pay_now"))
+    story.proposed([("bob", "B", 2)])
+    place = story.size - 1
+    for event in (signed(tx=1), signed(wallet=1), signed(batch=1), signed(expects=(place, 1)), signed(body="ab" * 32),
+                  signed(raw=b""), step("broadcast", NOBODY), cancelled(by="other")):
+        story.pay(event)
+    story.does(signed)
+    last = story.last[0, 0, 0]
+    for event in (signed("t1", last), signed("t2", last, spends="5c" * 36), step("confirmed", last, "t2"), step("final", last),
+                  cancelled(last), cancelled(last, by="t1"), step("seen", NOBODY)):
+        story.pay(event)
+    story.does(step, "confirmed")
+    story.proposed([("bob", "B", 2)], batch=1)      # pay_now is used up
+    return story
+
+
+def payouts_of_orphans():
+    story = Payer([("ann", 30), ("bob", 20), ("carl", 9), ("dan", 9)])
+    story.proposed([*BOTH, ("carl", "C", 5)], ["of ann", "of dan"], each=True)
+    story.proposed([("dan", "D", 6)], ["of carl"], wallet=3)
+    story.does(signed, tx=1)
+    at = story.orphan("dan")                        # cancels tx 0 and 2; dan is below zero, his batch goes on
+    story.pay(signed("u", at))
+    story.does(step, "confirmed", tx=1, fee=1)
+    story.orphan("bob")                             # who was paid 19
+    story.proposed([("ann", "A", 29)], ["of ann"], batch=1)
+    story.gate(*finds(1, 1, "more"))
+    story.settle(status("more", "confirmed", value=21))
+    story.orphan("ann")
+    story.proposed([("bob", "B", 1)], batch=2)
+    return story
+
+
+def halts():
+    story = Payer(limit=20)
+    said = proposed(BOTH)
+    story.proposed(BOTH)
+    stop = (story.pay(halt())[0], 0)
+    story.frame("desk", *yes_to(said))
+    story.pay(signed())
+    one, two = resume(stop), resume(stop, reason="another")
+    story.frame("desk", resume(NOBODY), resume(stop, 1), dict(one), dict(two))
+    story.frame("desk", halt(1))
+    story.frame("desk", approval(thing_of(two)))
+    story.does(signed)
+    again = (story.frame("desk", approval(thing_of(one)), halt()), 1)
+    story.does(step, "confirmed", fee=1)
+    story.proposed([("ann", "A", 1)], batch=1)
+    story.frame("desk", resume(again))
+    return story
+
+
+def write_offs():
+    story = Payer([("ann", 30), ("bob", 20)], writeoff_ms=1_000)
+    story.now = START + 2_000
+    story.proposed(BOTH)
+    story.does(signed)
+    story.does(step, "confirmed")
+    story.orphan("ann")
+    first = write_off("ann")
+    story.now += 999
+    story.frame("desk", dict(first), *yes_to(first))                            # too soon, and the last all the same
+    place = story.size - 1
+    story.now += 1
+    story.frame("desk", dict(first))                                            # refused
+    for said in (write_off("ann", (place, 0)), write_off("bob")):
+        story.frame("desk", dict(said), *yes_to(said))
+    return story
+
+
+def chance(seed):
+    """A random ledger of payouts, its approvals signed."""
+    fake = lambda key, message, signature: signature.hex() == GOOD
+    with mock.patch.object(oracle, "signature_is_right", fake):
+        story = PayoutsTold(seed, CHANCE_STEPS).story
+    for event in story.events:
+        if event.get("signature") == GOOD:
+            number = [public(approver).hex() for approver in APPROVERS].index(event["approver"])
+            event["signature"] = approval(bytes.fromhex(event["thing"]), number)["signature"]
+    return story
+
+
+def payouts_by_chance_1():
+    return chance(1)
+
+
+def payouts_by_chance_2():
+    return chance(3)
+
+
 def not_all_final():
     story = settle(with_shares([("ann", 3), ("cat", 2)]), "a", ("immature", 50))
     story.checkpoint()
@@ -343,7 +623,9 @@ STORIES = (window_unfilled, window_exactly_filled, window_cut_inside_a_share, wi
            split_with_everything, orphan_and_return, change_of_value, late_reorganisation, two_blocks_at_one_height,
            two_pots_and_two_streams, void_job_and_unknown_pot, nothing_in_the_window, policies, moved_once,
            epochs_number_anew, two_settlers, recovered_blocks, adjustments, adjustments_waiting, one_hash_twice,
-           not_all_final, moved_once_in_ethash, two_pots_in_ethash)
+           not_all_final, moved_once_in_ethash, two_pots_in_ethash, prop_orphans, paid_per_share, donations,
+           donations_per_share, uncles, voids_in_ethash, payouts, payouts_that_miners_bear, payouts_one_by_one,
+           payouts_refused, payouts_of_orphans, halts, write_offs, payouts_by_chance_1, payouts_by_chance_2)
 
 
 def files_of(tell):
@@ -352,7 +634,8 @@ def files_of(tell):
     story = tell()
     if tell is not not_all_final:
         story.checkpoint()
-    data = segment_of(story)
+    with mock.patch.object(pen, "SEGMENT_POSITIONS", story.events[0]["segment_positions"]):
+        data = segment_of(story)
     with pen.Folder({SEGMENT: data}) as folder:
         cat = pen.command(folder.path, "--cat")
     assert not cat.stderr, cat.stderr.decode()

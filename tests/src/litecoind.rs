@@ -134,6 +134,15 @@ impl Pair {
     /// If they do not.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_with(&[], &[])
+    }
+
+    /// The same; each is told more.
+    ///
+    /// # Panics
+    /// If they do not.
+    #[must_use]
+    pub fn start_with(more_a: &[&str], more_b: &[&str]) -> Self {
         for _ in 0..TRIES {
             let folder = tempfile::tempdir().expect("a folder");
             let [p2p, rpc_a, rpc_b] = free_ports();
@@ -143,6 +152,11 @@ impl Pair {
                 "-listen=1".to_owned(),
             ];
             let connects = [format!("-connect=127.0.0.1:{p2p}"), "-listen=0".to_owned()];
+            let with = |flags: &[String], more: &[&str]| -> Vec<String> {
+                let more = more.iter().map(|flag| (*flag).to_owned());
+                flags.iter().cloned().chain(more).collect()
+            };
+            let (listens, connects) = (with(&listens, more_a), with(&connects, more_b));
             let mut pair = Self {
                 a: Node::start(&folder.path().join("a"), rpc_a, &listens),
                 b: Node::start(&folder.path().join("b"), rpc_b, &connects),

@@ -61,7 +61,10 @@ fn the_page_shows_what_the_api_says_and_its_script_has_no_complaint() {
             .as_array()
             .is_some_and(|accounts| !accounts.is_empty())
     });
-    let url = format!("http://{}/", pool.http);
+    let address = accounts["accounts"][0]["address"]
+        .as_str()
+        .expect("an address");
+    let url = format!("http://{}/#account={address}", pool.http);
     let (page, said) = chromium(folder.path(), &["--dump-dom", &url]);
     assert!(
         !said.contains("CONSOLE") || !said.contains("rror"),
@@ -79,13 +82,14 @@ fn the_page_shows_what_the_api_says_and_its_script_has_no_complaint() {
         (1..=height).any(|height| page.contains(&format!(">{height}<"))),
         "no block's height is on the page"
     );
-    let address = accounts["accounts"][0]["address"]
-        .as_str()
-        .expect("an address");
     assert!(
-        page.contains(address),
+        page.contains(&format!("<code>{address}</code>")),
         "account {address} is not on the page"
     );
+    // The account's own part of the page, and the pool's batches, with what the API answered.
+    for part in ["Next payout", "Paid so far", "what lines brought in"] {
+        assert!(page.contains(part), "{part} is not on the page: {page}");
+    }
     let ledger = pool.json("/api/v1/ledger");
     let id = ledger["ledger"].as_str().expect("an id");
     assert!(page.contains(id), "the ledger's id is not on the page");

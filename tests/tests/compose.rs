@@ -13,6 +13,8 @@
 mod deploy;
 #[path = "compose/metrics.rs"]
 mod metrics;
+#[path = "compose/openmetrics.rs"]
+mod openmetrics;
 #[path = "compose/rules.rs"]
 mod rules;
 
@@ -380,6 +382,7 @@ fn the_real_binary_understands_every_command() {
         "gateway",
         "archiver",
         "settler",
+        "paymaster",
         "projector",
         "desk",
         "check",
@@ -438,7 +441,7 @@ fn a_command_that_would_not_start_is_refused_with_the_reason() {
         &gateway.replace("172.30.77.10", "172.30.77.10/24"),
     );
     let key = written("key.toml", &gateway.replace("proxy_from", "proxy_form"));
-    let table: [(&[&str], &str); 11] = [
+    let table: [(&[&str], &str); 12] = [
         (
             &["gatway", "--config", &good],
             "unrecognized subcommand 'gatway'",
@@ -481,6 +484,10 @@ fn a_command_that_would_not_start_is_refused_with_the_reason() {
         ),
         (
             &["desk", "--data", "/data", "--config", &alone],
+            "a log that others reach",
+        ),
+        (
+            &["paymaster", "--data", "/data", "--config", &alone],
             "a log that others reach",
         ),
     ];
@@ -542,6 +549,7 @@ fn the_first_start_gives_each_role_its_own_key_and_changes_nothing_later() {
         ("archiver-1", vec!["archiver-1.key"]),
         ("archiver-2", vec!["archiver-2.key"]),
         ("settler", vec!["settler.key"]),
+        ("paymaster", vec!["paymaster.key"]),
         ("desk", vec!["desk.key"]),
         ("projector", vec![]),
     ];

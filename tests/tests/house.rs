@@ -6,6 +6,7 @@
 //! - `house/sequences.rs`: sequence numbers are compared in `ledger/` only.
 //! - `house/source.rs`: file names and sizes, allowed lints with reasons, skipped tests, `unsafe`.
 //! - `house/documents.rs`: what CI runs, host names and machine paths, decision records.
+//! - `house/features.rs`: every suite builds every library with the same features.
 //! - `house/runbooks.rs`: runbooks exist, are named by errors and logs, and say which test tries them.
 //!
 //! A rule that stands in the way: fix the code first. If the rule is wrong, change it here with an ADR.
@@ -21,6 +22,8 @@
 mod arrows;
 #[path = "house/documents.rs"]
 mod documents;
+#[path = "house/features.rs"]
+mod features;
 #[path = "house/purity.rs"]
 mod purity;
 #[path = "house/runbooks.rs"]

@@ -7,6 +7,11 @@
     reason = "a test stops at the first surprise and says which"
 )]
 
+#[path = "ledger_command/explain.rs"]
+mod explain;
+#[path = "../../replay/store/tests/world/mod.rs"]
+mod world;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -59,7 +64,8 @@ fn init_writes_a_ledger_that_verifies_and_keys_that_only_the_owner_reads() {
                 .expect("UTF-8")
         })
         .collect();
-    assert_eq!(keys.len(), 3 + 2 + 2 + 3, "{keys:?}");
+    // Desk, settler, paymaster; gateways; archivers; approvers; the development wallet.
+    assert_eq!(keys.len(), 3 + 2 + 2 + 3 + 1, "{keys:?}");
     for key in &keys {
         let path = data.join("keys").join(key);
         assert_eq!(
@@ -81,7 +87,7 @@ fn init_writes_a_ledger_that_verifies_and_keys_that_only_the_owner_reads() {
     assert_eq!(genesis["kind"], "genesis");
     assert_eq!(
         genesis["approvals"],
-        serde_json::json!([[1, 2], [2, 2], [4, 2]])
+        serde_json::json!([[1, 2], [2, 2], [4, 2], [7, 2], [8, 2], [9, 2]])
     );
     assert_eq!(genesis["producers"].as_array().expect("a list").len(), 7);
 }

@@ -18,7 +18,7 @@ use orebook_ledger::segment::SegmentStore;
 use orebook_ledger::sign::Signer;
 use orebook_pow::ethash::{Answer, Cache, EpochRule, Question, prove};
 use orebook_pow::{Claim, PreparedJob, coinbase_tag};
-use orebook_schema::event::Checkpoint;
+use orebook_schema::event::{Checkpoint, Moved};
 use orebook_schema::genesis::Algorithm;
 use orebook_schema::names::{CoinName, Pot, RegisteredName};
 use orebook_schema::policy::{NetworkFees, PotRules, Scheme};
@@ -80,7 +80,12 @@ fn genesis(algorithm: Algorithm) -> Genesis {
             confirmed_depth: 100,
             orphan_depth: 1,
             threshold: 1,
+            address_hold_ms: 0,
             network_fees: NetworkFees::Pool,
+            auto_pay_limit: 0,
+            payout_depth: 6,
+            payout_final_depth: 12,
+            writeoff_ms: 0,
         },
     }
 }
@@ -451,11 +456,19 @@ fn job(number: u32, tag: [u8; 8]) -> Job {
     }
 }
 
+/// Work of a share that one hash in four has: difficulty 1 of scrypt is 65,536 times easier.
+fn easy(algorithm: Algorithm) -> u64 {
+    match algorithm {
+        Algorithm::Scrypt => SHARE_WORK * 65_536,
+        _ => SHARE_WORK,
+    }
+}
+
 /// Shares of a job, none of them a block: so many that meet the target, and one that misses.
-fn mined_headers(job: &Job, count: usize) -> (Vec<Event>, Event) {
-    let prepared = PreparedJob::new(job, Algorithm::Sha256d).expect("a job");
-    let unit = Algorithm::Sha256d.work_unit();
-    let work = Work::new(SHARE_WORK).expect("work");
+fn mined_headers(job: &Job, algorithm: Algorithm, count: usize) -> (Vec<Event>, Event) {
+    let prepared = PreparedJob::new(job, algorithm).expect("a job");
+    let unit = algorithm.work_unit();
+    let work = Work::new(easy(algorithm)).expect("work");
     let (mut met, mut missed) = (Vec::new(), None);
     for nonce in 0.. {
         let share = Share {
@@ -499,7 +512,7 @@ fn shares_under_headers_are_hashed_again_and_anothers_tag_is_named() {
     let jobs = [&ours, &theirs].map(|job| Event::Job(Box::new(job.clone())));
     book.say(&[worker(0, &[7; 4], 4), difficulty(0, SHARE_WORK)]);
     book.say(&jobs);
-    let (mut good, missed) = mined_headers(&ours, 600);
+    let (mut good, missed) = mined_headers(&ours, Algorithm::Sha256d, 600);
     let Some(Event::Share(last)) = good.pop() else {
         panic!("600 shares");
     };
@@ -514,7 +527,7 @@ fn shares_under_headers_are_hashed_again_and_anothers_tag_is_named() {
     assert!(whole.status.success(), "{}", said(&whole));
     assert_eq!(figures(&whole), (599, 0, 0));
 
-    let (stolen, _) = mined_headers(&theirs, 1);
+    let (stolen, _) = mined_headers(&theirs, Algorithm::Sha256d, 1);
     let header = vec![0; 80];
     let unexplained = Event::BlockFound(BlockFound {
         hash: Hash([8; 32]),
@@ -554,4 +567,60 @@ fn shares_under_headers_are_hashed_again_and_anothers_tag_is_named() {
     assert!(said(&oracle).contains("--oracle is for ethash and etchash"));
     let alone = verify(folder.path(), &["--oracle"]);
     assert_eq!(alone.status.code(), Some(2), "it asks for --work");
+}
+
+/// A stream that was closed before its shares were admitted, and the epoch they were answered in.
+const CLOSED: (StreamId, u32) = (StreamId([0x66; 16]), 3);
+
+/// What the gateway's next stream says of an event of the closed one.
+fn moved(epoch: u32, seq: u64, event: &Event) -> Event {
+    Event::Moved(Moved {
+        stream: CLOSED.0,
+        epoch,
+        seq,
+        base_time: START,
+        worker: 0,
+        job: 0,
+        event: event.to_bytes(0),
+    })
+}
+
+#[test]
+fn moved_shares_are_hashed_again_under_the_tag_of_the_stream_they_come_from() {
+    for algorithm in [Algorithm::Sha256d, Algorithm::Scrypt] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let job = job(0, coinbase_tag(CLOSED.0, CLOSED.1));
+        let mut book = Book::new(folder.path(), algorithm);
+        book.say(&[worker(0, &[7; 4], 4), difficulty(0, easy(algorithm))]);
+        book.say(&[Event::Job(Box::new(job.clone()))]);
+        let (good, missed) = mined_headers(&job, algorithm, 6);
+        let all = (0..)
+            .zip(&good)
+            .map(|(seq, share)| moved(CLOSED.1, seq, share));
+        let all: Vec<Event> = all.collect();
+        book.say(&all[..4]);
+        // What is said again counts once, and is hashed once.
+        book.say(&all[..5]);
+        let whole = verify(folder.path(), &["--work"]);
+        assert!(whole.status.success(), "{algorithm:?}: {}", said(&whole));
+        assert_eq!(figures(&whole), (5, 0, 0), "{algorithm:?}");
+
+        let first = book.say(&[
+            moved(CLOSED.1, 10, &missed),
+            moved(CLOSED.1, 11, &good[0]),
+            moved(CLOSED.1 + 1, 12, &good[5]),
+            good[5].clone(),
+        ]);
+        let output = verify(folder.path(), &["--work"]);
+        let tag = "a share whose coinbase has another stream's or epoch's tag";
+        let expected = [
+            place(first, 0, "a share whose hash misses its target"),
+            place(first, 1, "a share that is also at 4.0"),
+            place(first, 2, tag),
+            place(first, 3, tag),
+            place(first, 3, &format!("a share that is also at {first}.2")),
+        ];
+        assert_eq!(faults(&output), expected, "{algorithm:?}");
+        assert_eq!(figures(&output), (9, 0, 5), "{algorithm:?}");
+    }
 }

@@ -20,6 +20,8 @@ mod flood;
 mod newcomers;
 #[path = "machines/outage.rs"]
 mod outage;
+#[path = "machines/republish.rs"]
+mod republish;
 #[path = "walk/rig.rs"]
 mod rig;
 #[path = "machines/schedule.rs"]

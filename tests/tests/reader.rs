@@ -8,15 +8,28 @@
     reason = "a test stops at the first surprise and says which"
 )]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use orebook_schema::Kind;
 use orebook_sim::world::{Plant, Scenario, ledger_of};
 use orebook_tests::{orebook_binary, repo_root};
 
 /// Seeds whose ledgers are compared; between them they hold every kind of event that a simulation writes.
 const SEEDS: std::ops::Range<u64> = 1..25;
+
+/// Writes a ledger of the reader's own pen into a folder.
+const WRITE_STORY: &str = "
+import pathlib, sys
+sys.path.insert(0, 'tests')
+import ledger_pen
+segments = pathlib.Path(sys.argv[2]) / 'segments'
+segments.mkdir()
+for name, data in getattr(ledger_pen, sys.argv[1])().files.items():
+    (segments / name).write_bytes(data)
+";
 
 fn run(command: &mut Command) -> Output {
     command
@@ -56,9 +69,47 @@ fn orebook(folder: &Path, arguments: &[&str]) -> Output {
         .arg(folder.join("segments")))
 }
 
+/// Compares both, line by line, and notes the kinds.
+fn compare_cats(folder: &Path, what: &str, kinds: &mut BTreeSet<String>) {
+    let theirs = reader(folder, &["--cat", "--signatures", "none"]);
+    let ours = orebook(folder, &["cat"]);
+    let (theirs, ours) = (text(&theirs.stdout), text(&ours.stdout));
+    for (number, (their, our)) in theirs.lines().zip(ours.lines()).enumerate() {
+        assert_eq!(their, our, "{what}, line {number}");
+    }
+    assert_eq!(theirs.len(), ours.len(), "{what}");
+    for line in ours.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).expect("an object a line");
+        kinds.insert(line["kind"].as_str().unwrap_or("closed").to_owned());
+    }
+}
+
+#[test]
+fn events_of_every_kind_that_the_reader_s_own_pen_writes_are_shown_alike() {
+    let mut kinds = BTreeSet::new();
+    for story in ["story", "ethash_story"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let written = run(Command::new("python3")
+            .args(["-c", WRITE_STORY, story])
+            .arg(folder.path())
+            .current_dir(repo_root()));
+        assert!(
+            written.status.success(),
+            "{story}: {}",
+            text(&written.stderr)
+        );
+        let ours = orebook(folder.path(), &["verify"]);
+        assert!(ours.status.success(), "{story}: {}", text(&ours.stderr));
+        compare_cats(folder.path(), story, &mut kinds);
+    }
+    for kind in Kind::ALL {
+        assert!(kinds.contains(kind.name()), "no {} was said", kind.name());
+    }
+}
+
 #[test]
 fn the_independent_reader_finds_the_same_root_and_the_same_events() {
-    let mut kinds = std::collections::BTreeSet::new();
+    let mut kinds = BTreeSet::new();
     for seed in SEEDS {
         let folder = tempfile::tempdir().expect("a folder");
         write_ledger(seed, folder.path());
@@ -79,17 +130,7 @@ fn the_independent_reader_finds_the_same_root_and_the_same_events() {
             ours["root"].as_str().expect("hex")
         );
         assert_eq!(text(&theirs.stdout).trim(), expected, "seed {seed}");
-        let theirs = reader(folder.path(), &["--cat", "--signatures", "none"]);
-        let ours = orebook(folder.path(), &["cat"]);
-        let (theirs, ours) = (text(&theirs.stdout), text(&ours.stdout));
-        for (number, (their, our)) in theirs.lines().zip(ours.lines()).enumerate() {
-            assert_eq!(their, our, "seed {seed}, line {number}");
-        }
-        assert_eq!(theirs.len(), ours.len(), "seed {seed}");
-        for line in ours.lines() {
-            let line: serde_json::Value = serde_json::from_str(line).expect("an object a line");
-            kinds.insert(line["kind"].as_str().unwrap_or("closed").to_owned());
-        }
+        compare_cats(folder.path(), &format!("seed {seed}"), &mut kinds);
     }
     let wanted = [
         "block_found",
@@ -158,6 +199,7 @@ fn the_independent_reader_and_verify_find_the_same_damage() {
 fn the_independent_reader_passes_its_own_tests() {
     let output = run(Command::new("python3")
         .args(["-m", "unittest", "tests/test_reader.py"])
+        .arg("tests/test_reader_bodies.py")
         .current_dir(repo_root()));
     println!("{}", text(&output.stderr));
     assert!(output.status.success(), "{}", text(&output.stderr));

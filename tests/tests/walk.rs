@@ -9,19 +9,31 @@
     reason = "a test stops at the first surprise and says which"
 )]
 
+#[path = "walk/accounts.rs"]
+mod accounts;
 #[path = "walk/books.rs"]
 mod books;
 #[path = "walk/desk.rs"]
 mod desk;
+#[path = "walk/ethash.rs"]
+mod ethash;
 #[path = "walk/full_disk.rs"]
 mod full_disk;
+#[path = "walk/geth.rs"]
+mod geth;
+#[path = "../../services/chain/tests/golang/mod.rs"]
+mod golang;
 #[path = "walk/kills.rs"]
 mod kills;
 #[path = "walk/litecoin.rs"]
 mod litecoin;
 #[path = "walk/newcomer.rs"]
 mod newcomer;
+#[path = "walk/payouts.rs"]
+mod payouts;
 #[path = "walk/repair.rs"]
 mod repair;
 #[path = "walk/rig.rs"]
 mod rig;
+#[path = "walk/verium.rs"]
+mod verium;

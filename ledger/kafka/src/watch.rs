@@ -341,6 +341,8 @@ impl Watcher {
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(topic, PARTITION, Offset::Offset(begin))?;
         self.consumer.assign(&list)?;
+        // What the last look paused stays paused when it is assigned again.
+        self.consumer.resume(&list)?;
         let started = Instant::now();
         let mut found = None;
         while found.is_none() && started.elapsed() < QUESTION {

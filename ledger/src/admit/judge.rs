@@ -154,6 +154,20 @@ impl State {
             Event::Adjustment(adjustment) => adjustment.expects.position < next,
             Event::BlockStatus(status) => status.expects.position < next,
             Event::BlockRecovered(block) => block.expects.position < next,
+            // Its `first` is before its share.
+            Event::Void(void) => void.share.position < next && void.expects.position < next,
+            Event::Account(said) => said.expects.position < next,
+            Event::Setting(setting) => setting.expects.position < next,
+            Event::FeeMean(mean) => mean.expects.position < next,
+            // Its digests are of that many positions.
+            Event::PayoutProposed(said) => {
+                said.expects.position < next && said.digest_position <= next
+            }
+            Event::PayoutSigned(said) => said.expects.position < next,
+            Event::PayoutStep(said) => said.expects.position < next,
+            Event::PayoutCancelled(said) => said.expects.position < next,
+            Event::PayoutResume(said) => said.expects.position < next,
+            Event::WriteOff(said) => said.expects.position < next,
             Event::Checkpoint(checkpoint) => checkpoint.size <= next,
             _ => true,
         }

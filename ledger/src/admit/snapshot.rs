@@ -15,7 +15,7 @@ use crate::credit::{Announced, JobTerms};
 use crate::tree::Tree;
 
 /// Version of the snapshot's layout. Bytes of another one are refused: read the ledger again.
-pub const STATE_SNAPSHOT_VERSION: u32 = 1;
+pub const STATE_SNAPSHOT_VERSION: u32 = 3;
 
 const MAGIC: &[u8; 8] = b"ORESTAT0";
 /// Job terms without a policy: the job is void.

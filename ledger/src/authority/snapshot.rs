@@ -1,14 +1,18 @@
-//! Keys, policies, schema sets, bans and adjustments in a snapshot of admission's state.
+//! Keys, policies, schema sets, bans, adjustments, registered names, settings, write-offs and approvals in a snapshot of admission's state.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use orebook_schema::bytes::{DecodeError, Decoded, Reader, Write};
 use orebook_schema::event::{RawEvent, SchemaSet};
 use orebook_schema::{Account, Event, Key, Policy, Role};
 
+use super::registered::Names;
 use super::thing::Thing;
-use super::{Authority, KeyState, ObeyedAdjustment, ObeyedBan, ObeyedPolicy};
+use super::{
+    Authority, KeyState, ObeyedAdjustment, ObeyedBan, ObeyedPolicy, ObeyedRegistration,
+    ObeyedSetting, ObeyedWriteOff,
+};
 use crate::sign::Verifier;
 
 impl Authority {
@@ -65,11 +69,46 @@ impl Authority {
             out.put_at(taken.at);
             out.put_at(taken.effective);
         }
+        self.registered.write_snapshot(out);
+        put_count(self.set.len(), out);
+        for (account, at) in &self.set {
+            out.put(&account.to_bytes());
+            out.put_at(*at);
+        }
+        put_count(self.taken_registrations.len(), out);
+        for taken in &self.taken_registrations {
+            put_event(&Event::Account(Box::new(taken.registration.clone())), out);
+            out.put_at(taken.at);
+            out.put_at(taken.effective);
+            out.put(&taken.hold_ms.to_le_bytes());
+        }
+        put_count(self.taken_settings.len(), out);
+        for taken in &self.taken_settings {
+            put_event(&Event::Setting(Box::new(taken.setting.clone())), out);
+            out.put_at(taken.at);
+            out.put_at(taken.effective);
+            out.put(&taken.hold_ms.to_le_bytes());
+        }
+        put_count(self.written_off.len(), out);
+        for (account, at) in &self.written_off {
+            out.put(&account.to_bytes());
+            out.put_at(*at);
+        }
+        put_count(self.taken_write_offs.len(), out);
+        for taken in &self.taken_write_offs {
+            put_event(&Event::WriteOff(Box::new(taken.write_off.clone())), out);
+            out.put_at(taken.at);
+            out.put_at(taken.effective);
+            out.put(&taken.writeoff_ms.to_le_bytes());
+        }
         put_count(self.approvals.len(), out);
         for (digest, approvers) in &self.approvals {
             out.put(&digest.0);
             put_count(approvers.len(), out);
-            approvers.iter().for_each(|key| out.put(&key.0));
+            for (key, at) in approvers {
+                out.put(&key.0);
+                out.put_at(*at);
+            }
         }
     }
 
@@ -140,10 +179,52 @@ impl Authority {
             };
             Ok((taken.effective, taken))
         })?;
+        let registered = Names::read_snapshot(reader)?;
+        let set = take_map(reader, |reader| {
+            Ok((Account::from_reader(reader)?, reader.at()?))
+        })?;
+        let taken_registrations = take_map(reader, |reader| {
+            let Event::Account(registration) = take_event(reader)? else {
+                return Err(DecodeError::Value("snapshot's registration"));
+            };
+            let taken = ObeyedRegistration {
+                registration: *registration,
+                at: reader.at()?,
+                effective: reader.at()?,
+                hold_ms: reader.u64()?,
+            };
+            Ok((taken.effective, taken))
+        })?;
+        let taken_settings = take_map(reader, |reader| {
+            let Event::Setting(setting) = take_event(reader)? else {
+                return Err(DecodeError::Value("snapshot's setting"));
+            };
+            let taken = ObeyedSetting {
+                setting: *setting,
+                at: reader.at()?,
+                effective: reader.at()?,
+                hold_ms: reader.u64()?,
+            };
+            Ok((taken.effective, taken))
+        })?;
+        let written_off = take_map(reader, |reader| {
+            Ok((Account::from_reader(reader)?, reader.at()?))
+        })?;
+        let taken_write_offs = take_map(reader, |reader| {
+            let Event::WriteOff(write_off) = take_event(reader)? else {
+                return Err(DecodeError::Value("snapshot's write-off"));
+            };
+            let taken = ObeyedWriteOff {
+                write_off: *write_off,
+                at: reader.at()?,
+                effective: reader.at()?,
+                writeoff_ms: reader.u64()?,
+            };
+            Ok((taken.effective, taken))
+        })?;
         let approvals = take_map(reader, |reader| {
             let digest = reader.hash()?;
-            let approvers = take_map(reader, |reader| Ok((Key(reader.array()?), ())))?;
-            let approvers: BTreeSet<Key> = approvers.into_keys().collect();
+            let approvers = take_map(reader, |reader| Ok((Key(reader.array()?), reader.at()?)))?;
             Ok((digest, approvers))
         })?;
         Ok(Self {
@@ -155,6 +236,12 @@ impl Authority {
             bans,
             adjusted,
             taken: taken.into_values().collect(),
+            registered,
+            set,
+            taken_registrations: taken_registrations.into_values().collect(),
+            taken_settings: taken_settings.into_values().collect(),
+            written_off,
+            taken_write_offs: taken_write_offs.into_values().collect(),
             waiting,
             approvals,
         })

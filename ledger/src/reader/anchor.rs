@@ -2,7 +2,7 @@
 
 use orebook_schema::bytes::{Reader as Bytes, Write};
 
-use crate::disk::{Disk, DiskError, DiskFile, DiskResult};
+use crate::disk::{Disk, DiskError, DiskFile, DiskResult, replace_file};
 
 const MAGIC: [u8; 4] = *b"OREA";
 const FILE_BYTES: usize = 28;
@@ -62,23 +62,4 @@ impl Anchor {
 /// Positions that were final, or kept, when the folder's anchor was written; 0 without one.
 pub(crate) fn anchored_size<D: Disk>(disk: &D, dir: &str) -> DiskResult<u64> {
     Ok(Anchor::load(disk, dir)?.map_or(0, |anchor| anchor.size))
-}
-
-/// Replaces a small file by write, sync, rename and folder sync: after a crash the old or the new one stands, whole.
-pub(crate) fn replace_file<D: Disk>(
-    disk: &D,
-    dir: &str,
-    name: &str,
-    bytes: &[u8],
-) -> DiskResult<()> {
-    let (new, path) = (format!("{dir}/{name}.new"), format!("{dir}/{name}"));
-    match disk.remove(&new) {
-        Ok(()) | Err(DiskError::NotFound { .. }) => {}
-        Err(error) => return Err(error),
-    }
-    let mut file = disk.create(&new)?;
-    file.write_at(0, bytes)?;
-    file.sync()?;
-    disk.rename(&new, &path)?;
-    disk.sync_dir(dir)
 }

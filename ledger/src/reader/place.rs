@@ -201,8 +201,16 @@ impl<D: Disk + Clone> Reader<D> {
         if anchor.size != self.final_size() || anchor.size == 0 || anchor.offset == 0 {
             return Ok(None);
         }
+        // To ask again would be another suspicion, and every place found meanwhile be given up for it.
+        if self.beyond_end == Some(anchor) {
+            return Ok(None);
+        }
         let record = match log.read(newest, anchor.offset, 1) {
-            Err(LogError::OutOfRange { .. } | LogError::Trimmed { .. }) => return Ok(None),
+            Err(LogError::OutOfRange { .. }) => {
+                self.beyond_end = Some(anchor);
+                return Ok(None);
+            }
+            Err(LogError::Trimmed { .. }) => return Ok(None),
             other => other?.into_iter().next(),
         };
         let last = self.store.read(anchor.size - 1)?;

@@ -1,23 +1,26 @@
 //! Role × kind, schema sets, and what may stand at position 0.
 
 use orebook_ledger::admit::{AdmitError, Cause, State, Verdict};
+use orebook_schema::account::SetBy;
 use orebook_schema::desk::BanTarget;
 use orebook_schema::event::{Part, RecoveryCode, RecoveryNote, SchemaEntry};
 use orebook_schema::summary::Summary;
 use orebook_schema::{Account, Event, Genesis, Hash, Kind, LedgerId, Role};
 
+use crate::accounts::{fee_mean, registration, setting, void};
 use crate::causes::{assert_admitted, assert_cause};
 use crate::desk::{adjust, ban};
 use crate::ethash::{ethash_job, ethash_share};
+use crate::payouts;
 use crate::world::{
     ARCHIVER, DESK, Draft, GATEWAY, LEDGER, NONE, PAYMASTER, Pen, SETTLER, STRANGER, World,
-    all_kinds, approved, block_found, block_recovered, block_status, checkpoint, difficulty,
+    all_kinds, approved, at, block_found, block_recovered, block_status, checkpoint, difficulty,
     genesis, hello, job, moved, nonce, policy_change, pot_summary, revoke, schema_set, winner,
     worker,
 };
 
 /// The last column of section 3, typed from the page: D desk, G gateway, A archiver, S settler, P paymaster.
-const SAID_BY: [(Kind, &str); 21] = [
+const SAID_BY: [(Kind, &str); 32] = [
     (Kind::Genesis, ""),
     (Kind::SchemaSet, "D"),
     (Kind::KeyChange, "D"),
@@ -39,6 +42,17 @@ const SAID_BY: [(Kind, &str); 21] = [
     (Kind::BlockRecovered, "S"),
     (Kind::EthashJob, "G"),
     (Kind::EthashShare, "G"),
+    (Kind::Void, "A"),
+    (Kind::Account, "D"),
+    (Kind::Setting, "D"),
+    (Kind::FeeMean, "S"),
+    (Kind::PayoutProposed, "P"),
+    (Kind::PayoutSigned, "P"),
+    (Kind::PayoutStep, "P"),
+    (Kind::PayoutCancelled, "P"),
+    (Kind::PayoutHalt, "DP"),
+    (Kind::PayoutResume, "D"),
+    (Kind::WriteOff, "D"),
 ];
 
 /// Events with one of this kind, right in themselves for the producer named.
@@ -78,6 +92,17 @@ fn example(kind: Kind, name: u8) -> Vec<Event> {
         Kind::BlockRecovered => vec![block_recovered(NONE)],
         Kind::EthashJob => vec![ethash_job(0, NONE)],
         Kind::EthashShare => vec![worker(0, 0), ethash_job(0, NONE), ethash_share(1)],
+        Kind::Void => vec![void(at(0, 1), NONE, NONE)],
+        Kind::Account => vec![registration("anna", NONE)],
+        Kind::Setting => vec![setting("anna", SetBy::Operator, NONE)],
+        Kind::FeeMean => vec![fee_mean(NONE)],
+        Kind::PayoutProposed => vec![payouts::proposed(1, NONE, 0)],
+        Kind::PayoutSigned => vec![payouts::signed(NONE)],
+        Kind::PayoutStep => vec![payouts::step(NONE)],
+        Kind::PayoutCancelled => vec![payouts::cancelled(NONE)],
+        Kind::PayoutHalt => vec![payouts::halt()],
+        Kind::PayoutResume => vec![payouts::resume(NONE)],
+        Kind::WriteOff => vec![payouts::write_off("anna", NONE)],
     }
 }
 
@@ -94,7 +119,7 @@ fn every_role_says_the_kinds_of_the_table_and_no_other() {
     assert_eq!(SAID_BY.map(|(kind, _)| kind).as_slice(), Kind::ALL);
     for (letter, name, role) in roles {
         for (kind, said_by) in SAID_BY {
-            let is_of_ethash = matches!(kind, Kind::EthashJob | Kind::EthashShare);
+            let is_of_ethash = matches!(kind, Kind::EthashJob | Kind::EthashShare | Kind::Void);
             let world = if is_of_ethash { &ethash } else { &plain };
             let pen = Pen::new(name, 0x50);
             let events = example(kind, name);

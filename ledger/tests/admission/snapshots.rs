@@ -6,6 +6,7 @@ use orebook_schema::desk::BanTarget;
 use orebook_schema::{Account, Hash};
 
 use crate::desk::{adjust, ban};
+use crate::payouts::write_off;
 use crate::world::{
     ANNA, BEN, GATEWAY, LEDGER, NONE, OTHER_GATEWAY, Pen, World, approve, hello, moved, nonce,
     policy_change, stream, winner,
@@ -28,6 +29,10 @@ fn state() -> State {
         approve(ANNA, &adjust("anna", 1, NONE)),
         approve(BEN, &adjust("anna", 1, NONE)),
         adjust("ben", 2, NONE),
+        write_off("anna", NONE),
+        approve(ANNA, &write_off("anna", NONE)),
+        approve(BEN, &write_off("anna", NONE)),
+        write_off("ben", NONE),
     ]);
     world.finalise();
     let mut heir = Pen::new(GATEWAY, 3);

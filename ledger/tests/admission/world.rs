@@ -76,7 +76,12 @@ pub(crate) fn policy() -> Policy {
         confirmed_depth: 100,
         orphan_depth: 10,
         threshold: 1,
+        address_hold_ms: 0,
         network_fees: NetworkFees::Pool,
+        auto_pay_limit: 0,
+        payout_depth: 6,
+        payout_final_depth: 12,
+        writeoff_ms: 0,
     }
 }
 

@@ -51,6 +51,8 @@ row! {
             is_recovered: bool,
             /// What the last obeyed status says; none before the first.
             state: Option<BlockState>,
+            /// Whether the chain has it as an uncle: its last `immature` or `uncle` was the latter, and it is not orphaned.
+            is_uncle: bool,
             /// Place of the last obeyed status: what the next one must expect; zero before the first.
             status_at: At,
             /// Ledger time of the last obeyed status, 0 before the first.
@@ -108,6 +110,8 @@ row! {
             seen: u64,
             /// Deep enough for immature postings.
             immature: u64,
+            /// Uncles, deep enough for the same.
+            uncle: u64,
             /// Deep enough to be spent.
             confirmed: u64,
             /// Dropped by the chain.
@@ -196,7 +200,7 @@ impl Fold for Blocks {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn apply(
@@ -233,6 +237,7 @@ pub fn count(view: &(impl View + ?Sized), list: List) -> Result<Count, StoreFaul
         fresh: 0,
         seen: 0,
         immature: 0,
+        uncle: 0,
         confirmed: 0,
         orphaned: 0,
     }))

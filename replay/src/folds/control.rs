@@ -1,5 +1,5 @@
-//! What gateways need to know of the ledger: keys in force, policies that were obeyed, schema sets, bans. They reach a gateway as
-//! a [`Snapshot`] with position, root and digest, and the events after it; a copy lies beside the spool, so that a gateway
+//! What gateways need to know of the ledger: keys in force, policies that were obeyed, schema sets, bans, registered accounts with
+//! their workers. They reach a gateway as a [`Snapshot`] with position, root and digest, and the events after it; a copy lies beside the spool, so that a gateway
 //! starts with everything else down.
 //!
 //! Whether a thing was obeyed is admission's to say ([`Authority`]); this fold writes down what it says, at the position
@@ -9,9 +9,12 @@
 
 mod snapshot;
 
-use orebook_ledger::authority::{Authority, ObeyedBan};
+use std::ops::ControlFlow;
+
+use orebook_ledger::authority::{Authority, ObeyedBan, ObeyedRegistration};
 use orebook_schema::desk::{BanAction, BanTarget};
-use orebook_schema::{At, Event, Genesis, Key, Kind, Policy, Role};
+use orebook_schema::names::RegisteredName;
+use orebook_schema::{Account, At, Event, Genesis, Key, Kind, Policy, Role, WorkerName};
 
 use crate::fold::{Backwards, FinalFrame, Fold, FoldStop};
 use crate::rows::{self, Order, Row, Rows, Span, StoreFault, View};
@@ -20,13 +23,14 @@ use crate::{canonical_of, row};
 pub use self::snapshot::{SNAPSHOT_BYTES_MAX, Snapshot, SnapshotError};
 
 /// Kinds that may change what stands here.
-const KINDS: [Kind; 6] = [
+const KINDS: [Kind; 7] = [
     Kind::Genesis,
     Kind::SchemaSet,
     Kind::KeyChange,
     Kind::Policy,
     Kind::Approval,
     Kind::Ban,
+    Kind::Account,
 ];
 
 row! {
@@ -112,6 +116,37 @@ row! {
     }
 }
 
+row! {
+    /// A registered account. What it is paid, and where, is the fold `money`'s.
+    pub struct RegisteredAccount in table 6 {
+        key {
+            /// `name:NAME`.
+            account: Account,
+        }
+        value {
+            /// Whether only registered workers may mine for it.
+            is_registered_only: bool,
+            /// Place of its last obeyed registration: what the next must expect.
+            at: At,
+            /// Position at which that took effect: its own, or that of the last approval it needed.
+            effective: u64,
+        }
+    }
+}
+
+row! {
+    /// A registered worker, for ever.
+    pub struct RegisteredWorker in table 7 {
+        key {
+            /// Whose: `name:NAME`.
+            account: Account,
+            /// Its name.
+            worker: WorkerName,
+        }
+        value {}
+    }
+}
+
 impl BanInForce {
     fn of(obeyed: &ObeyedBan) -> Self {
         Self {
@@ -154,7 +189,7 @@ impl Fold for Control {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn apply(
@@ -165,13 +200,21 @@ impl Fold for Control {
     ) -> Result<(), FoldStop> {
         let authority = frame.authority();
         match authority.filter(|_| KINDS.iter().any(|kind| frame.has(*kind))) {
-            Some(authority) => Ok(State::of(authority).write(rows)?),
+            Some(authority) => {
+                State::without_accounts(authority).write(rows)?;
+                // A farm has thousands of workers: what did not change is not looked at.
+                let mut taken = authority.registrations_taken_at(frame.position);
+                Ok(taken.try_for_each(|obeyed| write_registration(obeyed, rows))?)
+            }
             None => Ok(()),
         }
     }
 
     fn canonical(&self, table: u8, key: &[u8], value: &[u8]) -> Result<Vec<u8>, StoreFault> {
-        canonical_of!(table, key, value; Ledger, ProducerKey, PolicyInForce, SchemaSet, BanInForce)
+        canonical_of!(
+            table, key, value;
+            Ledger, ProducerKey, PolicyInForce, SchemaSet, BanInForce, RegisteredAccount, RegisteredWorker,
+        )
     }
 }
 
@@ -193,6 +236,40 @@ pub fn bans(
     rows::collect(view, &span, Order::Forward, rows_max)
 }
 
+fn write_registration(obeyed: &ObeyedRegistration, rows: &mut dyn Rows) -> Result<(), StoreFault> {
+    let said = &obeyed.registration;
+    let account = Account::Name(said.name.clone());
+    let row = RegisteredAccount {
+        account: account.clone(),
+        is_registered_only: said.registered_only,
+        at: obeyed.at,
+        effective: obeyed.effective.position,
+    };
+    put_changed(rows, &row)?;
+    let mut workers = said.workers.iter().map(|worker| RegisteredWorker {
+        account: account.clone(),
+        worker: worker.clone(),
+    });
+    workers.try_for_each(|row| put_changed(rows, &row))
+}
+
+/// How many workers an account registered.
+///
+/// # Errors
+/// [`StoreFault`].
+pub fn registered_workers(
+    view: &(impl View + ?Sized),
+    account: &Account,
+) -> Result<u64, StoreFault> {
+    let mut count = 0;
+    let span = Span::prefix(&account.to_bytes());
+    rows::scan(view, &span, Order::Forward, |_: RegisteredWorker| {
+        count += 1;
+        ControlFlow::Continue(())
+    })?;
+    Ok(count)
+}
+
 /// All that stands in `control`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
@@ -208,12 +285,38 @@ pub struct State {
     pub schema_sets: Vec<SchemaSet>,
     /// The last ban or lift of every target that ever had one, ascending by the target's bytes.
     pub bans: Vec<BanInForce>,
+    /// Registered accounts, ascending by their bytes.
+    pub accounts: Vec<RegisteredAccount>,
+    /// Registered workers, ascending by their accounts' bytes and their own.
+    pub workers: Vec<RegisteredWorker>,
 }
 
 impl State {
     /// What admission says.
     #[must_use]
     pub fn of(authority: &Authority) -> Self {
+        let mut state = Self::without_accounts(authority);
+        let account = |name: &RegisteredName| Account::Name(name.clone());
+        for (name, known) in authority.registered() {
+            state.accounts.push(RegisteredAccount {
+                account: account(name),
+                is_registered_only: known.registered_only,
+                at: known.at,
+                effective: known.effective,
+            });
+            let workers = known.workers.iter().map(|worker| RegisteredWorker {
+                account: account(name),
+                worker: worker.clone(),
+            });
+            state.workers.extend(workers);
+        }
+        // As rows lie: by the bytes of their keys.
+        state.accounts.sort_by_cached_key(Row::key);
+        state.workers.sort_by_cached_key(Row::key);
+        state
+    }
+
+    fn without_accounts(authority: &Authority) -> Self {
         let keys = authority.keys();
         let policies = authority.policies();
         let sets = authority.schema_sets();
@@ -245,6 +348,8 @@ impl State {
                 })
                 .collect(),
             bans,
+            accounts: Vec::new(),
+            workers: Vec::new(),
         }
     }
 
@@ -267,6 +372,8 @@ impl State {
             policies: all(view)?,
             schema_sets: all(view)?,
             bans: all(view)?,
+            accounts: all(view)?,
+            workers: all(view)?,
         }))
     }
 
@@ -286,7 +393,11 @@ impl State {
         let sets = &mut self.schema_sets.iter();
         sets.try_for_each(|row| put_changed(rows, row))?;
         let bans = &mut self.bans.iter();
-        bans.try_for_each(|row| put_changed(rows, row))
+        bans.try_for_each(|row| put_changed(rows, row))?;
+        let accounts = &mut self.accounts.iter();
+        accounts.try_for_each(|row| put_changed(rows, row))?;
+        let workers = &mut self.workers.iter();
+        workers.try_for_each(|row| put_changed(rows, row))
     }
 
     /// The newest obeyed policy.

@@ -4,38 +4,73 @@
 //! gets. Its credits stand in `immature` from the first time that it is immature, in `available` from the first time that it
 //! is confirmed, and are opposed posting by posting when it is orphaned; nothing is ever changed or removed.
 //!
-//! Not here yet: PROP, PPS and FPPS pots (a ledger whose jobs cite a policy with one stops this fold, with a message),
-//! donations, payouts.
+//! Shares of PPS and FPPS pots are paid where they stand ([`per_share`]), out of the reserve, which has their blocks.
+//!
+//! Payouts are here, since what is obeyed of them depends on balances ([`payouts`]).
 
 mod adjust;
+
+pub mod arithmetic;
 
 mod blocks;
 
 mod books;
 
+mod fee_mean;
+
+pub mod origins;
+
+pub mod payouts;
+
+mod per_share;
+
+mod preview;
+
+mod prop;
+
 mod read;
+
+pub mod settings;
 
 mod split;
 
 mod tables;
 
+mod voids;
+
 mod window;
 
+mod write_off;
+
 use orebook_schema::names::Pot;
-use orebook_schema::policy::Scheme;
 use orebook_schema::work::{JobRef, Worker};
-use orebook_schema::{At, Event, Kind};
+use orebook_schema::{At, Event, Kind, StreamId};
 
 use crate::fold::{Backwards, BlockEntry, FinalFrame, Fold, FoldStop};
 use crate::rows::{Order, Rows, Span, StoreFault, View, first, get, put};
 
 pub use self::books::{Balance, Book, PostingId};
+pub use self::fee_mean::{FeeMeanRow, in_force as fee_mean_in_force};
+use self::payouts::{
+    AskedRow, BatchRow, HaltRow, LineOfRow, LineRow, LiveRow, PartRow, RawRow, StepRow, TxRow,
+    WalletRow, WholeRow,
+};
+pub use self::per_share::{EarnedRow, Price, SubsidyRow, earned_of};
+pub use self::preview::{NextBlock, NextPart, NextSettlement, preview};
+pub use self::prop::AddedRow;
 pub use self::read::{
     Balances, Credit, account, accounts, adjustments, all_adjustments, block, blocks, book,
-    credits, credits_of_block, is_known, pool_books, postings_of, postings_of_block,
+    credits, credits_of_block, debt, is_known, pool_books, postings_of, postings_of_block,
+    write_offs,
 };
+use self::settings::{DonationRow, RegisteredRow, SettingsRow};
 pub use self::split::{SUB_UNITS, Split, all_to_reserve, split, window_work};
 pub(in crate::folds) use self::window::{Walk, Weights, weights};
+
+pub use self::voids::{VoidOfRow, VoidRow};
+
+use self::write_off::ClockRow;
+pub use self::write_off::{DebtRow, WriteOffRow};
 
 pub use self::tables::{
     AccountRow, AdjustmentRow, BlockAtRow, BlockRow, BookRow, CreditOfRow, CreditRow, Finding,
@@ -50,9 +85,14 @@ const KINDS: u64 = Kind::Worker.bit()
     | Kind::BlockFound.bit()
     | Kind::BlockStatus.bit()
     | Kind::BlockRecovered.bit()
-    // An adjustment takes effect where it stands, or where its last approval does.
+    | Kind::Void.bit()
+    // These take effect where they stand, or where their last approval does.
     | Kind::Adjustment.bit()
-    | Kind::Approval.bit();
+    | Kind::WriteOff.bit()
+    | Kind::Account.bit()
+    | Kind::FeeMean.bit()
+    | Kind::Setting.bit()
+    | payouts::KINDS;
 
 /// The fold. It keeps nothing but rows.
 #[derive(Clone, Copy, Debug, Default)]
@@ -64,7 +104,7 @@ impl Fold for Money {
     }
 
     fn version(&self) -> u32 {
-        2
+        4
     }
 
     fn apply(
@@ -73,21 +113,44 @@ impl Fold for Money {
         rows: &mut dyn Rows,
         ledger: &dyn Backwards,
     ) -> Result<(), FoldStop> {
+        let pays = per_share::has_shares(frame);
         if frame.header().kinds & KINDS == 0 {
+            if pays {
+                per_share::pay(frame, rows)?;
+            }
             return Ok(());
         }
         note_moved(frame, rows)?;
+        write_off::note_time(frame, rows)?;
         for (at, _, event) in frame.events() {
             match event {
                 Event::Worker(worker) => announce_worker(frame, at, worker, rows)?,
-                Event::Job(job) => announce_job(frame, job.as_ref().into(), rows)?,
-                Event::EthashJob(job) => announce_job(frame, job.as_ref().into(), rows)?,
-                Event::BlockStatus(status) => blocks::status(at, status, rows, ledger)?,
+                Event::Job(_) | Event::EthashJob(_) => {
+                    if let Some(job) = event.job() {
+                        announce_job(frame, job, rows)?;
+                        per_share::note_subsidy(frame, job, rows)?;
+                    }
+                }
+                Event::BlockStatus(status) => {
+                    blocks::status(at, frame.ledger_time, status, rows, ledger)?;
+                }
                 Event::BlockRecovered(block) => {
                     blocks::recovered(at, frame.ledger_time, block, rows)?;
                 }
                 Event::Adjustment(said) => adjust::said(at, said, rows)?,
-                // Shares are found again through summaries when a block is settled; blocks and moved events come below.
+                Event::WriteOff(said) => write_off::said(at, said, rows)?,
+                Event::Void(void) => voids::said(at, void, rows, ledger)?,
+                Event::FeeMean(mean) => fee_mean::said(at, mean, rows)?,
+                Event::Part(_)
+                | Event::Approval(_)
+                | Event::PayoutProposed(_)
+                | Event::PayoutSigned(_)
+                | Event::PayoutStep(_)
+                | Event::PayoutCancelled(_)
+                | Event::PayoutHalt(_)
+                | Event::PayoutResume(_) => payouts::apply(frame, at, event, rows)?,
+                // Shares are found again through summaries when a block is settled, or paid below; so are blocks and moved
+                // events.
                 Event::Share(_)
                 | Event::EthashShare(_)
                 | Event::BlockFound(_)
@@ -97,16 +160,20 @@ impl Fold for Money {
                 | Event::SchemaSet(_)
                 | Event::KeyChange(_)
                 | Event::Policy(_)
-                | Event::Approval(_)
                 | Event::Checkpoint(_)
                 | Event::Heartbeat
                 | Event::RecoveryNote(_)
-                | Event::Part(_)
                 | Event::Ban(_)
-                | Event::Difficulty(_) => {}
+                | Event::Difficulty(_)
+                | Event::Account(_)
+                | Event::Setting(_) => {}
             }
         }
         adjust::taken(frame, rows)?;
+        settings::taken(frame, rows)?;
+        if pays {
+            per_share::pay(frame, rows)?;
+        }
         if frame.has(Kind::BlockFound) || frame.has(Kind::Moved) {
             for block in frame.blocks() {
                 found(frame, &block, rows)?;
@@ -120,6 +187,9 @@ impl Fold for Money {
             table, key, value;
             AccountRow, WorkerRow, PolicyRow, JobRunRow, MovedRow, BlockRow, BlockAtRow, HeightRow,
             CreditRow, CreditOfRow, PostingRow, BookRow, TotalsRow, RefusedRow, AdjustmentRow,
+            RegisteredRow, SettingsRow, DonationRow, AddedRow, SubsidyRow, EarnedRow, FeeMeanRow,
+            VoidRow, VoidOfRow, WriteOffRow, DebtRow, ClockRow, WalletRow, BatchRow, LineRow, TxRow, StepRow, RawRow, LineOfRow, WholeRow,
+            PartRow, HaltRow, AskedRow, LiveRow,
         )
     }
 
@@ -128,16 +198,23 @@ impl Fold for Money {
     }
 }
 
-/// Notes what a window asks for: workers, policies that jobs cite, jobs, and which moved events count.
-pub(super) fn announced(frame: &FinalFrame<'_>, rows: &mut dyn Rows) -> Result<(), FoldStop> {
-    let asked = Kind::Worker.bit() | Kind::JOBS | Kind::Moved.bit();
+/// Notes what a window asks for: workers, policies that jobs cite, jobs, which moved events count, and voids.
+pub(super) fn announced(
+    frame: &FinalFrame<'_>,
+    rows: &mut dyn Rows,
+    ledger: &dyn Backwards,
+) -> Result<(), FoldStop> {
+    let asked = Kind::Worker.bit() | Kind::JOBS | Kind::Moved.bit() | Kind::Void.bit();
     if frame.header().kinds & asked == 0 {
         return Ok(());
     }
     note_moved(frame, rows)?;
-    for (_, _, event) in frame.events() {
-        if let Event::Worker(worker) = event {
-            put_worker(frame, worker, rows)?;
+    for (at, _, event) in frame.events() {
+        match event {
+            Event::Worker(worker) => put_worker(frame, worker, rows)?,
+            // Whether it is refused is for `money` to keep.
+            Event::Void(void) => drop(voids::note(at, void, rows, ledger)?),
+            _ => {}
         }
         if let Some(job) = event.job() {
             announce_job(frame, job, rows)?;
@@ -205,10 +282,6 @@ fn announce_job(frame: &FinalFrame<'_>, job: JobRef, rows: &mut dyn Rows) -> Res
     if let Some(policy) = obeyed {
         let key = PolicyRow::key_of(&job.policy);
         if get::<PolicyRow>(&*rows, &key)?.is_none() {
-            if let Some(what) = policy.pots.iter().find_map(|pot| unsettled(pot.scheme)) {
-                let position = frame.position;
-                return Err(FoldStop::Unknown { what, position });
-            }
             let row = PolicyRow {
                 at: job.policy,
                 policy: policy.as_ref().clone(),
@@ -216,7 +289,7 @@ fn announce_job(frame: &FinalFrame<'_>, job: JobRef, rows: &mut dyn Rows) -> Res
             put(rows, &row)?;
         }
     }
-    let last = job_policy(&*rows, frame, job.number)?;
+    let last = policy_of_job(&*rows, header.stream, header.epoch, job.number)?;
     if last != Some(cited) {
         let row = JobRunRow {
             stream: header.stream,
@@ -229,28 +302,16 @@ fn announce_job(frame: &FinalFrame<'_>, job: JobRef, rows: &mut dyn Rows) -> Res
     Ok(())
 }
 
-/// What this fold cannot settle yet, in words; none if it settles the scheme. A ledger whose jobs cite a policy with such a
-/// pot stops the fold: who makes policies asks here first.
-#[must_use]
-pub const fn unsettled(scheme: Scheme) -> Option<&'static str> {
-    match scheme {
-        Scheme::Pplns | Scheme::Solo => None,
-        Scheme::Prop => Some("the scheme prop"),
-        Scheme::Pps => Some("the scheme pps"),
-        Scheme::Fpps => Some("the scheme fpps"),
-    }
-}
-
-/// What is noted of a job of the frame's (stream, epoch): its policy's place, none if it is void; none at all if no job was
-/// announced before it.
-fn job_policy(
+/// What is noted of a job of a (stream, epoch): its policy's place, none if it is void; none at all if no job was announced
+/// before it.
+fn policy_of_job(
     view: &dyn Rows,
-    frame: &FinalFrame<'_>,
+    stream: StreamId,
+    epoch: u32,
     number: u32,
 ) -> Result<Option<Option<At>>, StoreFault> {
-    let header = frame.header();
-    let prefix = [header.stream.0.as_slice(), &header.epoch.to_be_bytes()].concat();
-    let after = JobRunRow::key_of(&header.stream, &header.epoch, &number.saturating_add(1));
+    let prefix = [stream.0.as_slice(), &epoch.to_be_bytes()].concat();
+    let after = JobRunRow::key_of(&stream, &epoch, &number.saturating_add(1));
     let run: Option<JobRunRow> = first(view, &Span::prefix_to(&prefix, after), Order::Backward)?;
     Ok(run.map(|run| run.policy))
 }
@@ -272,7 +333,7 @@ fn found(
         share: entry.share.at,
         account: worker.account,
         pot: worker.pot,
-        policy: job_policy(&*rows, frame, entry.share.job)?.flatten(),
+        policy: policy_of_job(&*rows, header.stream, header.epoch, entry.share.job)?.flatten(),
         network_work: terms.map_or(1, |terms| terms.network_work),
     };
     let block = BlockRow {

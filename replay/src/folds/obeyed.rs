@@ -16,23 +16,52 @@ use orebook_schema::work::{BlockRecovered, BlockStatus};
 /// within u128 for ever.
 pub const VALUE_MAX: u128 = 1 << 80;
 
-/// Why a deciding event of a block was not obeyed.
+/// Why a deciding event of a block, or of payouts (money rules, 8), was not obeyed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Refusal {
     /// Its subject had moved on.
     Expects = 1,
-    /// Nobody named the block before.
+    /// Nobody named the block before; or there is no such transaction of an obeyed batch.
     Unknown = 2,
     /// A share explains the block; or, of a `block_found`, the block was named before.
     Known = 3,
     /// The value is above [`VALUE_MAX`], or, in `money`, a sum over all books might pass 2^128.
     Value = 4,
+    /// The wallet is halted.
+    Halted = 5,
+    /// The batch is not the wallet's next, or one of the wallet's is on its way.
+    Batch = 6,
+    /// What it names was not said in parts right before, or is not what it says.
+    Whole = 7,
+    /// A line's address is not in force, its account has not so much, or below the threshold, or its fee is another.
+    Line = 8,
+    /// A block that the batch cites is not confirmed.
+    Block = 9,
+    /// The transaction, or the wallet, is in a state from which this does not follow.
+    State = 10,
+    /// The batch is not approved.
+    Approval = 11,
+    /// The account does not owe, or not for long enough.
+    Debt = 12,
 }
 
 impl Refusal {
     /// Every cause.
-    pub const ALL: [Self; 4] = [Self::Expects, Self::Unknown, Self::Known, Self::Value];
+    pub const ALL: [Self; 12] = [
+        Self::Expects,
+        Self::Unknown,
+        Self::Known,
+        Self::Value,
+        Self::Halted,
+        Self::Batch,
+        Self::Whole,
+        Self::Line,
+        Self::Block,
+        Self::State,
+        Self::Approval,
+        Self::Debt,
+    ];
 
     /// Lower-case name as shown.
     #[must_use]
@@ -42,6 +71,14 @@ impl Refusal {
             Self::Unknown => "unknown",
             Self::Known => "known",
             Self::Value => "value",
+            Self::Halted => "halted",
+            Self::Batch => "batch",
+            Self::Whole => "whole",
+            Self::Line => "line",
+            Self::Block => "block",
+            Self::State => "state",
+            Self::Approval => "approval",
+            Self::Debt => "debt",
         }
     }
 }

@@ -5,8 +5,10 @@
 //! counted as shares. A block that no share explains (`block_recovered`) ends no round, since it names no pot; if its
 //! `block_found` comes later, that one does. Uncles and orphans count as found: luck is about finding.
 //!
+//! A void changes no round: they show what gateways accepted (rules 3.3).
+//!
 //! Besides, per block, what late frames changed: [`late`]. For that it keeps the rows that a window asks for, in `money`'s
-//! tables 2 to 5.
+//! tables 2 to 5, 40 and 41.
 
 pub mod chance;
 
@@ -21,7 +23,7 @@ use orebook_schema::names::Pot;
 use orebook_schema::{At, Hash};
 
 use crate::fold::{Backwards, FinalFrame, Fold, FoldStop};
-use crate::folds::money::{self, JobRunRow, MovedRow, PolicyRow, WorkerRow};
+use crate::folds::money::{self, JobRunRow, MovedRow, PolicyRow, VoidOfRow, VoidRow, WorkerRow};
 use crate::rows::{self, KeyField, Order, Rows, Span, StoreFault, View};
 use crate::{canonical_of, row};
 
@@ -109,7 +111,7 @@ impl Fold for Rounds {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn apply(
@@ -119,7 +121,7 @@ impl Fold for Rounds {
         ledger: &dyn Backwards,
     ) -> Result<(), FoldStop> {
         late::report(frame, rows, ledger)?;
-        money::announced(frame, rows)?;
+        money::announced(frame, rows, ledger)?;
         advance(frame, rows, &mut |rows, ended| finish(frame, rows, &ended))?;
         Ok(late::note(frame, rows)?)
     }
@@ -127,7 +129,7 @@ impl Fold for Rounds {
     fn canonical(&self, table: u8, key: &[u8], value: &[u8]) -> Result<Vec<u8>, StoreFault> {
         canonical_of!(
             table, key, value;
-            Running, WorkerRow, PolicyRow, JobRunRow, MovedRow, Finished, ByHash, Total,
+            Running, WorkerRow, PolicyRow, JobRunRow, MovedRow, VoidRow, VoidOfRow, Finished, ByHash, Total,
             late::LateFrame, late::Due, late::Late, late::LateAccount,
         )
     }

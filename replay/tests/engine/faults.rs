@@ -11,7 +11,6 @@ use orebook_replay::fold::{Backwards, FinalFrame, Fold, FoldStop};
 use orebook_replay::folds::money::Money;
 use orebook_replay::rows::{Rows, StoreFault, View, delete, put};
 use orebook_replay::store::{Batch, MemoryStore, Store};
-use orebook_schema::policy::Scheme;
 use orebook_schema::{At, Hash, StreamId};
 
 use crate::ledgers::{Folds, Tallies, Tally, busy, contents, fresh, money_on, open};
@@ -219,25 +218,52 @@ fn a_store_that_fails_at_any_call_loses_nothing_that_was_committed() {
     assert!(20 < failures && failures < 200, "{failures}");
 }
 
+/// A fold of a software that is older than the ledger from a position on.
+struct Older {
+    from: u64,
+}
+
+impl Fold for Older {
+    fn name(&self) -> &'static str {
+        "older"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn apply(
+        &mut self,
+        frame: &FinalFrame<'_>,
+        _rows: &mut dyn Rows,
+        _ledger: &dyn Backwards,
+    ) -> Result<(), FoldStop> {
+        if frame.position < self.from {
+            return Ok(());
+        }
+        let (what, position) = ("the scheme of tomorrow", frame.position);
+        Err(FoldStop::Unknown { what, position })
+    }
+
+    fn canonical(&self, _table: u8, _key: &[u8], value: &[u8]) -> Result<Vec<u8>, StoreFault> {
+        Ok(value.to_vec())
+    }
+}
+
 #[test]
-fn a_scheme_that_is_not_built_stops_money_with_a_message_and_nothing_else() {
+fn a_fold_that_meets_what_it_does_not_know_stops_with_a_message_and_no_other_does() {
     let mut pool = Pool::new(policy(|_| {}));
-    let mut rules = policy(|_| {});
-    let mut extra = crate::pool::rules(orebook_schema::names::Pot(2), Scheme::Pps);
-    extra.fee_ppm = 1;
-    rules.pots.push(extra);
     let mut pen = Pen::new(GATEWAY, 1);
-    let fine = job(&mut pen, At::default(), 10);
-    pool.say(&mut pen, &[fine]);
-    let place = pool.new_policy(rules);
-    let before = pool.size();
-    let event = job(&mut pen, place, 10);
-    pool.say(&mut pen, &[event]);
+    for _ in 0..3 {
+        let event = job(&mut pen, At::default(), 10);
+        pool.say(&mut pen, &[event]);
+    }
     pool.finalise();
-    let (money, tallies): (Arc<dyn Store>, Arc<dyn Store>) =
+    let from = 2;
+    let (older, tallies): (Arc<dyn Store>, Arc<dyn Store>) =
         (Arc::new(MemoryStore::new()), Arc::new(MemoryStore::new()));
     let folds: Folds = vec![
-        (Box::new(Money), money),
+        (Box::new(Older { from }), older),
         (Box::new(Tallies { version: 1 }), tallies),
     ];
     let mut engine = open(&pool, folds);
@@ -251,9 +277,9 @@ fn a_scheme_that_is_not_built_stops_money_with_a_message_and_nothing_else() {
     assert_eq!(
         stops,
         [format!(
-            "money: this software does not know the scheme pps, which position {before} uses: upgrade it"
+            "older: this software does not know the scheme of tomorrow, which position {from} uses: upgrade it"
         )]
     );
     let sizes: Vec<u64> = engine.cursors().map(|(_, cursor)| cursor.size).collect();
-    assert_eq!(sizes, [before, pool.size()]);
+    assert_eq!(sizes, [from, pool.size()]);
 }

@@ -1,5 +1,6 @@
-//! Random tables against a plain model: every share is an entry of one list, a window is walked entry by entry, and the books
-//! are added up from the blocks' last states. What the fold does with summaries, rows and differences must come to the same.
+//! Random tables against a plain model: every share is an entry of one list, a window is walked entry by entry, a round is
+//! looked for in the list of everything that happened, and the books are added up from the blocks' last states. What the fold
+//! does with summaries, rows and differences must come to the same.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,7 +11,9 @@ const SEEDS: u64 = 60;
 const STEPS: usize = 40;
 const SUB_UNITS: u128 = 1_000_000_000;
 const ACCOUNTS: [&str; 5] = ["anna", "ben", "carl", "dora", "emil"];
-const STATES: [&str; 4] = ["seen", "immature", "confirmed", "orphaned"];
+/// Pots as a table says them, the PPLNS pot first.
+const POTS: [&str; 5] = ["", "@solo", "@prop", "@pps", "@fpps"];
+const STATES: [&str; 5] = ["seen", "immature", "uncle", "confirmed", "orphaned"];
 
 /// SplitMix64.
 struct Rng(u64);
@@ -46,15 +49,24 @@ struct Rules {
 #[derive(Clone)]
 struct Entry {
     account: &'static str,
-    solo: bool,
+    pot: &'static str,
     credit: u128,
+}
+
+/// What a PROP round asks for, in order; entries by their index in the list of all, blocks by theirs.
+#[derive(Clone, Copy)]
+enum Happened {
+    Entry(usize),
+    Found(usize),
+    Orphaned(usize),
+    Returned(usize),
 }
 
 /// A share as said; what it is credited depends on the job that it counts under.
 #[derive(Clone)]
 struct Said {
     account: &'static str,
-    solo: bool,
+    pot: &'static str,
     work: u128,
     stale: bool,
     finds: Option<String>,
@@ -65,9 +77,12 @@ struct Block {
     /// Entries up to and including the finding share.
     entries: usize,
     finder: &'static str,
-    solo: bool,
+    pot: &'static str,
     network_work: u128,
     rules: Option<Rules>,
+    /// What accounts donated when it was found, parts per million.
+    donations: BTreeMap<&'static str, u128>,
+    is_out: bool,
     /// Whose book has the accounts' parts, if anything is posted; value and fees of the last status.
     held: Option<&'static str>,
     value: u128,
@@ -80,7 +95,7 @@ impl Block {
         self.held = match (state, self.held) {
             ("orphaned", _) => None,
             ("confirmed", _) => Some("available"),
-            ("immature", None) => Some("immature"),
+            ("immature" | "uncle", None) => Some("immature"),
             (_, held) => held,
         };
     }
@@ -89,6 +104,7 @@ impl Block {
 #[derive(Clone, Default)]
 struct Gateway {
     network_work: u128,
+    subsidy: u128,
     rules: Option<Rules>,
     lost: Vec<Said>,
     has_moved: bool,
@@ -100,46 +116,92 @@ struct Model {
     blocks: Vec<Block>,
     rules: Rules,
     gateways: BTreeMap<u64, Gateway>,
+    happened: Vec<Happened>,
+    mean: u128,
+    donations: BTreeMap<&'static str, u128>,
+    /// Books that shares paid one by one moved, below zero too.
+    paid: BTreeMap<String, i128>,
 }
 
 impl Model {
+    /// A frame of shares that count.
     fn count(&mut self, gateway: &Gateway, said: &[Said]) {
+        let mut earned: BTreeMap<&'static str, u128> = BTreeMap::new();
         for share in said {
             let credit = match gateway.rules {
                 None => 0,
                 Some(rules) if share.stale => share.work * rules.stale / 1_000_000,
                 Some(_) => share.work,
             };
+            self.happened.push(Happened::Entry(self.entries.len()));
             self.entries.push(Entry {
                 account: share.account,
-                solo: share.solo,
+                pot: share.pot,
                 credit,
             });
+            if let Some(rules) = gateway.rules.filter(|_| is_per_share(share.pot)) {
+                let work = credit * SUB_UNITS;
+                let network = gateway.network_work;
+                let by_subsidy =
+                    work * gateway.subsidy * (1_000_000 - rules.fee) / (network * 1_000_000);
+                let by_fees = work * self.mean / network;
+                let fpps = share.pot == "@fpps";
+                *earned.entry(share.account).or_insert(0) +=
+                    by_subsidy + if fpps { by_fees } else { 0 };
+            }
             if let Some(name) = &share.finds {
+                self.happened.push(Happened::Found(self.blocks.len()));
                 self.blocks.push(Block {
                     name: name.clone(),
                     entries: self.entries.len(),
                     finder: share.account,
-                    solo: share.solo,
+                    pot: share.pot,
                     network_work: gateway.network_work,
                     rules: gateway.rules,
+                    donations: self.donations.clone(),
+                    is_out: false,
                     held: None,
                     value: 0,
                     fees: 0,
                 });
             }
         }
+        for (account, amount) in earned {
+            let given = amount * self.donations.get(account).copied().unwrap_or(0) / 1_000_000;
+            let mut put = |book: String, amount: u128| {
+                *self.paid.entry(book).or_insert(0) += i128::try_from(amount).expect("small");
+            };
+            put(format!("{account} available"), amount - given);
+            put("donation".to_owned(), given);
+            let amount = i128::try_from(amount).expect("small");
+            *self.paid.entry("reserve".to_owned()).or_insert(0) -= amount;
+        }
+    }
+
+    /// Says a block's state.
+    fn say(&mut self, index: usize, state: &str, value: u128, fees: u128) {
+        let block = &mut self.blocks[index];
+        let is_out = state == "orphaned";
+        if is_out != block.is_out {
+            self.happened.push(if is_out {
+                Happened::Orphaned(index)
+            } else {
+                Happened::Returned(index)
+            });
+        }
+        block.is_out = is_out;
+        block.say(state, value, fees);
     }
 
     fn weights(&self, block: &Block, rules: Rules) -> BTreeMap<&'static str, u128> {
         let mut weights = BTreeMap::new();
-        if block.solo {
+        if block.pot == "@solo" {
             return [(block.finder, 1)].into();
         }
         let mut left = (rules.n * block.network_work / 1_000_000).max(1);
         for entry in self.entries[..block.entries].iter().rev() {
             let taken = entry.credit.min(left);
-            if !entry.solo && 0 < taken {
+            if entry.pot == block.pot && 0 < taken {
                 *weights.entry(entry.account).or_insert(0) += taken;
                 left -= taken;
             }
@@ -147,15 +209,53 @@ impl Model {
         weights
     }
 
-    /// Every book that is not zero, from the blocks' last states alone.
-    fn books(&self) -> BTreeMap<String, u128> {
-        let mut books: BTreeMap<String, u128> = BTreeMap::new();
-        for block in &self.blocks {
+    /// Weights of a PROP block: everything that happened between the pot's block before and it.
+    fn round(&self, index: usize) -> BTreeMap<&'static str, u128> {
+        let mut weights = BTreeMap::new();
+        if self.blocks[index].rules.is_none() {
+            return weights;
+        }
+        let is_prop = |block: usize| self.blocks[block].pot == "@prop";
+        let found = |it: &Happened| matches!(it, Happened::Found(found) if *found == index);
+        let end = self.happened.iter().position(found).expect("it was found");
+        let before = |it: &Happened| matches!(it, Happened::Found(found) if is_prop(*found));
+        let begin = self.happened[..end].iter().rposition(before);
+        let round = &self.happened[begin.map_or(0, |begin| begin + 1)..end];
+        for (at, it) in round.iter().enumerate() {
+            match it {
+                Happened::Entry(entry) if self.entries[*entry].pot == "@prop" => {
+                    let Entry {
+                        account, credit, ..
+                    } = self.entries[*entry];
+                    *weights.entry(account).or_insert(0) += credit;
+                }
+                Happened::Orphaned(orphan) if is_prop(*orphan) => {
+                    let back =
+                        |it: &Happened| matches!(it, Happened::Returned(back) if back == orphan);
+                    if round[at..].iter().any(back) {
+                        continue;
+                    }
+                    for (account, work) in self.round(*orphan) {
+                        *weights.entry(account).or_insert(0) += work;
+                    }
+                }
+                _ => {}
+            }
+        }
+        weights
+    }
+
+    /// Every book that is not zero: what shares were paid, and the blocks' last states.
+    fn books(&self) -> BTreeMap<String, i128> {
+        let mut books = self.paid.clone();
+        for (index, block) in self.blocks.iter().enumerate() {
             let Some(kind) = block.held else { continue };
             let (value, fees) = (block.value, block.fees);
-            let mut put = |book: String, amount| *books.entry(book).or_insert(0) += amount;
+            let mut put = |book: String, amount: u128| {
+                *books.entry(book).or_insert(0) += i128::try_from(amount).expect("small");
+            };
             let whole = value * SUB_UNITS;
-            let Some(rules) = block.rules else {
+            let Some(rules) = block.rules.filter(|_| !is_per_share(block.pot)) else {
                 put("reserve".to_owned(), whole);
                 continue;
             };
@@ -165,7 +265,10 @@ impl Model {
             let rest = whole - kept - bonus - fee;
             put(format!("{} {kind}", block.finder), bonus);
             put("fee".to_owned(), fee + kept);
-            let weights = self.weights(block, rules);
+            let weights = match block.pot {
+                "@prop" => self.round(index),
+                _ => self.weights(block, rules),
+            };
             let total: u128 = weights.values().sum();
             if total == 0 {
                 put("reserve".to_owned(), rest);
@@ -174,7 +277,10 @@ impl Model {
             let mut left = rest;
             for (account, weight) in weights {
                 let part = rest * weight / total;
-                put(format!("{account} {kind}"), part);
+                let ppm = block.donations.get(account).copied().unwrap_or(0);
+                let given = part * ppm / 1_000_000;
+                put(format!("{account} {kind}"), part - given);
+                put("donation".to_owned(), given);
                 left -= part;
             }
             put("rounding".to_owned(), left);
@@ -189,10 +295,16 @@ impl Model {
             text.push_str("= nothing\n");
         }
         for (book, amount) in books {
+            let sign = if amount < 0 { "-" } else { "" };
+            let amount = amount.unsigned_abs();
             let (whole, part) = (amount / SUB_UNITS, amount % SUB_UNITS);
-            writeln!(text, "= {book} {whole}.{part:09}").expect("text");
+            writeln!(text, "= {book} {sign}{whole}.{part:09}").expect("text");
         }
     }
+}
+
+fn is_per_share(pot: &str) -> bool {
+    matches!(pot, "@pps" | "@fpps")
 }
 
 fn rules(rng: &mut Rng) -> (Rules, String) {
@@ -220,7 +332,10 @@ fn shares(rng: &mut Rng, blocks: &mut usize) -> (Vec<Said>, String) {
     let mut words = Vec::new();
     for _ in 0..=rng.below(7) {
         let account = rng.pick(&ACCOUNTS);
-        let solo = rng.below(6) == 0;
+        let pot = match rng.below(3) {
+            0 => "",
+            _ => rng.pick(&POTS),
+        };
         let work = u128::from(1 + rng.below(60));
         let stale = rng.below(5) == 0;
         let finds = (rng.below(8) == 0).then(|| {
@@ -228,7 +343,7 @@ fn shares(rng: &mut Rng, blocks: &mut usize) -> (Vec<Said>, String) {
             format!("B{blocks}")
         });
         let mut word = account.to_owned();
-        word.push_str(if solo { "@solo" } else { "" });
+        word.push_str(pot);
         write!(word, " {work}{}", if stale { " stale" } else { "" }).expect("text");
         if let Some(name) = &finds {
             write!(word, " finds {name}").expect("text");
@@ -236,7 +351,7 @@ fn shares(rng: &mut Rng, blocks: &mut usize) -> (Vec<Said>, String) {
         words.push(word);
         said.push(Said {
             account,
-            solo,
+            pot,
             work,
             stale,
             finds,
@@ -246,7 +361,7 @@ fn shares(rng: &mut Rng, blocks: &mut usize) -> (Vec<Said>, String) {
 }
 
 /// A random table, with the books that the model expects.
-fn random(seed: u64) -> String {
+pub(crate) fn random(seed: u64) -> String {
     let rng = &mut Rng(seed);
     let mut model = Model::default();
     let (first, mut text) = rules(rng);
@@ -257,11 +372,21 @@ fn random(seed: u64) -> String {
         let mut gateway = model.gateways.remove(&id).unwrap_or_default();
         let has_job = gateway.network_work != 0;
         let has_lost = !gateway.lost.is_empty();
-        match rng.below(20) {
+        match rng.below(22) {
             0 => {
                 let (rules, line) = rules(rng);
                 model.rules = rules;
                 text.push_str(&line);
+            }
+            20 => {
+                model.mean = u128::from(rng.below(9));
+                writeln!(text, "mean {}", model.mean).expect("text");
+            }
+            21 => {
+                let account = rng.pick(&ACCOUNTS);
+                let ppm = u128::from(rng.pick(&[0u64, 1, 15_000, 333_333, 1_000_000]));
+                model.donations.insert(account, ppm);
+                writeln!(text, "donates {account} {ppm}").expect("text");
             }
             _ if has_lost && !gateway.has_moved => {
                 let twice = if rng.below(2) == 0 { " twice" } else { "" };
@@ -279,12 +404,13 @@ fn random(seed: u64) -> String {
             3 if has_job => writeln!(text, "g{id} restarts").expect("text"),
             4..=9 if !model.blocks.is_empty() => {
                 let index = rng.below(model.blocks.len() as u64);
-                let block = &mut model.blocks[usize::try_from(index).expect("an index")];
+                let index = usize::try_from(index).expect("an index");
+                let name = model.blocks[index].name.clone();
                 let state = rng.pick(&STATES);
                 let value = u128::from(rng.below(1_000));
                 let fees = u128::from(rng.below(1_000)).min(value);
-                writeln!(text, "{} {state} {value} fees={fees}", block.name).expect("text");
-                block.say(state, value, fees);
+                writeln!(text, "{name} {state} {value} fees={fees}").expect("text");
+                model.say(index, state, value, fees);
             }
             10..=18 if has_job => {
                 let (said, words) = shares(rng, &mut blocks);
@@ -296,7 +422,11 @@ fn random(seed: u64) -> String {
                 gateway.network_work = u128::from(1 + rng.below(300));
                 gateway.rules = (!is_void).then_some(model.rules);
                 let void = if is_void { " void" } else { "" };
-                writeln!(text, "g{id} job {}{void}", gateway.network_work).expect("text");
+                let fees = u128::from(rng.below(20));
+                gateway.subsidy = u128::from(rng.pick(&[0u64, 1, 50, 77, 1_000]));
+                let (network_work, pays) = (gateway.network_work, gateway.subsidy + fees);
+                let line = format!("g{id} job {network_work}{void} pays={pays} fees={fees}");
+                writeln!(text, "{line}").expect("text");
             }
         }
         model.gateways.insert(id, gateway);
@@ -305,11 +435,12 @@ fn random(seed: u64) -> String {
         }
     }
     // Every block comes to its end: mostly confirmed.
-    for block in &mut model.blocks {
+    for index in 0..model.blocks.len() {
+        let name = model.blocks[index].name.clone();
         let state = rng.pick(&["confirmed", "confirmed", "orphaned"]);
         let value = u128::from(1 + rng.below(5_000_000_000));
-        writeln!(text, "{} {state} {value} fees=0", block.name).expect("text");
-        block.say(state, value, 0);
+        writeln!(text, "{name} {state} {value} fees=0").expect("text");
+        model.say(index, state, value, 0);
     }
     model.expect(&mut text);
     text

@@ -2,8 +2,11 @@
 //!
 //! One statement a line:
 //! - `policy fee=10000 bonus=0 n=1000000 stale=0 keep=no`: parts per million; the first line is genesis' policy, later ones
-//!   come into force for the jobs after them. Pot 0 is PPLNS, `@solo` is the SOLO pot.
+//!   come into force for the jobs after them. `threshold=20 limit=100 bears=miner hold=1000`: of payouts, base units and
+//!   milliseconds; 1, no limit, the pool and 0 if nothing is said. Without more an account mines in the PPLNS pot; `@solo`, `@prop`, `@pps` and
+//!   `@fpps` are the others.
 //! - `g1 job 100`: gateway 1 has a new job of this network work, under the newest policy; `g1 job 100 void` cites none.
+//!   `pays=51 fees=1` say what the block would pay us, and the fees therein, in base units; 50 and 1 if nothing is said.
 //! - `g1 frame: anna 30, ben 20 stale, anna@solo 5, carl 50 finds A`: one frame of shares, in this order.
 //! - `g1 restarts`: a new epoch.
 //! - `g1 lost: …`: a frame that never reached the ledger. `g1 moves`: its stream is given up, and the lost shares are said
@@ -12,6 +15,11 @@
 //! - `recovered A`: the settler found a coinbase of ours; `recovered again A`: it says so again, expecting its last word.
 //! - `adjust anna +24.5 reserve`: from the book to anna's available, approved; `-2 fee`: from her to the book; `explains A`
 //!   names a block, `late` expects something else than her last one, `waits` leaves the approval to the next `approved`.
+//! - `mean 3`: the settler says the mean fees, in base units; `mean 3 late` with another `expects` than the last.
+//! - `donates anna 15000`: parts per million of what she gets from here on, said by the operator.
+//! - `lives anna A`: her payout address is A from here on, or after the policy's hold. `threshold anna 30`, `wants anna`: she is
+//!   paid from 30 base units on, or at once.
+//! - What the paymaster and the desk say of payouts: see `paying.rs`.
 //! - `= anna immature 24.5`, `= fee 0.5`: after the statements above, these are all the books that are not zero, in base
 //!   units with nine decimals at most. `= nothing` if all are zero. `reward` is always minus their sum.
 
@@ -19,22 +27,25 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use orebook_replay::engine::Engine;
+use orebook_replay::engine::{Engine, Past};
 use orebook_replay::folds::money::{
-    Balance, Book, BookRow, Money, PostingRow, RefusedRow, SUB_UNITS, TotalsRow, block,
+    Book, BookRow, CreditRow, Money, NextBlock, NextSettlement, PostingRow, RefusedRow, SUB_UNITS,
+    block, credits_of_block, preview,
 };
-use orebook_replay::rows::{Order, Row as _, Span, collect, get, scan};
-use orebook_replay::store::{Batch, MemoryStore, Store};
+use orebook_replay::rows::{Order, Span, collect, scan};
+use orebook_replay::store::{MemoryStore, Store};
 use orebook_replay::{digest, engine};
+use orebook_schema::account::{SetBy, Setting, SettingValue};
 use orebook_schema::desk::{AdjustedBook, Adjustment, Direction, Reason};
 use orebook_schema::names::Pot;
 use orebook_schema::policy::PotRules;
-use orebook_schema::work::{BlockState, Share};
+use orebook_schema::work::{BlockState, FeeMean, Share};
 use orebook_schema::{At, Event, Hash};
 
+use crate::paying;
 use crate::pool::{
-    GATEWAY, PPLNS, Pen, Pool, SOLO, block_found, block_recovered, block_status, desk_approves,
-    job, moved, named, opened, policy, replayed, share, worker,
+    FPPS, GATEWAY, PPLNS, PPS, PROP, Pen, Pool, SOLO, block_found, block_recovered, block_status,
+    desk_approves, job, moved, named, opened, replayed, share, worker,
 };
 
 /// Runs a table. Panics at the first line that does not come true.
@@ -74,29 +85,46 @@ struct Gateway {
     pen: Pen,
     workers: BTreeMap<(String, u16), u32>,
     network_work: u128,
+    /// What the block would pay us, and fees therein.
+    pays: (u128, u128),
     policy: At,
     /// The stream that was given up, and what it lost.
     lost: Vec<Lost>,
     left: Option<Pen>,
 }
 
+impl Gateway {
+    /// The next job, as the last one.
+    fn job(&mut self) -> Event {
+        let event = job(&mut self.pen, self.policy, self.network_work);
+        let Event::Job(mut job) = event else {
+            panic!("a job");
+        };
+        (job.reward, job.fees) = self.pays;
+        Event::Job(job)
+    }
+}
+
 pub(crate) struct Table {
     pub pool: Pool,
+    pub(crate) paying: paying::Paying,
     gateways: BTreeMap<String, Gateway>,
     policy: At,
     nonce: u32,
     blocks: BTreeMap<String, (Hash, At)>,
     /// Where the settler last said that it recovered something.
     last_recovered: At,
+    last_mean: At,
     streams: u8,
     live: (Engine, Arc<MemoryStore>),
-    /// An adjustment that nobody approved.
-    waiting: Option<Event>,
+    /// A thing that nobody approved.
+    pub(crate) waiting: Option<Event>,
 }
 
-fn rules_of(words: &str) -> impl Fn(&mut PotRules) + use<> {
+pub(crate) fn rules_of(words: &str) -> impl Fn(&mut PotRules) + use<> {
     let words: Vec<(String, String)> = words
         .split_whitespace()
+        .filter(|word| !paying::is_rule(word))
         .map(|word| {
             let (key, value) = word.split_once('=').expect("key=value");
             (key.to_owned(), value.to_owned())
@@ -117,6 +145,16 @@ fn rules_of(words: &str) -> impl Fn(&mut PotRules) + use<> {
     }
 }
 
+fn pot_of(name: &str) -> Pot {
+    match name {
+        "solo" => SOLO,
+        "prop" => PROP,
+        "pps" => PPS,
+        "fpps" => FPPS,
+        other => panic!("no pot {other}"),
+    }
+}
+
 /// Sub-units of `24.5` or `-0.000000001`, as (below zero, distance from zero).
 fn amount(text: &str) -> (bool, u128) {
     let (negative, text) = match text.strip_prefix('-') {
@@ -132,16 +170,18 @@ fn amount(text: &str) -> (bool, u128) {
 
 impl Table {
     fn new(rules: &str) -> Self {
-        let pool = Pool::new(policy(rules_of(rules)));
+        let pool = Pool::new(paying::policy(rules));
         let store = Arc::new(MemoryStore::new());
         let live = (opened(&pool, Money, &store), store);
         Self {
             pool,
+            paying: paying::Paying::default(),
             gateways: BTreeMap::new(),
             policy: At::default(),
             nonce: 0,
             blocks: BTreeMap::new(),
             last_recovered: At::default(),
+            last_mean: At::default(),
             streams: 0,
             live,
             waiting: None,
@@ -157,9 +197,13 @@ impl Table {
         }
         let (subject, rest) = line.split_once(' ').expect("a subject and what it does");
         match subject {
-            "policy" => self.policy = self.pool.new_policy(policy(rules_of(rest))),
+            "batch:" => paying::say(self, "batch", &format!(": {rest}")),
+            "policy" => self.policy = self.pool.new_policy(paying::policy(rest)),
             "recovered" => self.recovered(rest),
             "adjust" => self.adjust(rest),
+            "mean" => self.mean(rest),
+            "donates" => self.donates(rest),
+            _ if paying::SUBJECTS.contains(&subject) => paying::say(self, subject, rest),
             _ if subject.starts_with('g') => self.gateway_says(subject, rest),
             _ => self.status(subject, rest),
         }
@@ -173,6 +217,7 @@ impl Table {
                 pen: Pen::new(GATEWAY + number, self.streams),
                 workers: BTreeMap::new(),
                 network_work: 0,
+                pays: (50, 1),
                 policy: At::default(),
                 lost: Vec::new(),
                 left: None,
@@ -191,8 +236,7 @@ impl Table {
         } else if rest == "restarts" {
             gateway.pen.restart();
             gateway.workers.clear();
-            let (policy, network_work) = (gateway.policy, gateway.network_work);
-            let event = job(&mut gateway.pen, policy, network_work);
+            let event = gateway.job();
             self.pool.say(&mut gateway.pen, &[event]);
         } else if let Some(how) = rest.strip_prefix("moves") {
             let times = if how == " twice" { 2 } else { 1 };
@@ -208,7 +252,15 @@ impl Table {
                 index: 0,
             };
             gateway.policy = if is_void { none } else { self.policy };
-            let event = job(&mut gateway.pen, gateway.policy, gateway.network_work);
+            let said = |key| {
+                let mut values = words.iter().filter_map(|word| word.strip_prefix(key));
+                values
+                    .next()
+                    .map(|value| value.parse().expect("base units"))
+            };
+            let (pays, fees) = gateway.pays;
+            gateway.pays = (said("pays=").unwrap_or(pays), said("fees=").unwrap_or(fees));
+            let event = gateway.job();
             self.pool.say(&mut gateway.pen, &[event]);
         }
         self.gateways.insert(name.to_owned(), gateway);
@@ -220,8 +272,8 @@ impl Table {
         let mut events = Vec::new();
         for words in text.split(',') {
             let words: Vec<&str> = words.split_whitespace().collect();
-            let (account, pot) = match words[0].strip_suffix("@solo") {
-                Some(account) => (account, SOLO),
+            let (account, pot) = match words[0].split_once('@') {
+                Some((account, pot)) => (account, pot_of(pot)),
                 None => (words[0], PPLNS),
             };
             let number = match gateway.workers.get(&(account.to_owned(), pot.0)) {
@@ -277,7 +329,7 @@ impl Table {
                 left
             }
         };
-        let mut events = vec![job(&mut gateway.pen, gateway.policy, gateway.network_work)];
+        let mut events = vec![gateway.job()];
         let number = gateway.pen.jobs - 1;
         let lost = gateway.lost.clone();
         let lost = lost
@@ -310,6 +362,38 @@ impl Table {
         if again.is_none() {
             self.blocks.insert(name.to_owned(), (hash, At::default()));
         }
+    }
+
+    fn mean(&mut self, text: &str) {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let is_late = words.contains(&"late");
+        let wrong = At {
+            position: 1,
+            index: 7,
+        };
+        let event = Event::FeeMean(FeeMean {
+            height: 7,
+            expects: if is_late { wrong } else { self.last_mean },
+            mean: words[0].parse().expect("base units"),
+        });
+        let at = self.pool.settler_says(&[event]);
+        if !is_late {
+            self.last_mean = at;
+        }
+    }
+
+    fn donates(&mut self, text: &str) {
+        let (account, ppm) = text.split_once(' ').expect("an account and its ppm");
+        let account = named(account);
+        let authority = self.pool.state.authority().expect("genesis");
+        let thing = Event::Setting(Box::new(Setting {
+            expects: authority.last_setting(&account),
+            account,
+            by: SetBy::Operator,
+            value: SettingValue::Donation(ppm.trim().parse().expect("parts per million")),
+            proof: Vec::new(),
+        }));
+        self.pool.desk_says(&[thing]);
     }
 
     fn adjust(&mut self, text: &str) {
@@ -406,43 +490,18 @@ impl Table {
         assert_eq!(newest[0], newest[1]);
     }
 
-    /// Takes base units out of an account's available, as a payout will: in the live store's rows alone.
-    pub(crate) fn pay(&mut self, account: &str, base_units: u128) {
-        let (live, store) = &mut self.live;
-        live.advance(&self.pool, self.pool.size(), u64::MAX, &mut |_| {})
-            .expect("the live engine goes on");
-        let amount = base_units * SUB_UNITS;
-        let mut batch = Batch::new();
-        let view = store.view().expect("a view");
-        let books = [Book::Available(named(account)), Book::Paid(named(account))];
-        for (book, is_debit) in books.into_iter().zip([true, false]) {
-            let row: Option<BookRow> = get(view.as_ref(), &BookRow::key_of(&book)).expect("rows");
-            let before = row.map_or_else(Balance::default, |row| row.balance());
-            let row = BookRow {
-                book,
-                debits: before.debits + if is_debit { amount } else { 0 },
-                credits: before.credits + if is_debit { 0 } else { amount },
-            };
-            batch.insert((BookRow::TABLE, row.key()), Some(row.value()));
-        }
-        let totals: Option<TotalsRow> = get(view.as_ref(), &TotalsRow::key_of()).expect("rows");
-        let totals = totals.expect("something was posted");
-        let totals = TotalsRow {
-            debits: totals.debits + amount,
-            credits: totals.credits + amount,
-        };
-        batch.insert((TotalsRow::TABLE, totals.key()), Some(totals.value()));
-        drop(view);
-        store.commit(&batch).expect("memory");
-    }
-
     /// Says one more line, and gives the live engine's books.
     pub(crate) fn then(&mut self, line: &str) -> BTreeMap<String, (bool, u128)> {
         self.say(line);
+        books(self.rows())
+    }
+
+    /// The live engine's rows, as of the end of the ledger.
+    pub(crate) fn rows(&mut self) -> &MemoryStore {
         let (live, store) = &mut self.live;
         live.advance(&self.pool, self.pool.size(), u64::MAX, &mut |_| {})
             .expect("the live engine goes on");
-        books(store)
+        store
     }
 
     /// Why events were refused, in order.
@@ -463,6 +522,28 @@ impl Table {
         found
     }
 
+    /// Every posting of payouts, in order: debit, credit and base units.
+    pub(crate) fn paid(&self) -> Vec<String> {
+        let store = replayed(&self.pool, Money);
+        let view = store.view().expect("a view");
+        let all: Vec<PostingRow> =
+            collect(view.as_ref(), &Span::all(), Order::Forward, usize::MAX).expect("rows");
+        let is_of_payouts = |book: &Book| {
+            let (reserved, paid) = (
+                matches!(book, Book::Reserved(_)),
+                matches!(book, Book::Paid(_)),
+            );
+            reserved || paid || *book == Book::Wallet
+        };
+        all.iter()
+            .filter(|row| is_of_payouts(&row.debit) || is_of_payouts(&row.credit))
+            .map(|row| {
+                let text = format!("{} > {} {}", row.debit, row.credit, row.amount / SUB_UNITS);
+                text.replace("name:", "")
+            })
+            .collect()
+    }
+
     /// Every posting that a block ever made, in order.
     pub(crate) fn postings(&self, name: &str) -> Vec<PostingRow> {
         let store = replayed(&self.pool, Money);
@@ -471,6 +552,23 @@ impl Table {
             collect(view.as_ref(), &Span::all(), Order::Forward, usize::MAX).expect("rows");
         let hash = Hash::of(&[name.as_bytes()]);
         all.into_iter().filter(|row| row.block == hash).collect()
+    }
+
+    /// How the next block would be divided, under a policy said as in a `policy` line.
+    pub(crate) fn preview(&self, policy: &str, next: &NextBlock) -> NextSettlement {
+        let store = replayed(&self.pool, Money);
+        let view = store.view().expect("a view");
+        let past = Past::new(&self.pool, self.pool.size());
+        let policy = paying::policy(policy);
+        preview(view.as_ref(), &past, &policy, next).expect("rows")
+    }
+
+    /// What a block's settlement gave each account.
+    pub(crate) fn credits(&self, name: &str) -> Vec<CreditRow> {
+        let store = replayed(&self.pool, Money);
+        let view = store.view().expect("a view");
+        let row = block(view.as_ref(), &Hash::of(&[name.as_bytes()])).expect("rows");
+        credits_of_block(view.as_ref(), row.expect("a block").at).expect("rows")
     }
 
     /// Σ of a block's weights.

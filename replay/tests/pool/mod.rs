@@ -36,11 +36,16 @@ pub const START: u64 = 1_700_000_000_000;
 pub const DESK: u8 = 1;
 pub const ARCHIVER: u8 = 2;
 pub const SETTLER: u8 = 3;
+pub const PAYMASTER: u8 = 4;
 /// Gateways' keys: this one and the seven after it.
 pub const GATEWAY: u8 = 10;
 /// Pot 0 is PPLNS, pot 1 is SOLO.
 pub const PPLNS: Pot = Pot(0);
 pub const SOLO: Pot = Pot(1);
+/// Pots of [`policy_of_all`].
+pub const PROP: Pot = Pot(2);
+pub const PPS: Pot = Pot(3);
+pub const FPPS: Pot = Pot(4);
 
 pub fn signer(name: u8) -> Signer {
     Signer::from_seed(&[name; 32])
@@ -77,8 +82,29 @@ pub fn policy(edit: impl Fn(&mut PotRules)) -> Policy {
         confirmed_depth: 100,
         orphan_depth: 1,
         threshold: 1,
+        address_hold_ms: 0,
         network_fees: NetworkFees::Pool,
+        auto_pay_limit: 0,
+        payout_depth: 6,
+        payout_final_depth: 12,
+        writeoff_ms: 0,
     }
+}
+
+/// A pot of every scheme, all changed by `edit`.
+pub fn policy_of_all(edit: impl Fn(&mut PotRules)) -> Policy {
+    let others = [
+        (PROP, Scheme::Prop),
+        (PPS, Scheme::Pps),
+        (FPPS, Scheme::Fpps),
+    ];
+    let mut policy = policy(&edit);
+    let others = others.map(|(pot, scheme)| rules(pot, scheme));
+    policy.pots.extend(others.map(|mut rules| {
+        edit(&mut rules);
+        rules
+    }));
+    policy
 }
 
 pub fn genesis(policy: Policy) -> Genesis {
@@ -86,6 +112,7 @@ pub fn genesis(policy: Policy) -> Genesis {
         (DESK, Role::Desk),
         (ARCHIVER, Role::Archiver),
         (SETTLER, Role::Settler),
+        (PAYMASTER, Role::Paymaster),
     ]
     .into_iter()
     .chain((GATEWAY..GATEWAY + 8).map(|name| (name, Role::Gateway)))
@@ -159,6 +186,7 @@ pub struct Pool {
     archiver: Pen,
     desk: Pen,
     pub settler: Pen,
+    pub paymaster: Pen,
 }
 
 impl Pool {
@@ -179,6 +207,7 @@ impl Pool {
             archiver: Pen::new(ARCHIVER, 0xa0),
             desk: Pen::new(DESK, 0xd0),
             settler: Pen::new(SETTLER, 0xe0),
+            paymaster: Pen::new(PAYMASTER, 0xf0),
         };
         let stream = pool.desk.stream;
         let frame = genesis_frame(genesis, stream, START, &signer(DESK));
@@ -324,6 +353,24 @@ impl Pool {
         let position = self.say(&mut pen, events);
         self.settler = pen;
         At { position, index: 0 }
+    }
+
+    /// The paymaster says something. Returns the place of the first event.
+    #[track_caller]
+    pub fn paymaster_says(&mut self, events: &[Event]) -> At {
+        let mut pen = self.paymaster.clone();
+        let position = self.say(&mut pen, events);
+        self.paymaster = pen;
+        At { position, index: 0 }
+    }
+
+    /// The event of a place.
+    #[track_caller]
+    pub fn event_at(&self, at: At) -> Event {
+        let stored = self.stored(at.position).expect("a frame");
+        let raw = stored.frame.events().nth(usize::from(at.index));
+        let raw = raw.expect("an event").expect("an event");
+        raw.decode().expect("an event")
     }
 
     fn terms(&self, job: JobRef) -> JobTerms {

@@ -2,8 +2,9 @@
 
 use orebook_schema::activity::{
     ACTIVITY_MAGIC, AgentText, Closed, Closing, ENTRY_BYTES_MAX, Entry, EntryKind,
-    FLOOD_REPORT_BYTES_MAX, GROUPS_MAX, Group, LoginFault, Network, Opened, REPORT_BYTES_MAX,
-    REPORT_ENTRIES_MAX, REPORT_HEAD_BYTES, Reject, Report, SIGNATURE_BYTES,
+    FLOOD_REPORT_BYTES_MAX, GROUPS_MAX, Group, LoginFault, NODE_ENTRY_BYTES_MAX, Network, NodeSaid,
+    NodeText, Opened, REPORT_BYTES_MAX, REPORT_ENTRIES_MAX, REPORT_HEAD_BYTES, Reject, Report,
+    SIGNATURE_BYTES,
 };
 use orebook_schema::names::{RegisteredName, Script};
 use orebook_schema::units::hex;
@@ -63,6 +64,14 @@ fn longest_opened() -> Entry {
     }))
 }
 
+fn longest_node() -> Entry {
+    Entry::Node {
+        said: NodeSaid::Source,
+        node: NodeText::of(&"n".repeat(65)),
+        group: group(0, u32::MAX, u64::MAX),
+    }
+}
+
 fn reports() -> Vec<Report> {
     let empty = Report {
         ledger: ledger(),
@@ -118,6 +127,11 @@ fn reports() -> Vec<Report> {
                 of: EntryKind::FailedLogins,
                 count: 31,
             },
+            Entry::Node {
+                said: NodeSaid::OldWork,
+                node: NodeText::of("geth-1"),
+                group: group(500, 9_000, 2),
+            },
         ],
         ..empty.clone()
     };
@@ -148,6 +162,7 @@ fn reports() -> Vec<Report> {
         of: *of,
         count: u64::MAX,
     }));
+    entries.push(longest_node());
     let most = Report {
         key: Key(run(0x20, 32).try_into().unwrap()),
         run: u64::MAX,
@@ -248,6 +263,7 @@ fn the_limits_are_those_of_the_longest_entries() {
         report.signed_bytes().len() - REPORT_HEAD_BYTES
     };
     assert_eq!(length(longest_opened()), ENTRY_BYTES_MAX);
+    assert_eq!(length(longest_node()), NODE_ENTRY_BYTES_MAX);
     let (far, most) = (Network::V6([1; 6]), group(1, 2, u64::MAX));
     let of_each = [
         longest_rejects(),

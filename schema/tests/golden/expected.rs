@@ -103,7 +103,12 @@ fn policy_typical() -> Policy {
         confirmed_depth: 100,
         orphan_depth: 12,
         threshold: 100_000,
+        address_hold_ms: 86_400_000,
         network_fees: NetworkFees::Pool,
+        auto_pay_limit: 2_500_000,
+        payout_depth: 6,
+        payout_final_depth: 12,
+        writeoff_ms: 7_776_000_000,
     }
 }
 
@@ -114,7 +119,12 @@ fn policy_least() -> Policy {
         confirmed_depth: 2,
         orphan_depth: 1,
         threshold: 0,
+        address_hold_ms: 0,
         network_fees: NetworkFees::Pool,
+        auto_pay_limit: 0,
+        payout_depth: 1,
+        payout_final_depth: 2,
+        writeoff_ms: 0,
     }
 }
 
@@ -136,7 +146,12 @@ fn policy_most() -> Policy {
         confirmed_depth: MAX,
         orphan_depth: MAX,
         threshold: u128::MAX,
+        address_hold_ms: 2_592_000_000,
         network_fees: NetworkFees::Miner,
+        auto_pay_limit: u128::MAX,
+        payout_depth: MAX - 1,
+        payout_final_depth: MAX,
+        writeoff_ms: 1 << 40,
     }
 }
 
@@ -211,6 +226,11 @@ fn genesis_most() -> Genesis {
             (Approved::Policy, 1),
             (Approved::Ban, 5),
             (Approved::Adjustment, 16),
+            (Approved::Account, 1),
+            (Approved::Setting, 16),
+            (Approved::Payout, 2),
+            (Approved::Resume, 1),
+            (Approved::WriteOff, 16),
         ],
         producers: (0..64)
             .map(|n| first(n, 0))
@@ -598,6 +618,17 @@ fn statuses() -> Vec<(u32, Event)> {
             0,
             status(Hash::ZERO, at(0, 1), BlockState::Orphaned, 0, 0, 0),
         ),
+        (
+            2,
+            status(
+                ours,
+                at(18, 0),
+                BlockState::Uncle,
+                15_537_393,
+                1_750_000_000_000_000_000,
+                0,
+            ),
+        ),
     ]
 }
 
@@ -701,5 +732,16 @@ pub(crate) fn events(kind: Kind) -> Vec<(u32, Event)> {
         Kind::BlockRecovered => recoveries(),
         Kind::EthashJob => ethash_jobs(),
         Kind::EthashShare => ethash_shares(),
+        Kind::Void => crate::account::voids(),
+        Kind::Account => crate::account::registrations(),
+        Kind::Setting => crate::account::settings(),
+        Kind::FeeMean => crate::account::means(),
+        Kind::PayoutProposed => crate::payout::proposals(),
+        Kind::PayoutSigned => crate::payout::signatures(),
+        Kind::PayoutStep => crate::payout::steps(),
+        Kind::PayoutCancelled => crate::payout::cancels(),
+        Kind::PayoutHalt => crate::payout::halts(),
+        Kind::PayoutResume => crate::payout::resumes(),
+        Kind::WriteOff => crate::payout::write_offs(),
     }
 }

@@ -287,7 +287,7 @@ fn small_numbers_have_their_limits() {
         );
         assert_eq!(
             patched(Kind::BlockStatus, 42, &[byte]),
-            (1..=4).contains(&byte)
+            (1..=5).contains(&byte)
         );
     }
     assert!(patched(Kind::Checkpoint, 0, &u64::to_le_bytes(1)));
@@ -443,7 +443,7 @@ fn approvals_of_genesis_have_their_limits() {
             byte == 1,
             "what {byte}"
         );
-        let above = (2..=4).contains(&byte);
+        let above = (2..=9).contains(&byte);
         assert_eq!(
             patched(Kind::Genesis, what + 2, &[byte]),
             above,
@@ -454,12 +454,13 @@ fn approvals_of_genesis_have_their_limits() {
 
 #[test]
 fn what_genesis_does_not_list_needs_its_own_number_of_approvals() {
-    // Approvers; approvals of a key, a policy, a ban, an adjustment.
+    // Approvers; approvals of a key, a policy, a ban, an adjustment, an account, a setting, a payout,
+    // a resume, a write-off.
     let table = [
-        (1, [1, 1, 0, 1]),
-        (2, [1, 1, 0, 2]),
-        (3, [1, 1, 0, 2]),
-        (16, [1, 1, 0, 2]),
+        (1, [1, 1, 0, 1, 0, 0, 1, 1, 1]),
+        (2, [1, 1, 0, 2, 0, 0, 2, 1, 2]),
+        (3, [1, 1, 0, 2, 0, 0, 2, 1, 2]),
+        (16, [1, 1, 0, 2, 0, 0, 2, 1, 2]),
     ];
     for (approvers, unlisted) in table {
         let mut genesis = genesis_typical();
@@ -468,8 +469,10 @@ fn what_genesis_does_not_list_needs_its_own_number_of_approvals() {
         let needed = Approved::ALL.map(|what| genesis.needed(what));
         assert_eq!(needed, unlisted, "{approvers} approvers");
         genesis.approvals = vec![(Approved::Ban, 1), (Approved::Adjustment, 1)];
+        let [.., payout, _, write_off] = unlisted;
         let needed = Approved::ALL.map(|what| genesis.needed(what));
-        assert_eq!(needed, [1, 1, 1, 1], "{approvers} approvers, listed");
+        let listed = [1, 1, 1, 1, 0, 0, payout, 1, write_off];
+        assert_eq!(needed, listed, "{approvers} approvers, listed");
     }
 }
 
@@ -512,7 +515,7 @@ fn policies_have_their_limits() {
         let legal = 1 <= immature && immature < confirmed && 1 <= orphan;
         assert_eq!(event.is_legal(), legal, "{immature} {confirmed} {orphan}");
     }
-    let (scheme, keep, network_fees) = (10 + 1 + 2, 10 + 1 + 23, 10 + 1 + 2 * 24 + 12 + 16);
+    let (scheme, keep, network_fees) = (10 + 1 + 2, 10 + 1 + 23, 10 + 1 + 2 * 24 + 12 + 16 + 8);
     for byte in 0..=u8::MAX {
         assert_eq!(
             patched(Kind::Policy, scheme, &[byte]),

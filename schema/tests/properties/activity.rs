@@ -1,8 +1,8 @@
 //! Random reports come back from their bytes; changed ones are refused or canonical.
 
 use orebook_schema::activity::{
-    AgentText, Closed, Closing, Entry, EntryKind, Group, LoginFault, Network, Opened, Reject,
-    Report,
+    AgentText, Closed, Closing, Entry, EntryKind, Group, LoginFault, Network, NodeSaid, NodeText,
+    Opened, Reject, Report,
 };
 use orebook_schema::{Key, LedgerId, WorkerName};
 use proptest::collection::vec;
@@ -72,9 +72,15 @@ fn entry() -> impl Strategy<Value = Entry> {
         reason,
         group,
     });
+    let node = (select(NodeSaid::ALL), "[ -~]{0,64}", group());
+    let node = node.prop_map(|(said, node, group)| Entry::Node {
+        said,
+        node: NodeText::of(&node),
+        group,
+    });
     let of = select(&EntryKind::ALL[..5]);
     let rest = (of, 1..=u64::MAX).prop_map(|(of, count)| Entry::Rest { of, count });
-    prop_oneof![opened, closed, failed, bans, rejects, rest]
+    prop_oneof![opened, closed, failed, bans, rejects, rest, node]
 }
 
 fn report() -> impl Strategy<Value = Report> {

@@ -1,5 +1,8 @@
 //! Random values of everything that has canonical bytes, edges preferred.
 
+use orebook_schema::account::{
+    PROOF_BYTES_MAX, REGISTERED_WORKERS_MAX, Registration, SetBy, Setting, SettingValue,
+};
 use orebook_schema::desk::{
     ADJUSTMENT_MAX, AdjustedBook, Adjustment, Ban, BanAction, BanTarget, Direction, Network, Reason,
 };
@@ -10,11 +13,14 @@ use orebook_schema::event::{
 use orebook_schema::frame::IncarnationOpened;
 use orebook_schema::genesis::{Algorithm, Approved, Genesis};
 use orebook_schema::names::{CoinName, Pot, RegisteredName, Script};
-use orebook_schema::policy::{NetworkFees, PPM, PotRules, Scheme};
+use orebook_schema::policy::{
+    ADDRESS_HOLD_MS_MAX, NetworkFees, PPM, PotRules, Scheme, WRITEOFF_MS_MAX,
+};
 use orebook_schema::summary::{PotSummary, Row, Summary};
+use orebook_schema::void::Void;
 use orebook_schema::work::{
     BlockFound, BlockRecovered, BlockState, BlockStatus, Difficulty, EthashJob, EthashShare,
-    Extranonce, Job, Share, Worker,
+    Extranonce, FEE_MEAN_MAX, FeeMean, Job, Share, Worker,
 };
 use orebook_schema::{
     Account, At, Event, Hash, Header, Key, Kind, LedgerId, Policy, Role, StreamId, Work, WorkerName,
@@ -29,7 +35,7 @@ pub(crate) fn edge_u32() -> impl Strategy<Value = u32> {
     prop_oneof![Just(0), Just(1), Just(u32::MAX), 0..1_000_u32, any::<u32>()]
 }
 
-fn edge_u64() -> impl Strategy<Value = u64> {
+pub(crate) fn edge_u64() -> impl Strategy<Value = u64> {
     prop_oneof![Just(0), Just(1), Just(u64::MAX), 0..1_000_u64, any::<u64>()]
 }
 
@@ -39,7 +45,7 @@ pub(crate) fn edge_u128() -> impl Strategy<Value = u128> {
     prop_oneof![Just(0), Just(1), Just(u128::MAX), of_any_length]
 }
 
-fn hash() -> impl Strategy<Value = Hash> {
+pub(crate) fn hash() -> impl Strategy<Value = Hash> {
     prop_oneof![Just(Hash::ZERO), any::<[u8; 32]>().prop_map(Hash)]
 }
 
@@ -51,7 +57,7 @@ fn signature() -> impl Strategy<Value = [u8; 64]> {
     vec(any::<u8>(), 64).prop_map(|bytes| bytes.try_into().unwrap())
 }
 
-fn at() -> impl Strategy<Value = At> {
+pub(crate) fn at() -> impl Strategy<Value = At> {
     (edge_u64(), any::<u16>()).prop_map(|(position, index)| At { position, index })
 }
 
@@ -115,22 +121,31 @@ fn policy() -> impl Strategy<Value = Policy> {
         .prop_map(move |pots| pots.into_iter().map(named).collect());
     let depths = (1..u32::MAX).prop_flat_map(|low| (Just(low), low + 1..=u32::MAX));
     let fees = select(&[NetworkFees::Pool, NetworkFees::Miner][..]);
-    let all = (pots, depths, 1..=u32::MAX, edge_u128(), fees);
+    let hold = prop_oneof![Just(0), Just(ADDRESS_HOLD_MS_MAX), 0..=ADDRESS_HOLD_MS_MAX];
+    let payouts = (1..u32::MAX).prop_flat_map(|low| (Just(low), low + 1..=u32::MAX));
+    let writeoff = prop_oneof![Just(0), Just(WRITEOFF_MS_MAX), 0..=WRITEOFF_MS_MAX];
+    let payouts = (edge_u128(), payouts, writeoff);
+    let all = (pots, depths, 1..=u32::MAX, edge_u128(), hold, fees, payouts);
     all.prop_map(
-        |(pots, depths, orphan_depth, threshold, network_fees)| Policy {
+        |(pots, depths, orphan_depth, threshold, address_hold_ms, network_fees, payouts)| Policy {
             pots,
             immature_depth: depths.0,
             confirmed_depth: depths.1,
             orphan_depth,
             threshold,
+            address_hold_ms,
             network_fees,
+            auto_pay_limit: payouts.0,
+            payout_depth: payouts.1.0,
+            payout_final_depth: payouts.1.1,
+            writeoff_ms: payouts.2,
         },
     )
 }
 
 fn approvals(approvers: u8) -> impl Strategy<Value = Vec<(Approved, u8)>> {
     let what = select(&Approved::ALL[..]);
-    btree_map(what, 1..=approvers, 0..=4).prop_map(|map| map.into_iter().collect())
+    btree_map(what, 1..=approvers, 0..=9).prop_map(|map| map.into_iter().collect())
 }
 
 fn genesis() -> impl Strategy<Value = Genesis> {
@@ -372,7 +387,7 @@ fn part() -> impl Strategy<Value = Part> {
     })
 }
 
-fn reason() -> impl Strategy<Value = Reason> {
+pub(crate) fn reason() -> impl Strategy<Value = Reason> {
     let text = prop_oneof!["[ -~]{1,20}", Just("x".repeat(Reason::BYTES_MAX))];
     text.prop_map(|text| Reason::parse(&text).unwrap())
 }
@@ -419,6 +434,84 @@ fn adjustment() -> impl Strategy<Value = Adjustment> {
             reason,
         },
     )
+}
+
+fn void() -> impl Strategy<Value = Void> {
+    (at(), at(), at())
+        .prop_filter("two shares", |(one, other, _)| one != other)
+        .prop_map(|(one, other, expects)| Void {
+            share: one.max(other),
+            first: one.min(other),
+            expects,
+        })
+}
+
+/// Where an account may be paid.
+pub(crate) fn payout() -> impl Strategy<Value = Account> {
+    account().prop_filter("no name", |account| !matches!(account, Account::Name(_)))
+}
+
+fn registration() -> impl Strategy<Value = Registration> {
+    let name = "[a-z0-9_-]{1,32}".prop_map(|text| RegisteredName::parse(&text).unwrap());
+    let workers = btree_set("[A-Za-z0-9_.-]{1,64}", 0..=20);
+    let workers = prop_oneof![
+        9 => workers,
+        1 => Just((0..REGISTERED_WORKERS_MAX).map(|n| format!("w{n:04}")).collect()),
+    ];
+    let token = hash().prop_map(|hash| (hash != Hash::ZERO).then_some(hash));
+    let all = (
+        name,
+        at(),
+        payout(),
+        edge_u128(),
+        token,
+        any::<bool>(),
+        workers,
+    );
+    all.prop_map(
+        |(name, expects, payout, threshold, token, registered_only, workers)| Registration {
+            name,
+            expects,
+            payout,
+            threshold,
+            token,
+            registered_only,
+            workers: workers
+                .iter()
+                .map(|worker| WorkerName::parse(worker).unwrap())
+                .collect(),
+        },
+    )
+}
+
+fn setting() -> impl Strategy<Value = Setting> {
+    let value = prop_oneof![
+        edge_u128().prop_map(SettingValue::Threshold),
+        payout().prop_map(SettingValue::Address),
+        prop_oneof![Just(0), Just(PPM), 0..=PPM].prop_map(SettingValue::Donation),
+        Just(SettingValue::PayNow),
+    ];
+    let proof = prop_oneof![vec(any::<u8>(), 1..100), Just(vec![7; PROOF_BYTES_MAX])];
+    let by = prop_oneof![
+        Just((SetBy::Operator, Vec::new())),
+        (select(vec![SetBy::Signed, SetBy::Token]), proof),
+    ];
+    (account(), at(), by, value).prop_map(|(account, expects, (by, proof), value)| Setting {
+        account,
+        expects,
+        by,
+        value,
+        proof,
+    })
+}
+
+fn fee_mean() -> impl Strategy<Value = FeeMean> {
+    let mean = edge_u128().prop_map(|mean| mean.min(FEE_MEAN_MAX));
+    (edge_u64(), at(), mean).prop_map(|(height, expects, mean)| FeeMean {
+        height,
+        expects,
+        mean,
+    })
 }
 
 /// An event of this kind.
@@ -483,6 +576,21 @@ pub(crate) fn event(kind: Kind) -> BoxedStrategy<Event> {
             .prop_map(|it| Event::EthashJob(Box::new(it)))
             .boxed(),
         Kind::EthashShare => ethash_share().prop_map(Event::EthashShare).boxed(),
+        Kind::Void => void().prop_map(Event::Void).boxed(),
+        Kind::Account => registration()
+            .prop_map(|it| Event::Account(Box::new(it)))
+            .boxed(),
+        Kind::Setting => setting()
+            .prop_map(|it| Event::Setting(Box::new(it)))
+            .boxed(),
+        Kind::FeeMean => fee_mean().prop_map(Event::FeeMean).boxed(),
+        Kind::PayoutProposed
+        | Kind::PayoutSigned
+        | Kind::PayoutStep
+        | Kind::PayoutCancelled
+        | Kind::PayoutHalt
+        | Kind::PayoutResume
+        | Kind::WriteOff => crate::payout::payout_event(kind),
     }
 }
 

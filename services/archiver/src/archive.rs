@@ -38,6 +38,14 @@ pub struct ArchiveStatus {
     pub signed_at: AtomicU64,
     /// Turns that ended in an error that may pass.
     pub errors: AtomicU64,
+    /// Names of shares that are held, to find copies of ethash.
+    pub names: AtomicU64,
+    /// Names forgotten for want of room before their time: copies of such shares are not found.
+    pub names_forgotten: AtomicU64,
+    /// Shares that have no name here, since their job's seal hash is not held.
+    pub unnamed: AtomicU64,
+    /// Voids said.
+    pub voids: AtomicU64,
     /// What the log may forget as far as this archiver is concerned: what stands before is final, in synced segments.
     pub forgettable: Mutex<Option<Forgettable>>,
     /// Why it waits for peers, in words, for `/readyz`; nothing if it does not.
@@ -174,6 +182,17 @@ fn turn(
     shown
         .final_size
         .store(ledger.final_size(), Ordering::Relaxed);
+    let copies = archiver.copies();
+    shown.names.store(copies.names, Ordering::Relaxed);
+    let forgotten = copies.forgotten_early;
+    if shown.names_forgotten.swap(forgotten, Ordering::Relaxed) == 0 && 0 < forgotten {
+        tracing::warn!(
+            held = copies.names,
+            "more shares than names: a copy of a share that is no longer held is not found; see docs/runbooks/copies-not-found.md"
+        );
+    }
+    shown.unnamed.store(copies.unnamed, Ordering::Relaxed);
+    shown.voids.store(copies.said, Ordering::Relaxed);
     let signed = archiver.signed().map_or(0, |signed| signed.size);
     if shown.signed.swap(signed, Ordering::Relaxed) < signed {
         shown.signed_at.store(now, Ordering::Relaxed);

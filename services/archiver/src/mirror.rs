@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use orebook_ledger::admit::State;
 use orebook_ledger::disk::real::RealDisk;
@@ -21,6 +21,9 @@ use crate::thread::{Fatal, Running, Waits, rest};
 const RECORDS_MAX: usize = 64;
 /// Longest sleep of a turn.
 const TURN: Duration = Duration::from_millis(50);
+/// What was read and is not final is written down after so long without finality: it may be all that is left of it when the
+/// log and its producer's disk are lost (docs/runbooks/log-lost-final-positions.md).
+const WRITTEN_WITHIN: Duration = Duration::from_secs(1);
 /// Pause after an error that may pass.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -74,8 +77,13 @@ pub fn start_mirror(
     let running = Running::start("mirror", move |stop: &AtomicBool| {
         let mut seen = 0;
         let mut filler = Filler::new(source);
+        let mut unwritten = None;
         while !stop.load(Ordering::Acquire) {
-            let longest = match turn(&mirror, &log, log_reader.as_ref(), &shown) {
+            let turned = turn(&mirror, &log, log_reader.as_ref(), &shown).and_then(|read| {
+                write_down(&mut lock(&mirror), &mut unwritten)?;
+                Ok(read)
+            });
+            let longest = match turned {
                 Ok(read) => {
                     shown.waits.set(None);
                     shown.trouble.set(None);
@@ -106,6 +114,35 @@ pub fn start_mirror(
         }
     })?;
     Ok((running, status))
+}
+
+/// What waits to be written: since when the files end where they end.
+#[derive(Debug)]
+struct Unwritten {
+    from: u64,
+    since: Instant,
+}
+
+/// Syncs what waits for finality longer than [`WRITTEN_WITHIN`]. Readers sync by themselves when something becomes final.
+fn write_down(
+    reader: &mut Reader<RealDisk>,
+    unwritten: &mut Option<Unwritten>,
+) -> Result<(), ReadError> {
+    let (from, size) = (reader.store().synced_size(), reader.store().size());
+    if from == size {
+        *unwritten = None;
+        return Ok(());
+    }
+    let known = unwritten.take().filter(|known| known.from == from);
+    let known = known.unwrap_or_else(|| Unwritten {
+        from,
+        since: Instant::now(),
+    });
+    if WRITTEN_WITHIN <= known.since.elapsed() {
+        return reader.persist();
+    }
+    *unwritten = Some(known);
+    Ok(())
 }
 
 fn turn(

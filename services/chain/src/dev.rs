@@ -1,12 +1,17 @@
 //! The development chain: a whole bitcoin-like chain in this process, with real headers, real proof of work, real blocks, and a
 //! node's judgement of them. Difficulty follows the blocks' pace, fees come and go, and orphans are made on request.
 //!
-//! Nothing is random or timed by itself: the clock is injected, transactions come from a seed. There is no network and no
-//! spending; what a script was paid can be asked.
+//! Nothing is random or timed by itself: the clock is injected. Transactions come from a seed, and from whoever sends some: coins
+//! that name a key's hash can be spent with its signature, wait in a bounded memory pool, are mined, and wait again after a
+//! reorganisation. There is no network; where a transaction is, who spent a coin and what a script has can be asked.
 
+mod coins;
 mod file;
+mod pool;
 mod rules;
+mod script;
 mod state;
+mod tx;
 
 use std::fmt;
 use std::path::Path;
@@ -17,7 +22,10 @@ use orebook_schema::units::{Hash, U256, Work, WorkUnit};
 use tokio::sync::watch;
 
 pub use file::{DAMAGED_HELP, RECORD_BYTES_MAX};
+pub use pool::{BLOCK_POOL_BYTES_MAX, POOL_BYTES_MAX, POOL_TRANSACTIONS_MAX};
 pub use rules::{BLOCKS_MAX, SUBSIDY_MAX, TIME_LEAD_S_MAX, TRANSACTIONS_OFFERED_MAX};
+
+pub use tx::{DUST_OTHER, DUST_WITNESS, OutPoint, TRANSACTION_BYTES_MAX};
 
 use crate::answer::SubmitAnswer;
 use crate::hash::{bits_of_target, fold_branches, number, pow_hash, sha256d};
@@ -102,6 +110,9 @@ pub enum DevError {
     /// The file is damaged before its end.
     #[error("the chain's file is damaged at byte {0}; {DAMAGED_HELP}")]
     Damaged(u64),
+    /// The file is of a later version.
+    #[error("the chain's file is of version {0}, which is not known here; {DAMAGED_HELP}")]
+    Version(u8),
     /// More blocks than the chain has above its first.
     #[error("the chain has only {0} blocks above its first")]
     Depth(u64),
@@ -116,12 +127,72 @@ pub enum DevError {
     Refused(SubmitAnswer),
 }
 
-/// What a script was paid on the best chain.
+/// Why a transaction was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DevRefusal {
+    /// The reason in the words of litecoind.
+    #[error("{0}")]
+    Refused(&'static str),
+    /// No transaction at all.
+    #[error("TX decode failed")]
+    Undecodable,
+    /// It may be kept: the chain's file did not answer.
+    #[error("the chain's file: {0}")]
+    Unknown(String),
+}
+
+/// A coin of a script on the best chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DevCoin {
+    /// Which output it is.
+    pub out_point: OutPoint,
+    /// Base units.
+    pub amount: u64,
+    /// Height of its block.
+    pub height: u64,
+    /// 1 in the best block.
+    pub confirmations: u64,
+    /// Whether a block made it.
+    pub is_coinbase: bool,
+    /// Whether the next block may spend it.
+    pub is_mature: bool,
+    /// Who spends it of the transactions that wait.
+    pub pool_spender: Option<Hash>,
+}
+
+/// Where a transaction is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DevPlace {
+    /// It waits.
+    Pool,
+    /// In a block of the best chain.
+    Block {
+        /// The block, header order.
+        hash: Hash,
+        /// Its height.
+        height: u64,
+        /// 1 in the best block.
+        confirmations: u64,
+    },
+}
+
+/// A transaction that the chain took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DevTransaction {
+    /// All its bytes.
+    pub raw: Vec<u8>,
+    /// Base units; 0 of a coinbase.
+    pub fee: u64,
+    /// Where it is.
+    pub place: DevPlace,
+}
+
+/// What a script has on the best chain; what waits to be mined counts for nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct DevBalance {
-    /// Base units with at least `maturity` confirmations.
+    /// Base units that the next block may spend.
     pub mature: u128,
-    /// Base units with fewer.
+    /// Base units of coinbases with fewer confirmations than `maturity`.
     pub immature: u128,
 }
 
@@ -263,7 +334,50 @@ impl DevChain {
         self.lock().state.block_bytes(hash)
     }
 
-    /// What the best chain paid to a script.
+    /// Judges a transaction as a node does and lets it wait for the next block; gives its id, header order. It is on disk when
+    /// this returns. One that pays more replaces those that spend the same, and whoever spends their outputs.
+    ///
+    /// # Errors
+    /// [`DevRefusal`]: `txn-already-in-mempool` and `txn-already-known` say that the chain has it.
+    pub fn submit_transaction(&self, raw: &[u8]) -> Result<Hash, DevRefusal> {
+        let mut kept = self.lock();
+        let joining = kept.state.judge_transaction(raw, true);
+        let joining = joining.ok_or(DevRefusal::Undecodable)?;
+        let joining = joining.map_err(DevRefusal::Refused)?;
+        if let Some(log) = &mut kept.log {
+            log.append_transaction(raw)
+                .map_err(|error| DevRefusal::Unknown(error.to_string()))?;
+        }
+        let txid = joining.txid();
+        kept.state.join(joining);
+        Ok(txid)
+    }
+
+    /// A transaction that was sent here, or a coinbase, if it waits or is on the best chain.
+    #[must_use]
+    pub fn transaction(&self, txid: Hash) -> Option<DevTransaction> {
+        self.lock().state.transaction(txid)
+    }
+
+    /// Who spends an output, on the best chain or waiting.
+    #[must_use]
+    pub fn spender(&self, output: &OutPoint) -> Option<Hash> {
+        self.lock().state.spender(output)
+    }
+
+    /// A coin of the best chain with its script; none if it is spent there or was never.
+    #[must_use]
+    pub fn coin(&self, output: &OutPoint) -> Option<(DevCoin, Vec<u8>)> {
+        self.lock().state.coin(output)
+    }
+
+    /// The coins of a script on the best chain.
+    #[must_use]
+    pub fn unspent(&self, script: &[u8]) -> Vec<DevCoin> {
+        self.lock().state.unspent(script)
+    }
+
+    /// What a script has on the best chain.
     #[must_use]
     pub fn balance(&self, script: &[u8]) -> DevBalance {
         self.lock().state.balance(script)

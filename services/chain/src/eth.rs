@@ -5,13 +5,17 @@
 
 mod header;
 mod node;
+mod pay;
 mod push;
-mod words;
+pub(crate) mod words;
 
 use orebook_schema::units::{Hash, U256, WorkUnit};
 
 pub use header::{EXTRA_BYTES_MAX, EthHeader, SealFields, UNCLES_MAX, keccak256};
-pub use node::{BLOCK_ANSWER_BYTES_MAX, EthConfig, EthNode, GIVEN_MAX, LOOKS_MAX, UNCLE_DEPTH};
+pub use node::{
+    BLOCK_ANSWER_BYTES_MAX, EthConfig, EthNode, GIVEN_MAX, LOOKS_MAX, Landmark, UNCLE_DEPTH,
+};
+pub use pay::{RECEIPTS_ANSWER_BYTES_MAX, RECEIPTS_PER_BATCH, TRANSACTIONS_MAX};
 pub use push::{PUSH_BYTES_MAX, PUSH_CONNECTIONS_MAX, PUSH_SPACING, PUSH_TIMEOUT, PushDoor};
 
 pub(crate) use push::Push;
@@ -41,8 +45,7 @@ pub struct EthWork {
     pub parent: Hash,
     /// Seconds since 1970: the block's own time where the node tells it, else the least it may have.
     pub time: u32,
-    /// What the block pays without fees, base units, as the configuration says ([`EthConfig::reward`]): `eth_getWork` tells
-    /// nothing of it.
+    /// What the block pays without fees and uncles, base units, by [`EthConfig::rewards`]: `eth_getWork` tells nothing of it.
     pub reward: Option<u128>,
 }
 

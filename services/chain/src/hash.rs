@@ -3,11 +3,18 @@
 pub use orebook_pow::{sha256d, sha256d_pair};
 use orebook_schema::genesis::Algorithm;
 use orebook_schema::units::{Hash, U256};
+use ripemd::{Digest as _, Ripemd160};
 
 /// The hash of a header that is compared with targets; `None` for an algorithm that is not built.
 #[must_use]
 pub fn pow_hash(header: &[u8; 80], algorithm: Algorithm) -> Option<Hash> {
     orebook_pow::prove_header(*header, algorithm).map(|proof| proof.pow)
+}
+
+/// RIPEMD-160 of SHA-256: how outputs name a public key or a script.
+#[must_use]
+pub fn hash160(bytes: &[u8]) -> [u8; 20] {
+    Ripemd160::digest(Hash::of(&[bytes]).0).into()
 }
 
 /// A hash as the number that targets are compared with: little-endian.
@@ -87,4 +94,21 @@ pub fn bits_of_target(target: U256) -> u32 {
     let mantissa = u32::try_from(mantissa).unwrap_or(0);
     let bytes = u32::try_from(bytes).unwrap_or(0);
     bytes << 24 | mantissa
+}
+
+#[cfg(test)]
+mod tests {
+    use orebook_schema::units::{hex, unhex};
+
+    use super::*;
+
+    #[test]
+    fn a_public_key_has_the_hash_of_bip173s_example() {
+        let key = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
+        let key = unhex(key).unwrap_or_default();
+        assert_eq!(
+            hex(&hash160(&key)),
+            "751e76e8199196d454941c45d1b3a323f1433bd6"
+        );
+    }
 }

@@ -3,7 +3,8 @@
 //! Nodes' answers are hostile bytes: limits before parsing, amounts as integers. Only a node that judged a block accepts or
 //! rejects it; everything else is unknown until the chain answers. Nothing here knows miners or the ledger.
 //!
-//! Reading order: [`hash`], [`wire`], [`template`], [`answer`], [`address`], [`rpc`], [`eth`], [`node`], [`nodes`], [`dev`].
+//! Reading order: [`hash`], [`wire`], [`template`], [`answer`], [`address`], [`rpc`], [`rewards`], [`eth`], [`node`], [`nodes`], [`dev`],
+//! [`wallet`].
 
 pub mod address;
 pub mod answer;
@@ -12,16 +13,23 @@ pub mod eth;
 pub mod hash;
 pub mod node;
 pub mod nodes;
+pub mod rewards;
 pub mod rpc;
 pub mod template;
+pub mod wallet;
 pub mod wire;
 
 pub use answer::SubmitAnswer;
-pub use dev::{DevBalance, DevChain, DevClock, DevConfig, DevError};
-pub use eth::{EthConfig, EthFate, EthHeader, EthWork, PushDoor, SubmitEth};
+pub use dev::{
+    DevBalance, DevChain, DevClock, DevCoin, DevConfig, DevError, DevPlace, DevRefusal,
+    DevTransaction, OutPoint,
+};
+pub use eth::{EthConfig, EthFate, EthHeader, EthWork, Landmark, PushDoor, SubmitEth};
 pub use node::{ChainBlock, ChainHeader, ChainTip, NodeError, NodeWork};
 pub use nodes::{
-    ConfigError, NodeConfig, NodeEvent, NodeHealth, NodeKind, Nodes, NodesConfig, Timing, Work,
+    ConfigError, NodeConfig, NodeEvent, NodeFault, NodeHealth, NodeKind, Nodes, NodesConfig,
+    Timing, Work,
 };
+pub use rewards::Rewards;
 pub use rpc::{Credentials, RpcConfig};
 pub use template::{CoinbaseParts, JobParts, Template, TemplateError, TemplateFields, Transaction};

@@ -7,9 +7,9 @@ use orebook_schema::units::Hash;
 
 use crate::answer::SubmitAnswer;
 use crate::dev::DevChain;
-use crate::eth::{EthFate, EthNode, EthWork, SubmitEth};
+use crate::eth::{EthFate, EthHeader, EthNode, EthWork, SubmitEth};
 use crate::hash::shown;
-use crate::rpc::RpcNode;
+use crate::rpc::{RpcFigures, RpcNode};
 use crate::template::{Template, TemplateError};
 
 /// The best block of a node.
@@ -106,9 +106,12 @@ pub enum NodeError {
     /// A template that cannot be used.
     #[error("unusable template: {0}")]
     Template(#[from] TemplateError),
-    /// The node's first block is not this chain's.
-    #[error("the node is on another chain: its first block is {0}")]
+    /// The node's chain is not this one: its first block, or a later one that tells them apart.
+    #[error("the node is on another chain: {0}")]
     OtherChain(String),
+    /// The node's blocks pay somebody else.
+    #[error("the node's blocks pay {0}, not the pool: mend its etherbase")]
+    OtherPayee(String),
     /// Which chain the node is on was not asked yet, or not since its last failure.
     #[error("which chain the node is on is not known yet")]
     ChainUnknown,
@@ -324,6 +327,44 @@ impl Node {
         match self {
             Self::Eth(node) => node.fate(height, seal, nonce).await,
             Self::Rpc(_) | Self::Dev(_) => Err(NodeError::Kind),
+        }
+    }
+
+    pub(crate) async fn eth_at(&self, height: u64) -> Result<Option<EthHeader>, NodeError> {
+        match self {
+            Self::Eth(node) => node.header_at(height).await,
+            Self::Rpc(_) | Self::Dev(_) => Err(NodeError::Kind),
+        }
+    }
+
+    pub(crate) async fn uncles(&self, of: &EthHeader) -> Result<Vec<EthHeader>, NodeError> {
+        match self {
+            Self::Eth(node) => node.uncles(of).await,
+            Self::Rpc(_) | Self::Dev(_) => Err(NodeError::Kind),
+        }
+    }
+
+    pub(crate) async fn fees(&self, of: &EthHeader) -> Result<u128, NodeError> {
+        match self {
+            Self::Eth(node) => node.fees(of).await,
+            Self::Rpc(_) | Self::Dev(_) => Err(NodeError::Kind),
+        }
+    }
+
+    /// What asking it cost; none of the development chain.
+    pub(crate) fn figures(&self) -> Option<RpcFigures> {
+        match self {
+            Self::Rpc(node) => Some(node.figures()),
+            Self::Eth(node) => Some(node.figures()),
+            Self::Dev(_) => None,
+        }
+    }
+
+    /// Whether what it makes is of our chain and pays us, as far as it lets that be known beside its first block.
+    pub(crate) async fn check_ours(&self) -> Result<(), NodeError> {
+        match self {
+            Self::Eth(node) => node.check_ours().await,
+            Self::Rpc(_) | Self::Dev(_) => Ok(()),
         }
     }
 

@@ -4,6 +4,7 @@ mod events;
 mod health;
 mod watch;
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,14 +14,14 @@ use tokio::sync::{Notify, broadcast};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
-pub use events::{EVENTS_MAX, NodeEvent};
+pub use events::{EVENTS_MAX, NodeEvent, NodeFault};
 pub use health::{BEHIND_BLOCKS_MAX, ERRORS_MAX, RENEW_SPACING, WELL_AFTER};
 
 use crate::answer::SubmitAnswer;
 use crate::dev::DevChain;
-use crate::eth::{EthConfig, EthFate, EthNode, PushDoor, SubmitEth};
+use crate::eth::{EthConfig, EthFate, EthHeader, EthNode, PushDoor, SubmitEth};
 use crate::node::{ChainBlock, ChainHeader, ChainTip, Found, Node, NodeError, NodeWork};
-use crate::rpc::{RpcConfig, RpcNode};
+use crate::rpc::{RpcConfig, RpcFigures, RpcNode};
 use events::Events;
 use health::Health;
 
@@ -28,6 +29,8 @@ use health::Health;
 pub const NODES_MAX: usize = 8;
 /// Least time between the end of a long poll and the next, against nodes that answer at once without end.
 pub const LONG_POLL_SPACING: Duration = Duration::from_millis(100);
+/// Blocks of ours that nodes took which are remembered, over all nodes.
+pub const ACCEPTED_MAX: usize = 64;
 /// Longest name of a node.
 pub const NODE_NAME_BYTES_MAX: usize = 64;
 
@@ -135,6 +138,8 @@ pub struct NodeHealth {
     pub errors: u32,
     /// Height of the block that its newest work would make.
     pub height: Option<u64>,
+    /// What asking it cost; none of the development chain.
+    pub rpc: Option<RpcFigures>,
 }
 
 /// A handle on the running list; clones are the same list.
@@ -150,6 +155,8 @@ struct Shared {
     genesis: Option<Hash>,
     timing: Timing,
     state: Mutex<State>,
+    /// Which node took which block.
+    accepted: Mutex<VecDeque<(usize, Hash)>>,
     work: Sender<Work>,
     events: Events,
     /// Somebody's health changed.
@@ -200,6 +207,7 @@ impl Nodes {
                 health,
                 chosen: None,
             }),
+            accepted: Mutex::default(),
             events: Events::new(),
             changed: Notify::new(),
             pushed: Notify::new(),
@@ -225,7 +233,7 @@ impl Nodes {
         self.shared.work.subscribe()
     }
 
-    /// What happens to the nodes from now on. Who does not read loses the oldest beyond [`EVENTS_MAX`], and learns how many.
+    /// What happens to the nodes: for who asks first since they were started, for others from now on. Who does not read loses the oldest beyond [`EVENTS_MAX`], and learns how many.
     #[must_use]
     pub fn events(&self) -> broadcast::Receiver<NodeEvent> {
         self.shared.events.subscribe()
@@ -311,15 +319,66 @@ impl Nodes {
             .await
     }
 
+    /// An ethash-like's header at a height of the best chain, by the first node that answers; `None` above its tip.
+    ///
+    /// # Errors
+    /// The last node's [`NodeError`], if none answered; [`NodeError::Kind`] of bitcoin-likes.
+    pub async fn eth_at(&self, height: u64) -> Result<Option<EthHeader>, NodeError> {
+        self.shared
+            .ask(|node| async move { node.eth_at(height).await })
+            .await
+    }
+
+    /// The uncles of an ethash-like's block, all that its header commits to, by the first node that tells exactly them.
+    ///
+    /// # Errors
+    /// The last node's [`NodeError`], if none answered; [`NodeError::Kind`] of bitcoin-likes.
+    pub async fn uncles(&self, of: &EthHeader) -> Result<Vec<EthHeader>, NodeError> {
+        self.shared
+            .ask(|node| async move { node.uncles(of).await })
+            .await
+    }
+
+    /// Fees of an ethash-like's block without what was burnt, base units, by the first node that tells ([`EthNode::fees`]).
+    ///
+    /// # Errors
+    /// The last node's [`NodeError`], if none answered; [`NodeError::Kind`] of bitcoin-likes.
+    pub async fn fees(&self, of: &EthHeader) -> Result<u128, NodeError> {
+        self.shared
+            .ask(|node| async move { node.fees(of).await })
+            .await
+    }
+
     /// What every node says of a height, in the order of the list: for decisions that need a quorum.
     pub async fn hash_at_each(
         &self,
         height: u64,
     ) -> Vec<(String, Result<Option<Hash>, NodeError>)> {
+        self.each(move |node| async move { node.hash_at(height).await })
+            .await
+    }
+
+    /// The same, with the headers of ethash-likes.
+    pub async fn eth_at_each(
+        &self,
+        height: u64,
+    ) -> Vec<(String, Result<Option<EthHeader>, NodeError>)> {
+        self.each(move |node| async move { node.eth_at(height).await })
+            .await
+    }
+
+    async fn each<T, F>(
+        &self,
+        question: impl Fn(Arc<Node>) -> F,
+    ) -> Vec<(String, Result<T, NodeError>)>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, NodeError>> + Send + 'static,
+    {
         let mut questions = JoinSet::new();
         for (index, node) in self.shared.nodes.iter().enumerate() {
-            let node = Arc::clone(node);
-            questions.spawn(async move { (index, node.hash_at(height).await) });
+            let asked = question(Arc::clone(node));
+            questions.spawn(async move { (index, asked.await) });
         }
         let names = self.shared.names.iter();
         let mut answers: Vec<_> = names
@@ -359,13 +418,14 @@ impl Nodes {
         let health = state
             .health
             .iter()
-            .zip(&self.shared.names)
-            .map(|(node, name)| NodeHealth {
+            .zip(self.shared.names.iter().zip(&self.shared.nodes))
+            .map(|(node, (name, asked))| NodeHealth {
                 name: name.clone(),
                 well: node.is_well(now, self.shared.timing.stale_after),
                 why: node.why.clone(),
                 errors: node.errors,
                 height: node.work.as_ref().map(NodeWork::height),
+                rpc: asked.figures(),
             });
         health.collect()
     }

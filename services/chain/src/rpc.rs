@@ -5,6 +5,7 @@
 
 mod client;
 mod credentials;
+mod figures;
 mod http;
 mod offer;
 
@@ -15,8 +16,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-pub(crate) use client::Client;
+pub(crate) use client::{Client, plain};
 pub use credentials::{CREDENTIALS_BYTES_MAX, Credentials};
+pub use figures::{RPC_BOUNDS_MS, RPC_ERRORS, RpcFigures};
 pub use offer::template_of_json;
 
 use crate::answer::SubmitAnswer;
@@ -24,7 +26,6 @@ use crate::hash::{parse_shown, sha256d, shown};
 use crate::node::{ChainBlock, ChainHeader, ChainTip, NodeError};
 use crate::template::Template;
 use crate::wire::{BLOCK_BYTES_MAX, Coinbase, HeaderFields, coinbase_of_block, height_of};
-use client::plain;
 
 /// Most bytes of an answer that holds a template or a block (a block in hex, and as much again for what stands around it). A
 /// longer one ends the request with [`NodeError::TooLarge`].
@@ -103,6 +104,11 @@ impl RpcNode {
         Self { config, client }
     }
 
+    /// What its questions cost so far.
+    pub(crate) fn figures(&self) -> RpcFigures {
+        self.client.figures()
+    }
+
     /// Whether long polls are to be tried.
     pub(crate) const fn long_polls(&self) -> bool {
         self.config.long_poll
@@ -118,19 +124,20 @@ impl RpcNode {
         } else {
             &["segwit"]
         };
-        let (request, timeout) = match longpoll_id {
-            Some(id) => (json!({"rules": rules, "longpollid": id}), LONG_POLL_TIMEOUT),
-            None => (json!({ "rules": rules }), self.config.timeout),
+        let (method, most) = ("getblocktemplate", LARGE_ANSWER_BYTES_MAX);
+        let offer: Option<offer::Offer> = match longpoll_id {
+            Some(id) => {
+                let params = json!([{"rules": rules, "longpollid": id}]);
+                let request = self.client.body(method, &params);
+                self.client.wait(request, most, LONG_POLL_TIMEOUT).await?
+            }
+            None => {
+                let request = self.client.body(method, &json!([{ "rules": rules }]));
+                let timeout = self.config.timeout;
+                self.client.exchange(request, most, timeout).await?
+            }
         };
-        let offer: offer::Offer = self
-            .call(
-                "getblocktemplate",
-                &json!([request]),
-                LARGE_ANSWER_BYTES_MAX,
-                timeout,
-            )
-            .await?;
-        Ok(offer.template()?)
+        Ok(offer.ok_or(NodeError::Garbage(method))?.template()?)
     }
 
     /// `submitblock`, offered up to [`SUBMIT_TRIES`] times until the node answers; a block that arrived twice is a

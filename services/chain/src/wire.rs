@@ -94,6 +94,8 @@ pub struct RawTransaction {
     pub txid: Hash,
     /// Id with witness; equal to the id for a transaction without.
     pub wtxid: Hash,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
 }
 
 /// Why bytes are no block.
@@ -173,12 +175,44 @@ impl<'a> Bytes<'a> {
 }
 
 /// One transaction's parts, as slices of its bytes.
-struct Parts<'a> {
-    txid: Hash,
-    wtxid: Hash,
-    prevouts: Vec<(&'a [u8], &'a [u8])>,
-    outputs: Vec<(u64, &'a [u8])>,
-    witnesses: Vec<Vec<&'a [u8]>>,
+pub(crate) struct Parts<'a> {
+    pub(crate) txid: Hash,
+    pub(crate) wtxid: Hash,
+    pub(crate) version: u32,
+    pub(crate) inputs: Vec<InputParts<'a>>,
+    pub(crate) outputs: Vec<(u64, &'a [u8])>,
+    /// One list for each input, or none at all.
+    pub(crate) witnesses: Vec<Vec<&'a [u8]>>,
+    pub(crate) locktime: u32,
+    /// All its bytes.
+    pub(crate) bytes: &'a [u8],
+    /// How many there are without witness.
+    pub(crate) bytes_stripped: usize,
+}
+
+/// An input without its witness.
+pub(crate) struct InputParts<'a> {
+    /// txid ‖ index.
+    pub(crate) prevout: [u8; 36],
+    pub(crate) script_sig: &'a [u8],
+    pub(crate) sequence: u32,
+}
+
+/// Reads exactly one transaction of at most `bytes_max` bytes.
+///
+/// # Errors
+/// [`WireError`] if the bytes are anything else.
+pub(crate) fn transaction(bytes: &[u8], bytes_max: usize) -> Result<Parts<'_>, WireError> {
+    if bytes_max < bytes.len() {
+        return Err(WireError::Limit("the transaction"));
+    }
+    let mut bytes = Bytes::new(bytes);
+    let parts = read_parts(&mut bytes)?;
+    if bytes.is_empty() {
+        Ok(parts)
+    } else {
+        Err(WireError::Trailing)
+    }
 }
 
 /// A transaction's inputs, outputs and witnesses are as many as its bytes can hold; no list is reserved ahead of them.
@@ -191,11 +225,13 @@ fn read_parts<'a>(bytes: &mut Bytes<'a>) -> Result<Parts<'a>, WireError> {
         bytes.take(2)?;
         body = *bytes;
     }
-    let mut prevouts = Vec::new();
+    let mut inputs = Vec::new();
     for _ in 0..bytes.size(BLOCK_BYTES_MAX, "inputs")? {
-        let prevout = bytes.take(36)?;
-        prevouts.push((prevout, bytes.bytes(BLOCK_BYTES_MAX, "script")?));
-        bytes.take(4)?;
+        inputs.push(InputParts {
+            prevout: bytes.array()?,
+            script_sig: bytes.bytes(BLOCK_BYTES_MAX, "script")?,
+            sequence: u32::from_le_bytes(bytes.array()?),
+        });
     }
     let mut outputs = Vec::new();
     for _ in 0..bytes.size(BLOCK_BYTES_MAX, "outputs")? {
@@ -205,7 +241,7 @@ fn read_parts<'a>(bytes: &mut Bytes<'a>) -> Result<Parts<'a>, WireError> {
     let stripped = bytes.since(body);
     let mut witnesses = Vec::new();
     if has_witness {
-        for _ in 0..prevouts.len() {
+        for _ in 0..inputs.len() {
             let items = bytes.size(BLOCK_BYTES_MAX, "witness")?;
             let items = (0..items).map(|_| bytes.bytes(BLOCK_BYTES_MAX, "witness"));
             witnesses.push(items.collect::<Result<_, _>>()?);
@@ -221,20 +257,30 @@ fn read_parts<'a>(bytes: &mut Bytes<'a>) -> Result<Parts<'a>, WireError> {
     Ok(Parts {
         txid,
         wtxid,
-        prevouts,
+        version: u32::from_le_bytes(version),
+        inputs,
         outputs,
         witnesses,
+        locktime: u32::from_le_bytes(locktime),
+        bytes: bytes.since(start),
+        bytes_stripped: version.len() + stripped.len() + locktime.len(),
     })
 }
 
+/// What a coinbase spends: nothing.
+pub(crate) const NO_PREVOUT: [u8; 36] = {
+    let mut none = [0xff; 36];
+    let (txid, _) = none.split_at_mut(32);
+    txid.copy_from_slice(&[0; 32]);
+    none
+};
+
 fn read_coinbase(bytes: &mut Bytes<'_>) -> Result<Coinbase, WireError> {
     let parts = read_parts(bytes)?;
-    let [(prevout, script_sig)] = parts.prevouts.as_slice() else {
+    let [input] = parts.inputs.as_slice() else {
         return Err(WireError::Value("the coinbase's inputs"));
     };
-    let is_null =
-        prevout.iter().take(32).all(|b| *b == 0) && prevout.iter().skip(32).all(|b| *b == 0xff);
-    if !is_null {
+    if input.prevout != NO_PREVOUT {
         return Err(WireError::Value("the coinbase's input"));
     }
     if COINBASE_OUTPUTS_MAX < parts.outputs.len() {
@@ -247,7 +293,7 @@ fn read_coinbase(bytes: &mut Bytes<'_>) -> Result<Coinbase, WireError> {
     let witness = parts.witnesses.first();
     Ok(Coinbase {
         txid: parts.txid,
-        script_sig: script_sig.to_vec(),
+        script_sig: input.script_sig.to_vec(),
         outputs: outputs.collect(),
         witness: witness
             .map(|items| items.iter().map(|item| item.to_vec()).collect())
@@ -269,6 +315,14 @@ pub fn coinbase_of_block(block: &[u8]) -> Result<Coinbase, WireError> {
         return Err(WireError::Value("the count of transactions"));
     }
     read_coinbase(&mut bytes)
+}
+
+/// The bytes of a block's first transaction.
+pub(crate) fn first_transaction(block: &[u8]) -> Result<&[u8], WireError> {
+    let mut bytes = Bytes::new(block);
+    let _header: [u8; 80] = bytes.array()?;
+    bytes.size(BLOCK_BYTES_MAX, "transactions")?;
+    read_parts(&mut bytes).map(|parts| parts.bytes)
 }
 
 /// Reads one coinbase transaction, with or without witness.
@@ -318,6 +372,7 @@ impl Block {
             transactions.push(RawTransaction {
                 txid: parts.txid,
                 wtxid: parts.wtxid,
+                bytes: parts.bytes.to_vec(),
             });
         }
         if !bytes.is_empty() {

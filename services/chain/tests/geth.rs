@@ -7,6 +7,7 @@
     reason = "a test stops at the first surprise and says which"
 )]
 
+#[allow(dead_code, reason = "the paymaster's tests need more of it")]
 mod ethnode;
 mod golang;
 
@@ -17,9 +18,10 @@ use std::time::Duration;
 use ethnode::{DIFFICULTY, Geth, solve, solve_where};
 use orebook_chain::{
     EthFate, EthWork, NodeConfig, NodeError, NodeEvent, NodeKind, NodeWork, Nodes, NodesConfig,
-    PushDoor, SubmitAnswer, Timing, Work,
+    PushDoor, Rewards, SubmitAnswer, Timing, Work,
 };
 use orebook_schema::units::Hash;
+use serde_json::json;
 use tokio::sync::watch;
 
 /// Longer than anything that is waited for may take on a busy machine.
@@ -160,6 +162,77 @@ fn blocks_are_mined_on_a_real_chain_and_found_again_by_their_seal() {
             assert_eq!(nodes.block(second).await, Err(NodeError::Kind));
             assert_eq!(nodes.fate(3, Hash([1; 32]), 1).await, Ok(EthFate::Nowhere));
             assert_eq!(nodes.fate(99, Hash([1; 32]), 1).await, Ok(EthFate::Nowhere));
+            nodes.stop().await;
+        });
+    }
+}
+
+/// The address that the chain pays: `-etherbase`'s default.
+const PAYEE: &str = "0x00000000000000000000000000000000000000aa";
+
+/// With London, where a base fee is burnt, and without. The node's own books are the check: the payee has what the blocks'
+/// values add up to, at every height, nephew rewards and an uncle's reward among them.
+#[test]
+fn what_blocks_and_uncles_are_worth_is_what_the_chain_paid() {
+    for rules in [&[][..], &["-london"]] {
+        run(async {
+            let geth = Geth::start(rules);
+            let nodes = Nodes::start(list(&[("geth", &geth)], None)).expect("a list");
+            let rewards = Rewards::of_coin("ethash-test").expect("a table");
+            let mut works = nodes.templates();
+            let (mut sum, mut uncles_seen, mut fees_seen, mut burnt) = (0, 0, 0, false);
+            for height in 1..=8 {
+                let work = fresh(&mut works, |work| work.height == height).await;
+                let first = solve(&work, 0);
+                let second = solve(&work, first.nonce + 1);
+                // Of some works two solutions, so that there are uncles; transactions between.
+                let found = if height % 3 == 1 {
+                    &[first, second][..]
+                } else {
+                    &[first]
+                };
+                for found in found {
+                    let answers = nodes.submit_eth(*found).await;
+                    assert_eq!(answers[0].1, SubmitAnswer::Accepted);
+                }
+                for price in [3_000_000_000_u64, 2_000_000_000]
+                    .iter()
+                    .take(usize::try_from(height % 3).expect("at most two"))
+                {
+                    geth.ask("eth_transfer", &json!([format!("0x{price:x}")]));
+                }
+                let ask = async || nodes.eth_at(height).await;
+                let seen = until("the block", ask, |at| matches!(at, Ok(Some(_)))).await;
+                let header = seen.expect("an answer").expect("a block");
+                let fees = nodes.fees(&header).await.expect("receipts");
+                let uncles = nodes.uncles(&header).await.expect("uncles");
+                assert_eq!(uncles.len(), header.uncles.len());
+                let nephew = rewards.nephew(height).expect("a reward") * uncles.len() as u128;
+                sum += rewards.block(height).expect("a reward") + nephew + fees;
+                for uncle in &uncles {
+                    sum += rewards.uncle(uncle.number, height).expect("a reward");
+                    assert_ne!(
+                        nodes
+                            .eth_at(uncle.number)
+                            .await
+                            .map(|it| it.map(|it| it.hash)),
+                        Ok(Some(uncle.hash))
+                    );
+                }
+                uncles_seen += uncles.len();
+                fees_seen += fees;
+                burnt |= 0 < header.gas_used && header.base_fee.is_some();
+                let paid = geth.ask("eth_getBalance", &json!([PAYEE, format!("0x{height:x}")]));
+                let paid = paid
+                    .as_str()
+                    .and_then(|text| u128::from_str_radix(&text[2..], 16).ok());
+                assert_eq!(paid, Some(sum), "{rules:?}, height {height}: {header:?}");
+            }
+            assert!(
+                0 < uncles_seen && 0 < fees_seen,
+                "{uncles_seen} uncles, fees {fees_seen}"
+            );
+            assert_eq!(burnt, !rules.is_empty());
             nodes.stop().await;
         });
     }

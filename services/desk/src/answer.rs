@@ -65,14 +65,15 @@ pub enum Refusal {
     /// What gateways hold of bans has a limit.
     #[error("too many targets are banned: lift some first")]
     TooManyBans,
-    /// The money fold cannot settle it.
-    #[error("{what} of pot {pot} cannot be settled yet")]
-    Unsettled {
-        /// The pot.
-        pot: u16,
-        /// What cannot.
-        what: &'static str,
-    },
+    /// What gateways hold of registered accounts has limits.
+    #[error("too many names or workers are registered")]
+    TooManyAccounts,
+    /// Nobody has the name.
+    #[error("no account is registered as {0}")]
+    NotRegistered(String),
+    /// What is cited does not exist yet.
+    #[error("the ledger has no place {0} yet")]
+    NotThere(At),
     /// A kind or version that this software does not know: its folds would stop.
     #[error("this software knows no kind {kind} of version {version}")]
     UnknownKind {
@@ -118,7 +119,9 @@ impl Refusal {
             Self::LastKey(_) => "last_key",
             Self::Scheme => "scheme",
             Self::TooManyBans => "too_many_bans",
-            Self::Unsettled { .. } => "unsettled",
+            Self::TooManyAccounts => "too_many_accounts",
+            Self::NotRegistered(_) => "not_registered",
+            Self::NotThere(_) => "not_there",
             Self::UnknownKind { .. } => "unknown_kind",
             Self::NotApprover => "not_approver",
             Self::ApprovalSignature => "approval_signature",
@@ -144,7 +147,9 @@ impl Refusal {
             | Self::LastKey(_)
             | Self::Scheme
             | Self::TooManyBans
-            | Self::Unsettled { .. }
+            | Self::TooManyAccounts
+            | Self::NotRegistered(_)
+            | Self::NotThere(_)
             | Self::UnknownKind { .. }
             | Self::NotObeyed => 422,
             Self::NotReady | Self::KeyNotInForce | Self::NoRoom => 503,
@@ -201,6 +206,8 @@ pub enum Outcome {
     Waits(ThingState),
     /// An approval that counts; the thing, where it is known.
     Counted(Option<ThingState>),
+    /// It stands, and is judged with the balances, which the desk does not know; what approvers sign, and how many did.
+    Said(ThingState),
     /// It stands, and its subject had moved on: it changes nothing.
     Overtaken,
 }
@@ -213,6 +220,7 @@ impl Outcome {
             Self::Obeyed => "obeyed",
             Self::Waits(_) => "waits",
             Self::Counted(_) => "counted",
+            Self::Said(_) => "said",
             Self::Overtaken => "overtaken",
         }
     }
@@ -231,7 +239,9 @@ impl Outcome {
             Self::Counted(Some(thing)) => match missing(thing) {
                 None => (
                     200,
-                    "the approval counts; no thing of this digest waits now".to_owned(),
+                    "the approval counts; no thing of this digest waits here (a batch of payouts or a resume is judged with \
+                     the balances: `orebook pay status` shows it)"
+                        .to_owned(),
                 ),
                 Some(0) => (200, "the approval counts; the thing took effect".to_owned()),
                 Some(left) => (
@@ -239,13 +249,23 @@ impl Outcome {
                     format!("the approval counts; {left} more approvals are needed"),
                 ),
             },
+            Self::Said(thing) => {
+                let missing = missing(thing).unwrap_or(0);
+                (
+                    200,
+                    format!(
+                        "said; it needs {missing} more approvals, and whether it is obeyed is judged with the balances: \
+                         `orebook pay status` shows it"
+                    ),
+                )
+            }
             Self::Overtaken => (
                 409,
                 "written, and not obeyed: its subject had moved on".to_owned(),
             ),
         };
         put(&mut body, "message", message.into());
-        if let Self::Waits(thing) | Self::Counted(Some(thing)) = self {
+        if let Self::Waits(thing) | Self::Counted(Some(thing)) | Self::Said(thing) = self {
             let thing = json!({
                 "digest": thing.digest.to_string(),
                 "needed": thing.needed,

@@ -16,8 +16,9 @@ pub const COMMAND_DOMAIN: &[u8] = b"orebook/command/0\n";
 const HEAD_BYTES: usize = 16 + 32 + 16 + 8;
 /// Bytes after the event.
 const SIGNATURE_BYTES: usize = 64;
-/// Most bytes of a command: a policy of 16 pots has fewer than 700. Longer ones are refused unread.
-pub const COMMAND_BYTES_MAX: usize = 2_048;
+/// Most bytes of a command: a batch of some hundred workers; a policy of 16 pots has fewer than 700. Longer ones are refused
+/// unread.
+pub const COMMAND_BYTES_MAX: usize = 8_192;
 /// How long after now a command may be taken at most, in milliseconds: a week, for keys that are kept offline.
 pub const COMMAND_LIFE_MS_MAX: u64 = 7 * 24 * 3_600 * 1_000;
 

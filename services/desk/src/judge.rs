@@ -3,9 +3,11 @@
 
 use orebook_ledger::authority::{Authority, Waiting, thing_digest};
 use orebook_ledger::sign::{Verifier, verify_approval};
-use orebook_replay::folds::money::unsettled;
+use orebook_schema::account::{Registration, SetBy, Setting};
 use orebook_schema::desk::{Ban, BanAction, BanTarget};
 use orebook_schema::event::{Approval, KeyAction, KeyChange, PolicyChange, SchemaSet};
+use orebook_schema::names::RegisteredName;
+use orebook_schema::payout::{PayoutResume, WriteOff};
 use orebook_schema::{Account, At, Event, Hash, Key, Kind, Role};
 
 use crate::answer::{Outcome, Refusal, ThingState};
@@ -21,6 +23,16 @@ pub enum Subject {
     Ban(BanTarget),
     /// Whose balance is adjusted.
     Adjustment(Account),
+    /// A registered name.
+    Registration(RegisteredName),
+    /// Whose settings.
+    Setting(Account),
+    /// Which wallet is halted.
+    Halt(u16),
+    /// Which wallet is resumed.
+    Resume(u16),
+    /// Whose debt is written off.
+    WriteOff(Account),
     /// A schema set's number.
     SchemaSet(u32),
     /// An approver's word on a thing.
@@ -38,6 +50,11 @@ impl Subject {
             Event::Policy(_) => Ok(Self::Policy),
             Event::Ban(ban) => Ok(Self::Ban(ban.target.clone())),
             Event::Adjustment(adjustment) => Ok(Self::Adjustment(adjustment.account.clone())),
+            Event::Account(said) => Ok(Self::Registration(said.name.clone())),
+            Event::Setting(setting) => Ok(Self::Setting(setting.account.clone())),
+            Event::PayoutHalt(said) => Ok(Self::Halt(said.wallet)),
+            Event::PayoutResume(said) => Ok(Self::Resume(said.wallet)),
+            Event::WriteOff(said) => Ok(Self::WriteOff(said.account.clone())),
             Event::SchemaSet(set) => Ok(Self::SchemaSet(set.number)),
             Event::Approval(approval) => Ok(Self::Approval(approval.thing, approval.approver)),
             other => Err(Refusal::Kind(other.kind().name())),
@@ -59,6 +76,12 @@ pub fn judge(authority: &Authority, size: u64, event: &Event) -> Result<(), Refu
         Event::Ban(ban) => judge_ban(authority, ban)?,
         // Whether an adjustment is wise is for its approvers to say.
         Event::Adjustment(_) => {}
+        Event::Account(said) => judge_registration(authority, said)?,
+        Event::Setting(setting) => judge_setting(authority, setting)?,
+        Event::WriteOff(said) => judge_write_off(authority, said)?,
+        // A halt always works. Batches and resumes are judged with the balances, which the desk does not know.
+        Event::PayoutHalt(_) => return Ok(()),
+        Event::PayoutResume(said) => return judge_resume(size, said),
         Event::SchemaSet(set) => return judge_schema_set(authority, set),
         Event::Approval(approval) => return judge_approval(authority, approval),
         other => return Err(Refusal::Kind(other.kind().name())),
@@ -79,7 +102,7 @@ pub fn judge(authority: &Authority, size: u64, event: &Event) -> Result<(), Refu
     tried.apply(at, event);
     match outcome(&tried, at, event, None) {
         Outcome::Overtaken => Err(why_not(authority, event)),
-        Outcome::Obeyed | Outcome::Waits(_) | Outcome::Counted(_) => Ok(()),
+        Outcome::Obeyed | Outcome::Waits(_) | Outcome::Counted(_) | Outcome::Said(_) => Ok(()),
     }
 }
 
@@ -115,12 +138,6 @@ fn judge_key(authority: &Authority, change: &KeyChange) -> Result<(), Refusal> {
 }
 
 fn judge_policy(authority: &Authority, change: &PolicyChange) -> Result<(), Refusal> {
-    for pot in &change.policy.pots {
-        if let Some(what) = unsettled(pot.scheme) {
-            let pot = pot.pot.0;
-            return Err(Refusal::Unsettled { pot, what });
-        }
-    }
     let (at, newest) = authority.newest_policy();
     if newest.is_some_and(|newest| *newest.policy == change.policy) {
         return Err(Refusal::Already(format!(
@@ -146,6 +163,62 @@ fn judge_ban(authority: &Authority, ban: &Ban) -> Result<(), Refusal> {
         return Err(Refusal::Already(format!("{} {what} already", ban.target)));
     }
     Ok(())
+}
+
+fn judge_registration(authority: &Authority, said: &Registration) -> Result<(), Refusal> {
+    let Some(known) = authority.registered_as(&said.name) else {
+        return Ok(());
+    };
+    let is_so = (
+        &known.payout,
+        known.threshold,
+        known.token,
+        known.registered_only,
+    ) == (
+        &said.payout,
+        said.threshold,
+        said.token,
+        said.registered_only,
+    ) && said
+        .workers
+        .iter()
+        .all(|worker| known.workers.contains(worker));
+    if is_so {
+        let (name, at) = (said.name.as_str(), known.at);
+        return Err(Refusal::Already(format!("{name} is registered so at {at}")));
+    }
+    Ok(())
+}
+
+fn judge_setting(authority: &Authority, setting: &Setting) -> Result<(), Refusal> {
+    if setting.by != SetBy::Operator {
+        return Err(Refusal::NotAllowed("a setting in its owner's name"));
+    }
+    match &setting.account {
+        Account::Name(name) if authority.registered_as(name).is_none() => {
+            Err(Refusal::NotRegistered(name.as_str().to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether the account owes, and for how long, is the money rules' to say.
+fn judge_write_off(authority: &Authority, said: &WriteOff) -> Result<(), Refusal> {
+    match &said.account {
+        Account::Name(name) if authority.registered_as(name).is_none() => {
+            Err(Refusal::NotRegistered(name.as_str().to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What cites a place that is not there yet would not be admitted.
+fn judge_resume(size: u64, said: &PayoutResume) -> Result<(), Refusal> {
+    if said.expects.position < size {
+        Ok(())
+    } else {
+        Err(Refusal::NotThere(said.expects))
+    }
 }
 
 fn judge_schema_set(authority: &Authority, set: &SchemaSet) -> Result<(), Refusal> {
@@ -196,6 +269,9 @@ fn why_not(authority: &Authority, event: &Event) -> Refusal {
             adjustment.expects,
             authority.last_adjustment(&adjustment.account),
         ),
+        Event::Account(said) => (said.expects, authority.last_registration(&said.name)),
+        Event::Setting(setting) => (setting.expects, authority.last_setting(&setting.account)),
+        Event::WriteOff(said) => (said.expects, authority.last_write_off(&said.account)),
         _ => return Refusal::NotObeyed,
     };
     if expects != current {
@@ -204,6 +280,7 @@ fn why_not(authority: &Authority, event: &Event) -> Refusal {
     match event {
         Event::Policy(_) => Refusal::Scheme,
         Event::Ban(_) => Refusal::TooManyBans,
+        Event::Account(_) => Refusal::TooManyAccounts,
         _ => Refusal::NotObeyed,
     }
 }
@@ -241,6 +318,14 @@ pub fn outcome(authority: &Authority, at: At, event: &Event, thing: Option<&Wait
     if takes_effect(authority, at, event) {
         return Outcome::Obeyed;
     }
+    if matches!(event, Event::PayoutResume(_)) {
+        let digest = thing_digest(authority.genesis().ledger, event);
+        return Outcome::Said(ThingState {
+            digest,
+            needed: Some(authority.resume_approvals_needed()),
+            approved: authority.approved_by(&digest).count(),
+        });
+    }
     let mut waiting = authority.waiting();
     match waiting.find(|one| one.at == at) {
         Some(waiting) => Outcome::Waits(state_of(&waiting)),
@@ -254,6 +339,11 @@ fn takes_effect(authority: &Authority, at: At, event: &Event) -> bool {
         Event::Policy(_) => authority.policy(at).is_some(),
         Event::Ban(ban) => current_ban(authority, &ban.target) == at,
         Event::Adjustment(adjustment) => authority.last_adjustment(&adjustment.account) == at,
+        Event::Account(said) => authority.last_registration(&said.name) == at,
+        Event::Setting(setting) => authority.last_setting(&setting.account) == at,
+        Event::WriteOff(said) => authority.last_write_off(&said.account) == at,
+        // It compares nothing and needs nobody.
+        Event::PayoutHalt(_) => true,
         Event::SchemaSet(set) => authority.schema_set(set.number) == Some(set.entries.as_slice()),
         _ => false,
     }

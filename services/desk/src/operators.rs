@@ -15,18 +15,24 @@ pub enum Right {
     Schema,
     /// Bans of accounts and networks.
     Ban,
-    /// Adjustments of balances.
+    /// Adjustments of balances, and write-offs.
     Adjust,
+    /// Registered accounts, and settings for miners who cannot set them.
+    Account,
+    /// Halts and resumes of a wallet. Batches are the paymaster's to propose, and approvers' to approve.
+    Pay,
 }
 
 impl Right {
     /// Every right, by name.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::Key,
         Self::Policy,
         Self::Schema,
         Self::Ban,
         Self::Adjust,
+        Self::Account,
+        Self::Pay,
     ];
 
     /// Its name in the configuration.
@@ -38,6 +44,8 @@ impl Right {
             Self::Schema => "schema",
             Self::Ban => "ban",
             Self::Adjust => "adjust",
+            Self::Account => "account",
+            Self::Pay => "pay",
         }
     }
 
@@ -48,7 +56,9 @@ impl Right {
             Event::Policy(_) => Some(Self::Policy),
             Event::SchemaSet(_) => Some(Self::Schema),
             Event::Ban(_) => Some(Self::Ban),
-            Event::Adjustment(_) => Some(Self::Adjust),
+            Event::Adjustment(_) | Event::WriteOff(_) => Some(Self::Adjust),
+            Event::Account(_) | Event::Setting(_) => Some(Self::Account),
+            Event::PayoutHalt(_) | Event::PayoutResume(_) => Some(Self::Pay),
             _ => None,
         }
     }

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use crate::answer::place;
 use crate::words::words;
 
-/// Keys, policy, schema sets, bans and what waits for approvals, as of the final head, and the last adjustment of an account
-/// that is asked for; none before genesis is final.
+/// Keys, policy, schema sets, bans and what waits for approvals, as of the final head, and of an account that is asked for the
+/// last adjustment, setting and write-off and what it is registered as; none before genesis is final.
 #[must_use]
 pub(crate) fn state(settled: &State, account: Option<&Account>) -> Option<Value> {
     let authority = settled.authority()?;
@@ -29,6 +29,11 @@ pub(crate) fn state(settled: &State, account: Option<&Account>) -> Option<Value>
             "policy": needed(Approved::Policy),
             "ban": needed(Approved::Ban),
             "adjustment": needed(Approved::Adjustment),
+            "account": needed(Approved::Account),
+            "setting": needed(Approved::Setting),
+            "payout": needed(Approved::Payout),
+            "resume": needed(Approved::Resume),
+            "write_off": needed(Approved::WriteOff),
         },
         "keys": keys(authority),
         "policy": newest.map(|newest| json!({
@@ -42,6 +47,9 @@ pub(crate) fn state(settled: &State, account: Option<&Account>) -> Option<Value>
         "account": account.map(|account| json!({
             "account": account.to_string(),
             "adjusted": place(authority.last_adjustment(account)),
+            "set": place(authority.last_setting(account)),
+            "written_off": place(authority.last_write_off(account)),
+            "registered": registered(authority, account),
         })),
         "waiting": waiting(authority),
     }))
@@ -81,6 +89,24 @@ fn bans(authority: &Authority) -> Vec<Value> {
         })
     });
     bans.collect()
+}
+
+/// What an account is registered as, with its workers; nothing if it is not.
+fn registered(authority: &Authority, account: &Account) -> Option<Value> {
+    let Account::Name(name) = account else {
+        return None;
+    };
+    let known = authority.registered_as(name)?;
+    let workers = known.workers.iter().map(|worker| worker.as_str());
+    Some(json!({
+        "at": place(known.at),
+        "payout": known.payout.to_string(),
+        // As text: it may be larger than a number of JSON is read by others.
+        "threshold": known.threshold.to_string(),
+        "token": known.token.map(|token| token.to_string()),
+        "registered_only": known.registered_only,
+        "workers": workers.collect::<Vec<_>>(),
+    }))
 }
 
 fn waiting(authority: &Authority) -> Vec<Value> {
@@ -123,9 +149,14 @@ fn policy(policy: &Policy) -> Value {
         "orphan_depth": policy.orphan_depth,
         // As text: it may be larger than a number of JSON is read by others.
         "threshold": policy.threshold.to_string(),
+        "address_hold_ms": policy.address_hold_ms,
         "network_fees": match policy.network_fees {
             NetworkFees::Pool => "pool",
             NetworkFees::Miner => "miner",
         },
+        "auto_pay_limit": policy.auto_pay_limit.to_string(),
+        "payout_depth": policy.payout_depth,
+        "payout_final_depth": policy.payout_final_depth,
+        "writeoff_ms": policy.writeoff_ms,
     })
 }

@@ -1,5 +1,6 @@
 //! Events in words, for who signs them and for the audit trail.
 
+use orebook_schema::account::{Registration, Setting, SettingValue};
 use orebook_schema::desk::{Adjustment, Ban, BanAction, Direction};
 use orebook_schema::event::KeyAction;
 use orebook_schema::policy::{NetworkFees, PotRules};
@@ -24,6 +25,8 @@ pub fn words(event: &Event) -> String {
         Event::Policy(change) => format!("jobs get this policy: {}", policy(&change.policy)),
         Event::Ban(ban) => ban_words(ban),
         Event::Adjustment(adjustment) => adjustment_words(adjustment),
+        Event::Account(said) => registration_words(said),
+        Event::Setting(setting) => setting_words(setting),
         Event::SchemaSet(set) => {
             let entries = set.entries.iter().map(|entry| {
                 let name = Kind::from_byte(entry.kind).map_or("unknown", Kind::name);
@@ -36,6 +39,24 @@ pub fn words(event: &Event) -> String {
                 entries.join(", ")
             )
         }
+        Event::PayoutProposed(said) => format!(
+            "wallet {} pays batch {}: {} base units to {} accounts, in {} transactions for a fee of {} base units",
+            said.wallet, said.batch, said.total, said.lines, said.txs, said.fee
+        ),
+        Event::PayoutHalt(said) => {
+            format!(
+                "wallet {} pays nothing until it is resumed: {}",
+                said.wallet, said.reason
+            )
+        }
+        Event::PayoutResume(said) => format!(
+            "wallet {} pays again, if nothing was said of it since {}: {}",
+            said.wallet, said.expects, said.reason
+        ),
+        Event::WriteOff(said) => format!(
+            "what {} owes is taken over by the reserve, if it has owed for as long as the policy asks: {}",
+            said.account, said.reason
+        ),
         Event::Approval(approval) => {
             format!("{} approves {}", approval.approver, approval.thing)
         }
@@ -71,6 +92,48 @@ fn adjustment_words(adjustment: &Adjustment) -> String {
     format!("{amount} sub-units (10^-9 base units) go from {from} to {to}{block}: {reason}")
 }
 
+fn registration_words(said: &Registration) -> String {
+    let threshold = threshold_words(said.threshold);
+    let token = if said.token.is_some() { "a" } else { "no" };
+    let who = if said.registered_only {
+        "only registered workers"
+    } else {
+        "any worker"
+    };
+    let workers: Vec<&str> = said.workers.iter().map(|name| name.as_str()).collect();
+    let workers = match workers.len() {
+        0 => String::new(),
+        count => format!("; {count} workers are added: {}", workers.join(", ")),
+    };
+    format!(
+        "account {} is registered: paid at {}, {threshold}, {token} token, {who} may mine for it{workers}",
+        said.name.as_str(),
+        said.payout,
+    )
+}
+
+fn setting_words(setting: &Setting) -> String {
+    let (account, by) = (&setting.account, setting.by.name());
+    let what = match &setting.value {
+        SettingValue::Threshold(threshold) => format!("is paid {}", threshold_words(*threshold)),
+        SettingValue::Address(address) => {
+            format!("is paid at {address} when the policy's hold is over")
+        }
+        SettingValue::Donation(ppm) => {
+            format!("donates {ppm} ppm of what it is credited from now on")
+        }
+        SettingValue::PayNow => "asks for payment now".to_owned(),
+    };
+    format!("{account} {what} (said by {by})")
+}
+
+fn threshold_words(threshold: u128) -> String {
+    match threshold {
+        0 => "from the policy's threshold on".to_owned(),
+        threshold => format!("from {threshold} base units on"),
+    }
+}
+
 /// A policy in one sentence.
 #[must_use]
 pub fn policy(policy: &Policy) -> String {
@@ -81,12 +144,18 @@ pub fn policy(policy: &Policy) -> String {
     };
     format!(
         "{}; blocks are immature at {}, confirmed at {}, orphaned at {} blocks on top; payouts from {} base units on, their \
-         network fees borne by {fees}",
+         network fees borne by {fees}; a changed address waits {} ms; batches up to {} base units are paid unasked, paid at {}, \
+         final at {} confirmations; a debt may be written off after {} ms",
         pots.join("; "),
         policy.immature_depth,
         policy.confirmed_depth,
         policy.orphan_depth,
         policy.threshold,
+        policy.address_hold_ms,
+        policy.auto_pay_limit,
+        policy.payout_depth,
+        policy.payout_final_depth,
+        policy.writeoff_ms,
     )
 }
 

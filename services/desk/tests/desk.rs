@@ -16,6 +16,8 @@
 mod crashes;
 #[path = "desk/live.rs"]
 mod live;
+#[path = "desk/payouts.rs"]
+mod payouts;
 #[path = "desk/rules.rs"]
 mod rules;
 #[path = "desk/trail.rs"]

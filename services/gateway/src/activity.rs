@@ -15,8 +15,8 @@ use orebook_ledger::activity::{ActivitySink, seal};
 use orebook_ledger::sign::Signer;
 use orebook_schema::activity::{
     AgentText, Closed, Closing, ENTRY_BYTES_MAX, Entry, EntryKind, FLOOD_REPORT_BYTES_MAX,
-    GROUPS_MAX, Group, LoginFault, Network, Opened, REPORT_BYTES_MAX, REPORT_ENTRIES_MAX, Reject,
-    Report,
+    GROUPS_MAX, Group, LoginFault, NODE_ENTRY_BYTES_MAX, NODE_GROUPS_MAX, Network, NodeSaid,
+    NodeText, Opened, REPORT_BYTES_MAX, REPORT_ENTRIES_MAX, Reject, Report,
 };
 use orebook_schema::names::WorkerName;
 use orebook_schema::{Account, LedgerId};
@@ -37,8 +37,11 @@ const RETRY: Duration = Duration::from_secs(1);
 const ACCOUNT_GROUPS_MAX: usize = GROUPS_MAX - Reject::ALL.len();
 
 const _: () = assert!(
-    SESSIONS_MAX * ENTRY_BYTES_MAX + FLOOD_REPORT_BYTES_MAX <= REPORT_BYTES_MAX
-        && SESSIONS_MAX + 3 * GROUPS_MAX + 5 <= REPORT_ENTRIES_MAX,
+    SESSIONS_MAX * ENTRY_BYTES_MAX
+        + FLOOD_REPORT_BYTES_MAX
+        + (NODE_GROUPS_MAX + 1) * NODE_ENTRY_BYTES_MAX
+        <= REPORT_BYTES_MAX
+        && SESSIONS_MAX + 3 * GROUPS_MAX + NODE_GROUPS_MAX + 6 <= REPORT_ENTRIES_MAX,
     "a report has room for all that the loop counts"
 );
 
@@ -111,6 +114,7 @@ pub(crate) struct Activity {
     sessions: Vec<Entry>,
     failed: BTreeMap<(LoginFault, Network), Group>,
     bans: BTreeMap<Network, Group>,
+    nodes: BTreeMap<(NodeText, NodeSaid), Group>,
     rejects: HashMap<Account, Reasons>,
     /// Groups in `rejects`.
     reject_groups: usize,
@@ -196,6 +200,7 @@ pub(crate) fn start(
         sessions: Vec::new(),
         failed: BTreeMap::new(),
         bans: BTreeMap::new(),
+        nodes: BTreeMap::new(),
         rejects: HashMap::new(),
         reject_groups: 0,
         nobody: Reasons::default(),
@@ -270,12 +275,12 @@ const fn one(at_ms: u32) -> Group {
 }
 
 /// Counts under a key, unless that would be one group too many. Whether it did.
-fn bump_in<K: Ord>(groups: &mut BTreeMap<K, Group>, key: K, at_ms: u32) -> bool {
+fn bump_in<K: Ord>(groups: &mut BTreeMap<K, Group>, groups_max: usize, key: K, at_ms: u32) -> bool {
     if let Some(group) = groups.get_mut(&key) {
         bump(group, at_ms);
         return true;
     }
-    let has_room = groups.len() < GROUPS_MAX;
+    let has_room = groups.len() < groups_max;
     if has_room {
         groups.insert(key, one(at_ms));
     }
@@ -360,7 +365,12 @@ impl Activity {
             return;
         }
         let at_ms = self.at(now_ms);
-        if !bump_in(&mut self.failed, (reason, network(address)), at_ms) {
+        if !bump_in(
+            &mut self.failed,
+            GROUPS_MAX,
+            (reason, network(address)),
+            at_ms,
+        ) {
             self.count_rest(EntryKind::FailedLogins);
         }
     }
@@ -371,8 +381,19 @@ impl Activity {
             return;
         }
         let at_ms = self.at(now_ms);
-        if !bump_in(&mut self.bans, network(address), at_ms) {
+        if !bump_in(&mut self.bans, GROUPS_MAX, network(address), at_ms) {
             self.count_rest(EntryKind::Bans);
+        }
+    }
+
+    /// Something happened to a chain node.
+    pub(crate) fn node(&mut self, said: NodeSaid, node: NodeText, now_ms: u64) {
+        if self.out.is_none() {
+            return;
+        }
+        let at_ms = self.at(now_ms);
+        if !bump_in(&mut self.nodes, NODE_GROUPS_MAX, (node, said), at_ms) {
+            self.count_rest(EntryKind::Node);
         }
     }
 
@@ -441,6 +462,7 @@ impl Activity {
         self.sessions.is_empty()
             && self.failed.is_empty()
             && self.bans.is_empty()
+            && self.nodes.is_empty()
             && self.reject_groups == 0
             && self.nobody.iter().all(Option::is_none)
             && self.rest.is_empty()
@@ -473,6 +495,8 @@ impl Activity {
         );
         let bans = std::mem::take(&mut self.bans).into_iter();
         entries.extend(bans.map(|(network, group)| Entry::Bans { network, group }));
+        let nodes = std::mem::take(&mut self.nodes).into_iter();
+        entries.extend(nodes.map(|((node, said), group)| Entry::Node { said, node, group }));
         let nobody = (None, std::mem::take(&mut self.nobody));
         let accounts = std::mem::take(&mut self.rejects).into_iter();
         let accounts = accounts.map(|(account, reasons)| (Some(account), reasons));
@@ -513,6 +537,9 @@ impl Activity {
                 }
                 Entry::Bans { network, group } => {
                     self.bans.insert(network, group);
+                }
+                Entry::Node { said, node, group } => {
+                    self.nodes.insert((node, said), group);
                 }
                 Entry::Rejects {
                     account,

@@ -162,6 +162,7 @@ impl Loop {
             }
             _ => return,
         };
+        claimed.judged = Some(self.now);
         if let Some(block) = block {
             self.counts.blocks += 1;
             (self.on_block)(block);

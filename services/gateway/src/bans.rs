@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use orebook_ledger::disk::{Disk, DiskError, DiskFile, DiskResult};
+use orebook_ledger::disk::{Disk, DiskResult, replace_file, small_file};
 use orebook_ledger::reader::Reader;
 use orebook_schema::bytes::{Reader as Bytes, Write};
 use orebook_schema::desk::{BANS_MAX, BanAction, BanTarget, Network, Reason};
@@ -131,33 +131,18 @@ impl Bans {
     /// What lies beside the spool; none if nothing does, or nothing whole, or another ledger's.
     ///
     /// # Errors
-    /// [`DiskError`].
+    /// [`DiskError`](orebook_ledger::disk::DiskError).
     pub(crate) fn load<D: Disk>(disk: &D, dir: &str, ledger: LedgerId) -> DiskResult<Option<Self>> {
-        let file = match disk.open(&format!("{dir}/{NAME}")) {
-            Err(DiskError::NotFound { .. }) => return Ok(None),
-            other => other?,
-        };
-        let len = usize::try_from(file.len()?).unwrap_or(usize::MAX);
-        let mut bytes = vec![0; len.min(FILE_BYTES_MAX)];
-        file.read_at(0, &mut bytes)?;
-        Ok(Self::read(&bytes, ledger).ok())
+        let bytes = small_file(disk, dir, NAME, FILE_BYTES_MAX)?;
+        Ok(bytes.and_then(|bytes| Self::read(&bytes, ledger).ok()))
     }
 
     /// Replaces the file; durable on return.
     ///
     /// # Errors
-    /// [`DiskError`]; the former file stands then.
+    /// [`DiskError`](orebook_ledger::disk::DiskError); the former file stands then.
     pub(crate) fn save<D: Disk>(&self, disk: &D, dir: &str, ledger: LedgerId) -> DiskResult<()> {
-        let (new, path) = (format!("{dir}/{NAME}.new"), format!("{dir}/{NAME}"));
-        match disk.remove(&new) {
-            Ok(()) | Err(DiskError::NotFound { .. }) => {}
-            Err(error) => return Err(error),
-        }
-        let mut file = disk.create(&new)?;
-        file.write_at(0, &self.to_bytes(ledger))?;
-        file.sync()?;
-        disk.rename(&new, &path)?;
-        disk.sync_dir(dir)
+        replace_file(disk, dir, NAME, &self.to_bytes(ledger))
     }
 
     fn to_bytes(&self, ledger: LedgerId) -> Vec<u8> {

@@ -9,6 +9,8 @@ use orebook_schema::Work;
 use orebook_schema::work::{BlockFound, EthashJob, Extranonce, Job, Worker};
 use orebook_stratum::Id;
 
+use crate::edge::EdgePlace;
+
 /// A user of a session, as the loop names it. Never used again while the process lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct WorkerKey(pub(crate) u32);
@@ -32,6 +34,8 @@ pub(crate) struct Candidate {
     pub(crate) work: Work,
     pub(crate) block: bool,
     pub(crate) stale: bool,
+    /// Where its connection was counted.
+    pub(crate) edge: EdgePlace,
     pub(crate) proof: Proof,
     pub(crate) outcome: Outcome,
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use mio::Waker;
 use orebook_schema::{At, Policy};
 
+use crate::accounts::Accounts;
 use crate::bans::Bans;
 use crate::batch::{Batch, Tagged};
 
@@ -22,6 +23,8 @@ pub(crate) struct Standing {
     pub(crate) newcomers: Option<&'static str>,
     /// Whom nobody serves.
     pub(crate) bans: Arc<Bans>,
+    /// Whom user names that are no addresses name.
+    pub(crate) accounts: Arc<Accounts>,
 }
 
 /// What jobs are made of, from the ledger.

@@ -120,14 +120,42 @@ impl GatewayConfig {
 /// Most networks that no limit of addresses holds for.
 pub const EXEMPT_MAX: usize = 64;
 
+/// How to be registered, where nothing else is said.
+pub const REGISTER_DEFAULT: &str =
+    "give a payout address as user name, or ask the pool's operator to register it";
+/// Longest text that says how to be registered.
+pub const REGISTER_BYTES_MAX: usize = 200;
+
 /// What holds at a gateway's doors beside its limits.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct EdgeConfig {
+    /// Where or how accounts and workers are registered, for those to read whose login names none: 1 to [`REGISTER_BYTES_MAX`]
+    /// printable ASCII characters.
+    pub register: String,
     /// Addresses that no limit of addresses holds for and that are never kept out, at most [`EXEMPT_MAX`] networks. Limits of
     /// connections and logins hold for them too.
     pub exempt: Vec<Network>,
     /// The command that tells the system's filter of addresses that are kept out.
     pub firewall: Option<FirewallConfig>,
+}
+
+impl Default for EdgeConfig {
+    fn default() -> Self {
+        Self {
+            register: REGISTER_DEFAULT.to_owned(),
+            exempt: Vec::new(),
+            firewall: None,
+        }
+    }
+}
+
+impl EdgeConfig {
+    /// Whether a text may say how to be registered.
+    #[must_use]
+    pub fn may_register(text: &str) -> bool {
+        let legal = |byte: u8| (0x20..=0x7e).contains(&byte);
+        (1..=REGISTER_BYTES_MAX).contains(&text.len()) && text.bytes().all(legal)
+    }
 }
 
 /// A port.
@@ -147,6 +175,37 @@ pub struct PortConfig {
     pub elsewhere: Vec<Elsewhere>,
     /// Its certificate, if it speaks TLS; a PROXY header comes before it in plain. What is plain is told so and closed.
     pub tls: Option<TlsFiles>,
+    /// Where it stands, for `/metrics`.
+    pub region: Region,
+}
+
+/// Longest name of a region.
+pub const REGION_BYTES_MAX: usize = 16;
+
+/// Where a port stands, as an operator calls it: 1 to [`REGION_BYTES_MAX`] of `a` to `z`, digits and hyphens; `none` unless said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Region(Box<str>);
+
+impl Region {
+    /// Reads a name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_part = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let fits = !text.is_empty() && text.len() <= REGION_BYTES_MAX && text.bytes().all(is_part);
+        fits.then(|| Self(text.into()))
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for Region {
+    fn default() -> Self {
+        Self("none".into())
+    }
 }
 
 /// A host's name at most (RFC 1035).
@@ -389,6 +448,9 @@ pub enum ConfigError {
     /// More than [`PROXY_FROM_MAX`] networks of load balancers.
     #[error("port {0}: more than {PROXY_FROM_MAX} networks in proxy_from")]
     ProxyFrom(SocketAddr),
+    /// The text that says how to be registered.
+    #[error("how to be registered is said in 1 to {REGISTER_BYTES_MAX} printable ASCII characters")]
+    Register,
     /// More than [`EXEMPT_MAX`] networks that no limit of addresses holds for.
     #[error("more than {EXEMPT_MAX} networks are exempt")]
     Exempt,
@@ -431,6 +493,9 @@ impl GatewayConfig {
                 rule.check()
                     .map_err(|what| ConfigError::Vardiff(port.address, what))?;
             }
+        }
+        if !EdgeConfig::may_register(&self.edge.register) {
+            return Err(ConfigError::Register);
         }
         if EXEMPT_MAX < self.edge.exempt.len() {
             return Err(ConfigError::Exempt);
@@ -532,6 +597,7 @@ mod tests {
                 proxy_from: Vec::new(),
                 elsewhere: Vec::new(),
                 tls: None,
+                region: Region::default(),
             }],
             payout_script: vec![0x51],
             coinbase_text: "orebook".to_owned(),
@@ -611,6 +677,23 @@ mod tests {
         assert_eq!(rounded, difficulty("0.123457", WorkUnit::Sha256d));
         assert_eq!(difficulty("0", WorkUnit::Sha256d), None);
         assert_eq!(difficulty("-1", WorkUnit::Sha256d), None);
+    }
+
+    #[test]
+    fn a_region_is_a_short_name_that_needs_no_escaping() {
+        for (text, fits) in [
+            ("eu-west", true),
+            ("0123456789abcdef", true),
+            ("0123456789abcdefg", false),
+            ("", false),
+            ("EU", false),
+            ("a\"b", false),
+            ("a b", false),
+            ("ü", false),
+        ] {
+            assert_eq!(Region::parse(text).is_some(), fits, "{text}");
+        }
+        assert_eq!(Region::parse("none"), Some(Region::default()));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 use orebook_schema::Work;
@@ -13,8 +13,10 @@ use orebook_schema::units::{U256, WorkUnit};
 use orebook_stratum::write::{Reconnect, write_set_difficulty, write_show_message};
 use orebook_stratum::{Dialect, DifficultyText, Speaker};
 
+use crate::agents::AgentFamily;
 use crate::awaited::Held;
 use crate::batch::{JobKey, WorkerKey};
+use crate::edge::EdgePlace;
 use crate::jobs::{JobWork, LiveJob};
 use crate::limits::ShareWindow;
 use crate::sessions::Former;
@@ -65,6 +67,37 @@ pub(crate) enum Cause {
     Stopping,
 }
 
+impl Cause {
+    /// As `/metrics` has them, by [`Self::index`].
+    pub(crate) const NAMES: [&str; 20] = [
+        "left",
+        "protocol",
+        "http",
+        "proxy",
+        "tls_on_plain",
+        "plain_on_tls",
+        "tls",
+        "handshake",
+        "slow_reader",
+        "login_timeout",
+        "failed_logins",
+        "banned",
+        "bad_shares",
+        "kept_out",
+        "turned_away",
+        "idle",
+        "resumed",
+        "drained",
+        "no_work",
+        "stopping",
+    ];
+
+    /// In the order of their declaration.
+    pub(crate) const fn index(self) -> usize {
+        self as usize
+    }
+}
+
 /// A user of a session.
 #[derive(Clone, Debug)]
 pub(crate) struct User {
@@ -89,6 +122,18 @@ pub(crate) struct Due {
     pub(crate) target: U256,
 }
 
+/// Where a job got another difficulty, shares that were found at the one before come for so long: a round trip, and what
+/// a miner's software takes to heed it.
+const UNDERWAY: Duration = Duration::from_secs(5);
+
+/// A job that got another difficulty while its session worked on it.
+#[derive(Clone, Copy, Debug)]
+struct Eased {
+    job: JobKey,
+    before: Due,
+    until: Instant,
+}
+
 /// What a session was sent last.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sent {
@@ -110,7 +155,9 @@ pub(crate) struct Conn {
     pub(crate) port: usize,
     /// Its client's, once [`Conn::is_counted`]; until then the load balancer's.
     pub(crate) address: IpAddr,
-    /// Whether it counts at its address. If not, a PROXY header is due.
+    /// Who speaks to us, or the client that a PROXY header named: whom an HTTP request comes from unless it was forwarded.
+    pub(crate) peer: IpAddr,
+    /// Whether it counts at its address. If not, a PROXY header is due, or an HTTP request.
     pub(crate) is_counted: bool,
     pub(crate) since: Instant,
     /// Session number, once subscribed.
@@ -123,6 +170,7 @@ pub(crate) struct Conn {
     /// From which job on which difficulty holds, ascending.
     works: Vec<(JobKey, Due)>,
     pub(crate) sent: Option<Sent>,
+    eased: Option<Eased>,
     /// What its session was sent last at a former connection.
     resumed: Option<Sent>,
     /// The newest job that its session was sent.
@@ -162,8 +210,23 @@ pub(crate) struct Conn {
     /// Users that were introduced and are not said yet.
     pub(crate) unsaid: u32,
     pub(crate) agent: AgentText,
+    /// Where it is counted.
+    pub(crate) edge: EdgePlace,
+    /// What is expected of it there, hashes a second.
+    pub(crate) expected: u64,
+    /// It is counted there as a miner.
+    pub(crate) is_counted_miner: bool,
+    pub(crate) trip: Trip,
     /// Closed once everything is answered and taken.
     pub(crate) closing: Option<Cause>,
+}
+
+/// How a connection's round trip is measured: from our first reply to what its client says next, once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trip {
+    Due,
+    Begun(Instant),
+    Over,
 }
 
 /// What a read found.
@@ -192,6 +255,7 @@ impl Conn {
             generation,
             port,
             address,
+            peer: address,
             is_counted,
             since: now,
             number: None,
@@ -201,6 +265,7 @@ impl Conn {
             silence: Silence::new(now),
             works: Vec::new(),
             sent: None,
+            eased: None,
             resumed: None,
             top: None,
             told: None,
@@ -223,6 +288,10 @@ impl Conn {
             rejected: 0,
             unsaid: 0,
             agent: AgentText::default(),
+            edge: EdgePlace::new(port, None, AgentFamily::NONE),
+            expected: 0,
+            is_counted_miner: false,
+            trip: Trip::Due,
             closing: None,
         }
     }
@@ -347,6 +416,67 @@ impl Conn {
     pub(crate) fn work_of(&self, job: JobKey) -> Option<Due> {
         let sent = self.works.iter().rev().find(|(from, _)| *from <= job);
         sent.map(|(_, due)| *due)
+    }
+
+    /// What a share of a job must be that comes now. For a while after a job's difficulty changed nobody knows at which one a
+    /// share was found: it is the lower of both, so that an honest share is good and a lucky one gains nothing.
+    pub(crate) fn due(&self, job: JobKey, now: Instant) -> Option<Due> {
+        let due = self.work_of(job)?;
+        let eased = self.eased.filter(|eased| eased.job == job);
+        let eased = eased.filter(|eased| now < eased.until && eased.before.work < due.work);
+        Some(eased.map_or(due, |eased| eased.before))
+    }
+
+    /// Gives the job that it works on the difficulty that is wanted now, where the job cannot be made again since its header is
+    /// the node's. Whether that is another one. Not while shares of the last change may be on their way.
+    pub(crate) fn ease(&mut self, job: JobKey, unit: WorkUnit, now: Instant) -> bool {
+        let wanted = self.vardiff.wanted();
+        let is_settled = self.eased.is_none_or(|eased| eased.until <= now);
+        let before = self.work_of(job).filter(|due| due.work != wanted);
+        let Some(before) = before.filter(|_| is_settled && self.top == Some(job)) else {
+            return false;
+        };
+        let due = Due {
+            work: wanted,
+            target: wanted.target(unit),
+        };
+        match self.works.last_mut() {
+            Some((from, last)) if *from == job => *last = due,
+            _ => self.works.push((job, due)),
+        }
+        self.eased = Some(Eased {
+            job,
+            before,
+            until: now + UNDERWAY,
+        });
+        true
+    }
+
+    /// Sends the job that it has once more, at the difficulty that is wanted now. Whether it did.
+    pub(crate) fn send_again(
+        &mut self,
+        job: &LiveJob,
+        unit: WorkUnit,
+        now: Instant,
+        spare: &mut Vec<Vec<u8>>,
+    ) -> bool {
+        let has_it = self.sent.is_some_and(|sent| job.key == sent.job);
+        let JobWork::Given(given) = &job.work else {
+            return false;
+        };
+        if !self.is_miner() || !has_it || !self.ease(job.key, unit, now) {
+            return false;
+        }
+        let work = self.vardiff.wanted();
+        self.wants_job = false;
+        if let Some(sent) = &mut self.sent {
+            sent.work = work;
+        }
+        let mut out = std::mem::take(self.out(spare));
+        self.session
+            .send_ethash(&mut out, &given.lines, work, false);
+        self.out = out;
+        true
     }
 
     /// Takes what another connection of its session needs to go on; `None` if it never had a job.

@@ -6,17 +6,18 @@
 
 use std::sync::Arc;
 
-use orebook_ledger::disk::{Disk, DiskError, DiskFile, DiskResult};
+use orebook_ledger::disk::{Disk, DiskResult, replace_file, small_file};
 use orebook_ledger::reader::Reader;
 use orebook_schema::bytes::{Reader as Bytes, Write};
 use orebook_schema::event::{PolicyChange, RawEvent};
 use orebook_schema::{At, DecodeError, Event, Hash, LedgerId, Policy};
 
+use crate::accounts::{Accounts, OfferedAccount};
 use crate::bans::{Bans, OfferedBan};
 
 const MAGIC: [u8; 4] = *b"OREC";
 /// Longest file: the head and a policy of 16 pots, with room.
-const FILE_BYTES_MAX: u64 = 4_096;
+const FILE_BYTES_MAX: usize = 4_096;
 const NAME: &str = "control";
 
 /// What a gateway knows of the ledger's rules.
@@ -63,34 +64,19 @@ impl Control {
     /// What lies beside the spool; none if nothing does, or nothing whole, or another ledger's.
     ///
     /// # Errors
-    /// [`DiskError`].
+    /// [`DiskError`](orebook_ledger::disk::DiskError).
     pub(crate) fn load<D: Disk>(disk: &D, dir: &str, ledger: LedgerId) -> DiskResult<Option<Self>> {
-        let file = match disk.open(&format!("{dir}/{NAME}")) {
-            Err(DiskError::NotFound { .. }) => return Ok(None),
-            other => other?,
-        };
-        let len = file.len()?.min(FILE_BYTES_MAX);
-        let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
-        file.read_at(0, &mut bytes)?;
-        let found = Self::read(&bytes).ok();
+        let bytes = small_file(disk, dir, NAME, FILE_BYTES_MAX)?;
+        let found = bytes.and_then(|bytes| Self::read(&bytes).ok());
         Ok(found.filter(|control| control.ledger == ledger))
     }
 
     /// Replaces the file; durable on return.
     ///
     /// # Errors
-    /// [`DiskError`]; the former file stands then.
+    /// [`DiskError`](orebook_ledger::disk::DiskError); the former file stands then.
     pub(crate) fn save<D: Disk>(&self, disk: &D, dir: &str) -> DiskResult<()> {
-        let (new, path) = (format!("{dir}/{NAME}.new"), format!("{dir}/{NAME}"));
-        match disk.remove(&new) {
-            Ok(()) | Err(DiskError::NotFound { .. }) => {}
-            Err(error) => return Err(error),
-        }
-        let mut file = disk.create(&new)?;
-        file.write_at(0, &self.to_bytes())?;
-        file.sync()?;
-        disk.rename(&new, &path)?;
-        disk.sync_dir(dir)
+        replace_file(disk, dir, NAME, &self.to_bytes())
     }
 
     fn to_bytes(&self) -> Vec<u8> {
@@ -153,23 +139,25 @@ pub struct OfferedControl {
     pub policy: Policy,
     /// Operators' bans in force at that size; lifted ones left out. At most [`BANS_MAX`](orebook_schema::desk::BANS_MAX) are kept.
     pub bans: Vec<OfferedBan>,
+    /// Registered accounts at that size; no more than a ledger has are kept.
+    pub accounts: Vec<OfferedAccount>,
 }
 
 /// Final size of what lies in a gateway's folder; none if it would start without a policy.
 ///
 /// # Errors
-/// [`DiskError`].
+/// [`DiskError`](orebook_ledger::disk::DiskError).
 pub fn control_size(disk: &impl Disk, dir: &str, ledger: LedgerId) -> DiskResult<Option<u64>> {
     let found = Control::load(disk, dir, ledger)?;
     Ok(found.map(|control| control.size))
 }
 
 /// Keeps what is offered in a gateway's folder, before the gateway starts, unless what lies there is as new. Whether it did.
-/// The gateway compares it with its mirror's once that has as many final positions. Bans are written first: whoever finds
-/// `control` starts.
+/// The gateway compares it with its mirror's once that has as many final positions. Bans and accounts are written first: whoever
+/// finds `control` starts.
 ///
 /// # Errors
-/// [`DiskError`]; what lay there stands then.
+/// [`DiskError`](orebook_ledger::disk::DiskError); what lay there stands then.
 pub fn keep_control(disk: &impl Disk, dir: &str, offered: OfferedControl) -> DiskResult<bool> {
     disk.create_dir(dir)?;
     let had = control_size(disk, dir, offered.ledger)?;
@@ -179,6 +167,10 @@ pub fn keep_control(disk: &impl Disk, dir: &str, offered: OfferedControl) -> Dis
     let known = Bans::load(disk, dir, offered.ledger)?;
     if known.is_none_or(|known| known.size < offered.size) {
         Bans::offered(offered.size, offered.bans).save(disk, dir, offered.ledger)?;
+    }
+    let known = Accounts::load(disk, dir, offered.ledger)?;
+    if known.is_none_or(|known| known.size < offered.size) {
+        Accounts::offered(offered.size, offered.accounts).save(disk, dir, offered.ledger)?;
     }
     let control = Control {
         ledger: offered.ledger,
@@ -193,10 +185,12 @@ pub fn keep_control(disk: &impl Disk, dir: &str, offered: OfferedControl) -> Dis
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use orebook_ledger::disk::real::RealDisk;
     use orebook_schema::Account;
     use orebook_schema::desk::{BanTarget, Reason};
-    use orebook_schema::names::Pot;
+    use orebook_schema::names::{Pot, RegisteredName};
     use orebook_schema::policy::{NetworkFees, PotRules, Scheme};
 
     use super::*;
@@ -217,7 +211,12 @@ mod tests {
             confirmed_depth: 100,
             orphan_depth: 10,
             threshold: 5,
+            address_hold_ms: 0,
             network_fees: NetworkFees::Pool,
+            auto_pay_limit: 0,
+            payout_depth: 6,
+            payout_final_depth: 12,
+            writeoff_ms: 0,
         };
         Control {
             ledger: LedgerId([1; 16]),
@@ -262,6 +261,11 @@ mod tests {
                 root: Hash([2; 32]),
                 at: control().at,
                 policy,
+                accounts: vec![OfferedAccount {
+                    name: RegisteredName::parse(&format!("anna-{fee_ppm}")).unwrap(),
+                    is_registered_only: false,
+                    workers: BTreeSet::new(),
+                }],
                 bans: vec![OfferedBan {
                     target: BanTarget::Account(Account::parse("name:anna").unwrap()),
                     until_ms: fee_ppm.into(),
@@ -281,9 +285,12 @@ mod tests {
                 .unwrap()
                 .unwrap();
             assert_eq!(found.policy.pots[0].fee_ppm, now, "{size}");
-            // Its bans come and stay with it.
+            // Its bans and accounts come and stay with it.
             let bans = Bans::load(&disk, "new/control", ledger).unwrap().unwrap();
             assert!(bans.say_as(&Bans::offered(0, offer(0, now).bans)), "{size}");
+            let accounts = Accounts::load(&disk, "new/control", ledger).unwrap();
+            let offered = Accounts::offered(0, offer(0, now).accounts);
+            assert!(accounts.unwrap().say_as(&offered), "{size}");
         }
         // Newer ones than those offered stay.
         Bans::offered(90, Vec::new())

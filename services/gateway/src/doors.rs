@@ -6,16 +6,18 @@ use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
+use socket2::{SockRef, TcpKeepalive};
 
 use crate::config::{Limits, PortConfig};
 use crate::limits::{Offence, Place, Turned, Visitors};
-use crate::metrics::RefusedCounts;
 use crate::proxy::Network;
 
 /// Most connections accepted by one port in one turn.
 const ACCEPTS_PER_TURN: usize = 64;
 /// Pause after the system had no descriptor left for a connection.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Questions of keep-alive without an answer that mean that the peer is gone.
+const KEEPALIVE_PROBES: u32 = 4;
 /// Connections that are told within a second why they are turned away; the others are closed without a word.
 const WORDS_PER_SECOND: u32 = 1_000;
 
@@ -80,7 +82,7 @@ impl Doors {
         let now = Instant::now();
         let mut doors = Vec::with_capacity(ports.len());
         for (index, port) in ports.iter().enumerate() {
-            let door = Door::open(registry, index, port);
+            let door = Door::open(registry, index, port, limits.keepalive);
             doors.push(door.map_err(|error| (port.address, error))?);
         }
         Ok(Self {
@@ -132,7 +134,7 @@ impl Doors {
         &mut self,
         now: Instant,
         entered: &mut Vec<Entered>,
-        refused: &mut RefusedCounts,
+        mut refused: impl FnMut(usize, Turned),
     ) {
         for (port, door) in self.doors.iter_mut().enumerate() {
             if !door.is_ready || door.retry_at.is_some_and(|retry_at| now < retry_at) {
@@ -162,7 +164,7 @@ impl Doors {
                         });
                     }
                     Err(why) => {
-                        refused.count(why);
+                        refused(port, why);
                         if !door.speaks_tls {
                             self.words.say(stream, why, now);
                         }
@@ -194,6 +196,22 @@ impl Doors {
         if let Some(address) = address {
             self.visitors.left(address, had_proved, now);
         }
+    }
+
+    /// The connection of one address, where it counted, is another's from now on, if there is room at his.
+    ///
+    /// # Errors
+    /// Why he is turned away; the connection counts nowhere then.
+    pub(crate) fn pass_on(
+        &mut self,
+        from: Option<(IpAddr, bool)>,
+        to: IpAddr,
+        now: Instant,
+    ) -> Result<(), Turned> {
+        if let Some((address, had_proved)) = from {
+            self.visitors.left(address, had_proved, now);
+        }
+        self.visitors.arrive(to, now)
     }
 
     /// A connection of this address had its first good share.
@@ -240,9 +258,30 @@ pub(crate) fn turned_line(why: Turned) -> String {
     format!("{{\"id\":null,\"result\":null,\"error\":[20,\"{why}\",null]}}\n")
 }
 
+/// What connections take over from the socket that they were accepted by (Linux), so that none costs these six calls: lines
+/// are not held back, and the system finds a peer that is gone, also one to whom nothing is said (RFC 1122, 4.2.3.6; RFC 5482).
+fn set_options(listener: &TcpListener, keepalive: Duration) -> io::Result<()> {
+    let socket = SockRef::from(listener);
+    socket.set_tcp_nodelay(true)?;
+    let interval = (keepalive / KEEPALIVE_PROBES).max(Duration::from_secs(1));
+    let alive = TcpKeepalive::new()
+        .with_time(keepalive)
+        .with_interval(interval);
+    socket.set_tcp_keepalive(&alive.with_retries(KEEPALIVE_PROBES))?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(keepalive * 2))?;
+    Ok(())
+}
+
 impl Door {
-    fn open(registry: &Registry, index: usize, port: &PortConfig) -> io::Result<Self> {
+    fn open(
+        registry: &Registry,
+        index: usize,
+        port: &PortConfig,
+        keepalive: Duration,
+    ) -> io::Result<Self> {
         let mut listener = TcpListener::bind(port.address)?;
+        set_options(&listener, keepalive)?;
         registry.register(&mut listener, Token(index), Interest::READABLE)?;
         let address = listener.local_addr()?;
         Ok(Self {
@@ -287,5 +326,38 @@ impl Door {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mio::{Events, Poll};
+
+    use super::*;
+
+    #[test]
+    fn who_comes_in_has_the_options_of_the_door() {
+        let mut poll = Poll::new().unwrap();
+        let mut listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let keepalive = Duration::from_secs(77);
+        set_options(&listener, keepalive).unwrap();
+        poll.registry()
+            .register(&mut listener, Token(0), Interest::READABLE)
+            .unwrap();
+        let _peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        poll.poll(&mut Events::with_capacity(1), Some(Duration::from_secs(30)))
+            .unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        let socket = SockRef::from(&stream);
+        assert!(socket.tcp_nodelay().unwrap());
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), keepalive);
+        let interval = socket.tcp_keepalive_interval().unwrap();
+        assert_eq!(interval, Duration::from_secs(19));
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), KEEPALIVE_PROBES);
+        assert_eq!(
+            socket.tcp_user_timeout().unwrap(),
+            Some(Duration::from_secs(154))
+        );
     }
 }

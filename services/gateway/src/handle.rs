@@ -15,6 +15,7 @@ use orebook_ledger::log::Log;
 use orebook_ledger::reader::Reader;
 use orebook_ledger::spool::{Spool, SpoolError};
 use orebook_pow::ethash::EpochRule;
+use orebook_schema::activity::{NodeSaid, NodeText};
 use orebook_schema::work::EthashHeader;
 use orebook_schema::{Account, Hash};
 
@@ -25,6 +26,7 @@ use crate::checks::{Checks, Wake};
 use crate::config::{ConfigError, GatewayConfig};
 use crate::control::Control;
 use crate::doors::Doors;
+use crate::edge::Edge;
 use crate::firewall;
 use crate::former::FORMER_KEPT;
 use crate::looper::{Loop, LoopParts, NodeWork, WAKER};
@@ -106,10 +108,15 @@ pub enum StartError {
     System(#[from] io::Error),
 }
 
+/// Things about nodes that wait for the loop, which takes them each turn. Further ones are only in the log.
+const NODES_SAID_MAX: usize = 64;
+
 /// What the handle tells the loop: the newest of each.
 #[derive(Debug, Default)]
 pub(crate) struct Mail {
     pub(crate) work: Option<Result<NodeWork, String>>,
+    /// At most [`NODES_SAID_MAX`].
+    pub(crate) nodes: Vec<(NodeSaid, NodeText)>,
     pub(crate) stop: bool,
 }
 
@@ -141,7 +148,7 @@ impl Gateway {
         config.check()?;
         let poll = Poll::new()?;
         let bridge = Arc::new(Bridge::new(Waker::new(poll.registry(), WAKER)?));
-        let metrics = Arc::new(Shared::default());
+        let metrics = Arc::new(Shared::new(Edge::new(&config.ports)));
         parts.disk.create_dir(&parts.control_dir)?;
         let ledger = lock(&parts.mirror).head().ledger();
         let control = Control::load(&parts.disk, &parts.control_dir, ledger)?;
@@ -250,6 +257,16 @@ impl GatewayHandle {
     /// No node has fresh work: miners are told why, in plain ASCII, and sent away, so that their own fail-over acts.
     pub fn no_work(&self, why: &str) {
         self.put(Err(why.to_owned()));
+    }
+
+    /// Something happened to a chain node, which the activity log is to say.
+    pub fn node_said(&self, said: NodeSaid, node: &str) {
+        let mut mail = lock(&self.mail);
+        if mail.nodes.len() < NODES_SAID_MAX {
+            mail.nodes.push((said, NodeText::of(node)));
+        }
+        drop(mail);
+        self.bridge.wake();
     }
 
     fn put(&self, work: Result<NodeWork, String>) {

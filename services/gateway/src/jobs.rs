@@ -94,6 +94,8 @@ pub(crate) struct JobBook {
     jobs_max: usize,
     seen_max: usize,
     live: VecDeque<LiveJob>,
+    /// Jobs before this one name another stream: no share of them is taken any more, and one lives only while it is awaited.
+    cleared: JobKey,
     /// What miners work on, where that is not the newest: nodes give the same work again.
     current: Option<JobKey>,
     /// What a former process recorded of work that may come again.
@@ -126,6 +128,7 @@ impl JobBook {
             jobs_max: config.limits.jobs,
             seen_max: config.limits.seen,
             live: VecDeque::new(),
+            cleared: JobKey(0),
             current: None,
             former,
             next: first_key(now_ms()),
@@ -139,7 +142,17 @@ impl JobBook {
     /// The job that miners work on.
     pub(crate) fn newest(&self) -> Option<&LiveJob> {
         let current = self.current.and_then(|key| self.get(key));
-        current.or(self.live.back())
+        current.or(self.back())
+    }
+
+    /// The newest job, if it names our stream.
+    fn back(&self) -> Option<&LiveJob> {
+        let newest = self.live.back();
+        newest.filter(|job| !self.is_cleared(job.key))
+    }
+
+    fn is_cleared(&self, key: JobKey) -> bool {
+        key < self.cleared
     }
 
     /// The live job of a seal hash.
@@ -175,7 +188,7 @@ impl JobBook {
 
     /// Whether shares of a job are taken; `None` if it is not known, or no longer.
     pub(crate) fn freshness(&self, key: JobKey, now: Instant) -> Option<Freshness> {
-        let job = self.get(key)?;
+        let job = self.get(key).filter(|_| !self.is_cleared(key))?;
         if job.parent == self.parent {
             Some(Freshness::Fresh)
         } else if job.parent == self.parent.wrapping_sub(1)
@@ -193,8 +206,7 @@ impl JobBook {
     /// [`TemplateError`] of the configured coinbase parts; nothing changed then.
     pub(crate) fn make(&mut self, wanted: &Wanted<'_>) -> Result<Made, TemplateError> {
         let template = wanted.template;
-        let newest = self.live.back();
-        let newest = newest.and_then(LiveJob::built);
+        let newest = self.back().and_then(LiveJob::built);
         let clean = newest.is_none_or(|newest| template.is_clean_after(&newest.template));
         let key = JobKey(self.next);
         // No two jobs have one coinbase: a share of one is none of another, also where a node says the same twice.
@@ -328,17 +340,20 @@ impl JobBook {
 
     /// Drops the jobs of the parent before, once the grace is over.
     pub(crate) fn end_grace(&mut self, now: Instant) {
+        let cleared = self.cleared;
+        self.drop_while(|job| job.key < cleared);
         if self.grace < now.saturating_duration_since(self.parent_since) {
             let parent = self.parent;
             self.drop_while(|job| job.parent != parent);
         }
     }
 
-    /// Drops every job: their coinbase names another stream.
+    /// No share of the jobs so far is taken any more: their coinbase names another stream. Those with claims that are checked
+    /// go when these are judged: a block among them is none the worse for it.
     pub(crate) fn clear(&mut self) {
-        while !self.live.is_empty() {
-            self.drop_oldest();
-        }
+        self.cleared = JobKey(self.next);
+        self.current = None;
+        self.drop_while(|_| true);
     }
 
     /// Drops the oldest jobs while there are too many, or too many shares are remembered; never the newest, nor one that is

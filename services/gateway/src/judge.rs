@@ -1,6 +1,8 @@
 //! All claims of a turn: hashed together job by job, compared with their targets, and those that are shares put into the
 //! turn's batch, in the order of the requests. A block leaves for the nodes before anything else.
 
+use std::time::Instant;
+
 use orebook_pow::ethash::{self, Question};
 use orebook_pow::{Claim, Judgement, Proof, judge};
 use orebook_schema::Hash;
@@ -11,6 +13,7 @@ use orebook_stratum::{Id, Speaker, StratumError, UserNumber};
 use crate::awaited::Held;
 use crate::batch::{self, Answer, Candidate, ConnId, JobKey, Outcome, Reply, WorkerKey};
 use crate::conn::{Conn, Due};
+use crate::edge::ShareResult;
 use crate::handle::{Found, FoundBlock};
 use crate::jobs::{Built, LiveJob};
 use crate::looper::{Loop, Order};
@@ -30,6 +33,9 @@ pub(crate) struct Claimed {
     pub(crate) said: Said,
     pub(crate) id: Id,
     pub(crate) verdict: Verdict,
+    /// When it was read and, if it was hashed, judged.
+    pub(crate) read: Instant,
+    pub(crate) judged: Option<Instant>,
 }
 
 /// What a submit says that was hashed.
@@ -148,12 +154,14 @@ impl Loop {
         job.seen
             .prefetch(bench.proofs.iter().map(|proof| &proof.block_hash));
         let mut blocks = 0;
+        let judged = Instant::now();
         for (index, proof) in group.iter().zip(&bench.proofs) {
             let Some(claimed) = claims.get_mut(*index) else {
                 continue;
             };
             let block;
             (claimed.verdict, block) = verdict(job, claimed, proof);
+            claimed.judged = Some(judged);
             if let Some(block) = block {
                 blocks += 1;
                 (self.on_block)(block);
@@ -205,6 +213,7 @@ impl Loop {
 
     /// Everything before it is answered, and it is judged.
     pub(crate) fn answer_claim(&mut self, conn: &mut Conn, claimed: &mut Claimed) {
+        self.note_verdict(conn, claimed);
         match std::mem::replace(&mut claimed.verdict, Verdict::Open) {
             Verdict::Share => self.record(conn, claimed, None),
             Verdict::Block(event) => self.record(conn, claimed, Some(*event)),
@@ -231,6 +240,7 @@ impl Loop {
             .rejected(account, Reject::Unrecorded, self.now_ms);
         conn.rejected += 1;
         self.counts.shares.other += 1;
+        self.edge.share(conn.edge, ShareResult::Busy);
         self.reply(conn, claimed.conn, |speaker, out| {
             speaker.refused_why(out, &claimed.id, StratumError::Unavailable, BUSY);
         });
@@ -274,6 +284,7 @@ impl Loop {
             work: claimed.work.work,
             block: is_block,
             stale: claimed.stale,
+            edge: conn.edge,
             proof: match claimed.said {
                 Said::Header(claim) => batch::Proof::Header {
                     nonce: claim.nonce,

@@ -9,7 +9,9 @@
 //! Reading order: [`GatewayConfig`], `handle` (start and stop), `looper` (a turn), `serve` (lines), `judge` (claims), `jobs`,
 //! `writer`, `recorder` (numbers in the ledger). Not here: what a share is worth, positions and finality, chain nodes.
 
+mod accounts;
 mod activity;
+mod agents;
 mod awaited;
 mod bans;
 mod batch;
@@ -21,6 +23,7 @@ mod config;
 mod conn;
 mod control;
 mod doors;
+mod edge;
 mod firewall;
 mod former;
 mod guard;
@@ -41,7 +44,9 @@ mod tls;
 mod vardiff;
 mod writer;
 
+pub use self::accounts::OfferedAccount;
 pub use self::activity::{ActivityMetrics, ActivityParts};
+pub use self::agents::AgentFamily;
 pub use self::bans::OfferedBan;
 pub use self::caches::{AHEAD_BLOCKS, CACHES_MAX, CacheFigures, CacheWake, Caches, make_dataset};
 pub use self::checks::{CheckMetrics, Scratchpad};
@@ -49,9 +54,13 @@ pub use self::config::{
     AskedDifficulty, CLOCK_APART_S_MAX, COINBASE_TEXT_BYTES_MAX, COMMIT_SPACING_DEFAULT,
     COMMIT_SPACING_MAX, ConfigError, DifficultyRule, EXEMPT_MAX, EXTRANONCE1_BYTES,
     EXTRANONCE2_BYTES_DEFAULT, EdgeConfig, Elsewhere, EthashConfig, GatewayConfig, Limits,
-    NTIME_AHEAD_S, PORTS_MAX, PortConfig, VERSION_MASK_DEFAULT, VardiffRule, difficulty,
+    NTIME_AHEAD_S, PORTS_MAX, PortConfig, REGION_BYTES_MAX, REGISTER_BYTES_MAX, REGISTER_DEFAULT,
+    Region, VERSION_MASK_DEFAULT, VardiffRule, difficulty,
 };
 pub use self::control::{OfferedControl, control_size, keep_control};
+pub use self::edge::{
+    BOUNDS_US, DIALECTS, EdgeCrew, EdgeMetrics, EdgePort, EdgeTime, EdgeTimes, EdgeWay,
+};
 pub use self::firewall::{FIREWALL_ARGUMENTS_MAX, FirewallConfig, FirewallMetrics};
 pub use self::handle::{
     Found, FoundBlock, Gateway, GatewayHandle, GatewayParts, ParseAccount, StartError,
@@ -60,7 +69,7 @@ pub use self::metrics::{
     ClosedCounts, Distribution, Metrics, RefusedCounts, SessionCounts, SessionMetrics, ShareCounts,
     SpoolMetrics,
 };
-pub use self::proxy::{Network, NetworkError, PROXY_FROM_MAX, forwarded};
+pub use self::proxy::{Network, NetworkError, PROXY_FROM_MAX};
 pub use self::room::{ALARM_FROM_PERCENT, NEWCOMERS_UNTIL_PERCENT};
 pub use self::tls::{TlsError, TlsFiles};
 pub use self::writer::Fatal;

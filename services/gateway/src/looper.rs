@@ -2,6 +2,7 @@
 //! the writer, and releases the answers that the writer gave back.
 
 mod answer;
+mod counting;
 mod leave;
 mod lost;
 mod work;
@@ -10,13 +11,11 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use orebook_chain::{EthWork, Template};
 use orebook_schema::names::Account;
 use orebook_schema::units::WorkUnit;
 use orebook_stratum::Speaker;
-use socket2::{SockRef, TcpKeepalive};
 
 use crate::activity::Activity;
 use crate::awaited::Awaited;
@@ -28,6 +27,7 @@ use crate::clock::{new_secret, now_ms};
 use crate::config::GatewayConfig;
 use crate::conn::{Cause, Conn};
 use crate::doors::{Doors, Entered};
+use crate::edge::Edge;
 use crate::firewall::Firewall;
 use crate::former::Former;
 use crate::handle::{FoundBlock, Mail, ParseAccount};
@@ -51,8 +51,6 @@ const READS_PER_TURN: usize = 1_024;
 const LOOK: Duration = Duration::from_millis(100);
 /// Batches that are kept to be used again.
 const BATCHES_MAX: usize = 64;
-/// Questions of keep-alive without an answer that mean that the peer is gone.
-const KEEPALIVE_PROBES: u32 = 4;
 /// How long a stopping gateway waits for answers to leave.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
@@ -66,6 +64,7 @@ pub(crate) struct Names {
     pub(crate) names: HashSet<Box<str>>,
 }
 
+pub(crate) use self::counting::note_handed_out;
 pub(crate) use self::leave::ENDS;
 
 /// See the module.
@@ -79,6 +78,7 @@ pub(crate) struct Loop {
     pub(crate) bridge: Arc<Bridge>,
     mail: Arc<Mutex<Mail>>,
     metrics: Arc<Shared>,
+    pub(crate) edge: Arc<Edge>,
     pub(crate) activity: Activity,
     pub(crate) logins: Logins,
     pub(crate) firewall: Firewall,
@@ -113,6 +113,8 @@ pub(crate) struct Loop {
     /// Why nobody is served now.
     pub(crate) shut: Option<String>,
     broadcast: Option<work::Broadcast>,
+    /// The last sends of one are to be written in this turn.
+    broadcast_began: Option<Instant>,
     last_broadcast: Instant,
     /// Connections with bytes to be read.
     ready: Vec<u32>,
@@ -177,17 +179,6 @@ pub(crate) enum NodeWork {
     Given(EthWork),
 }
 
-/// The system finds a peer that is gone, also one to whom nothing is said (RFC 1122, 4.2.3.6; RFC 5482).
-fn keep_alive(stream: &TcpStream, after: Duration) -> std::io::Result<()> {
-    let socket = SockRef::from(stream);
-    let interval = (after / KEEPALIVE_PROBES).max(Duration::from_secs(1));
-    let alive = TcpKeepalive::new().with_time(after).with_interval(interval);
-    socket.set_tcp_keepalive(&alive.with_retries(KEEPALIVE_PROBES))?;
-    #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(after * 2))?;
-    Ok(())
-}
-
 impl Loop {
     pub(crate) fn new(parts: LoopParts) -> Self {
         let now = Instant::now();
@@ -201,6 +192,7 @@ impl Loop {
             doors: parts.doors,
             bridge: parts.bridge,
             mail: parts.mail,
+            edge: Arc::clone(&parts.metrics.edge),
             metrics: parts.metrics,
             activity: parts.activity,
             logins: Logins::default(),
@@ -226,6 +218,7 @@ impl Loop {
             standing: Standing::default(),
             shut: Some(NO_TEMPLATE.to_owned()),
             broadcast: None,
+            broadcast_began: None,
             last_broadcast: now,
             ready: Vec::new(),
             dirty: Vec::new(),
@@ -290,6 +283,7 @@ impl Loop {
         // Who hears an answer finds it counted.
         self.show_counts();
         self.flush_dirty();
+        self.note_broadcast();
         self.show_counts();
     }
 
@@ -346,10 +340,13 @@ impl Loop {
 
     /// What the handle and the writer say.
     fn take_mail(&mut self) {
-        let (work, stop) = {
+        let (work, nodes, stop) = {
             let mut mail = lock(&self.mail);
-            (mail.work.take(), mail.stop)
+            (mail.work.take(), std::mem::take(&mut mail.nodes), mail.stop)
         };
+        for (said, node) in nodes {
+            self.activity.node(said, node, self.now_ms);
+        }
         let mut changed = false;
         match work {
             Some(Ok(work)) => {
@@ -386,8 +383,11 @@ impl Loop {
             return;
         }
         let mut entered = Vec::new();
-        let refused = &mut self.counts.refused;
-        self.doors.accept(self.now, &mut entered, refused);
+        let (refused, edge) = (&mut self.counts.refused, &self.edge);
+        self.doors.accept(self.now, &mut entered, |port, why| {
+            refused.count(why);
+            edge.turned_away(port, why);
+        });
         for one in entered {
             let (port, visitor) = (one.port, one.visitor());
             if let Err(error) = self.admit(one) {
@@ -402,8 +402,6 @@ impl Loop {
         let Some(port) = self.config.ports.get(entered.port) else {
             return Ok(());
         };
-        stream.set_nodelay(true)?;
-        keep_alive(&stream, self.config.limits.keepalive)?;
         let slot = self.free.pop().unwrap_or_else(|| {
             self.conns.push(None);
             u32::try_from(self.conns.len() - 1).unwrap_or(u32::MAX)
@@ -420,6 +418,7 @@ impl Loop {
         self.generation = self.generation.wrapping_add(1);
         let from = (entered.port, entered.address, entered.is_counted);
         let conn = Conn::new(stream, self.generation, from, session, vardiff);
+        self.edge.accepted(conn.edge);
         if let Some(place) = self.conns.get_mut(place) {
             *place = Some(Box::new(conn));
         }
@@ -595,10 +594,12 @@ impl Loop {
             }
         }
         self.counts.connections = self.counts.connections.saturating_sub(1);
-        if conn.session.may_send_work() {
-            self.counts.miners = self.counts.miners.saturating_sub(1);
-        }
+        let is_miner = conn.session.may_send_work();
+        self.counts.miners = self.counts.miners.saturating_sub(u64::from(is_miner));
         self.counts.closed.count(cause);
+        self.edge
+            .go(conn.edge, conn.is_counted_miner, conn.expected);
+        self.edge.closed(conn.edge, cause);
         self.free.push(slot);
         self.lose(conn, id);
     }

@@ -9,6 +9,7 @@ use hdrhistogram::Histogram;
 use crate::activity::{ActivityMetrics, Figures};
 use crate::checks::{CheckFigures, CheckMetrics};
 use crate::conn::Cause;
+use crate::edge::{Edge, EdgeMetrics};
 use crate::firewall::FirewallMetrics;
 use crate::limits::Turned;
 
@@ -34,6 +35,8 @@ pub struct Metrics {
     pub activity: ActivityMetrics,
     /// Checks that take long.
     pub checks: CheckMetrics,
+    /// What happened at the doors, by port, dialect and program.
+    pub edge: EdgeMetrics,
     /// The system's filter.
     pub firewall: FirewallMetrics,
     /// Certificates that were read again while they served.
@@ -51,7 +54,7 @@ pub struct SessionMetrics {
     pub answer_ns: Distribution,
     /// From a TLS hello to the handshake's end, nanoseconds.
     pub handshake_ns: Distribution,
-    /// From a job's making to its last notification, nanoseconds.
+    /// From the first write of a job to the last one's return, nanoseconds.
     pub broadcast_ns: Distribution,
 }
 
@@ -302,10 +305,18 @@ pub(crate) struct Shared {
     sessions: Mutex<SessionMetrics>,
     spool: Mutex<SpoolMetrics>,
     pub(crate) activity: Arc<Figures>,
+    pub(crate) edge: Arc<Edge>,
     pub(crate) checks: Arc<CheckFigures>,
 }
 
 impl Shared {
+    pub(crate) fn new(edge: Edge) -> Self {
+        Self {
+            edge: Arc::new(edge),
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn sessions(&self) -> MutexGuard<'_, SessionMetrics> {
         lock(&self.sessions)
     }
@@ -320,6 +331,7 @@ impl Shared {
             spool: self.spool().clone(),
             activity: self.activity.read(),
             checks: self.checks.lock().clone(),
+            edge: self.edge.read(),
             firewall: FirewallMetrics::default(),
             tls_reloads: 0,
             tls_reload_failures: 0,

@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use orebook_stratum::{Proxied, begins_as_proxy, read_proxy};
+use orebook_stratum::{Proxied, Recognised, begins_as_proxy, read_proxy, recognise};
 
 use crate::batch::ConnId;
 use crate::conn::{Cause, Conn};
@@ -102,8 +102,7 @@ const FORWARDED_MAX: usize = 16;
 /// Whose an HTTP request is: the peer's, unless it is a named proxy; then the last address of X-Forwarded-For that is none.
 /// Each proxy writes its peer at the end, so that what stands before an unnamed one is anybody's word and is not read, nor
 /// is what stands before something that is no address.
-#[must_use]
-pub fn forwarded(header: &str, peer: IpAddr, named: &[Network]) -> IpAddr {
+pub(crate) fn forwarded(header: &str, peer: IpAddr, named: &[Network]) -> IpAddr {
     let is_named = |address| named.iter().any(|network| network.contains(address));
     let mut whose = peer.to_canonical();
     for text in header.rsplit(',').take(FORWARDED_MAX) {
@@ -154,14 +153,21 @@ impl Loop {
                     conn.partial = first;
                     return None;
                 }
-                Ok(Some((whose, len))) => {
+                Ok(Some((whose, len))) if conn.tls.is_none() => {
                     if !self.arrive(conn, id, whose) {
                         return None;
                     }
                     first.drain(..len);
                 }
-                Err(fault) => {
-                    tracing::debug!(peer = %conn.address, %fault, "refused");
+                _ if self.may_be_forwarded(conn, &first) => {
+                    if recognise(&first) == Recognised::More {
+                        conn.partial = first;
+                        return None;
+                    }
+                    return Some(first);
+                }
+                found => {
+                    tracing::debug!(peer = %conn.address, ?found, "refused");
                     conn.out(&mut self.spare).extend_from_slice(DUE);
                     self.send_away(conn, id, Cause::Proxy);
                     return None;
@@ -185,7 +191,7 @@ impl Loop {
     /// Whose a connection is has become known: from now on it counts at that address, if there is room.
     fn arrive(&mut self, conn: &mut Conn, id: ConnId, whose: Proxied) -> bool {
         if let Proxied::From(address) = whose {
-            conn.address = address;
+            (conn.address, conn.peer) = (address, address);
             self.counts.proxied += 1;
         }
         let arrived = self.doors.arrive(conn.address, self.now);
@@ -193,8 +199,60 @@ impl Loop {
         if let Err(why) = arrived {
             // As at a door.
             self.counts.refused.count(why);
+            self.edge.turned_away(conn.port, why);
             let line = turned_line(why);
             conn.out(&mut self.spare).extend_from_slice(line.as_bytes());
+            self.send_away(conn, id, Cause::TurnedAway);
+        }
+        conn.is_counted
+    }
+}
+
+impl Loop {
+    /// Whether first words without a PROXY header may be a proxy's of the web, where the port takes getwork: an HTTP request, or
+    /// the TLS in which one comes.
+    fn may_be_forwarded(&self, conn: &Conn, first: &[u8]) -> bool {
+        self.config.is_ethash()
+            && match recognise(first) {
+                Recognised::Http => true,
+                Recognised::More => !first.trim_ascii_start().is_empty(),
+                Recognised::Tls => conn.tls.is_none() && self.certificates.is_tls(conn.port),
+                Recognised::Lines => false,
+            }
+    }
+
+    /// An HTTP request came: from now on its connection counts at the address of whom it is, by what named proxies say. They
+    /// bring requests of several clients over one connection. Whether it may go on.
+    pub(crate) fn take_forwarded(&mut self, conn: &mut Conn, id: ConnId) -> bool {
+        let Some(header) = conn.session.take_forwarded_for() else {
+            return true;
+        };
+        let Some(port) = self.config.ports.get(conn.port) else {
+            return true;
+        };
+        let whose = forwarded(&header, conn.peer, &port.proxy_from);
+        if conn.is_counted && whose == conn.address {
+            return true;
+        }
+        let from = conn.is_counted.then_some((conn.address, conn.is_proved));
+        if conn.is_counted {
+            self.doors.earn(conn.address, conn.earned);
+        }
+        (conn.earned, conn.is_proved) = (0, false);
+        conn.address = whose;
+        self.counts.proxied += u64::from(whose != conn.peer);
+        let passed = self.doors.pass_on(from, whose, self.now);
+        conn.is_counted = passed.is_ok();
+        if let Err(why) = passed {
+            self.counts.refused.count(why);
+            self.edge.turned_away(conn.port, why);
+            let why = why.words();
+            let len = why.len() + 1;
+            let answer = format!(
+                "HTTP/1.1 429 Too Many Requests\r\nContent-Type: text/plain\r\nConnection: close\r\nContent-Length: {len}\r\n\r\n{why}\n"
+            );
+            conn.out(&mut self.spare)
+                .extend_from_slice(answer.as_bytes());
             self.send_away(conn, id, Cause::TurnedAway);
         }
         conn.is_counted

@@ -6,21 +6,23 @@ use std::io::BufRead as _;
 use orebook_pow::{Claim, version_of};
 use orebook_schema::Work;
 use orebook_schema::activity::{AgentText, LoginFault};
-use orebook_schema::names::{Account, WorkerName};
+use orebook_schema::names::{Account, RegisteredName, WorkerName};
 use orebook_schema::work::Extranonce;
 use orebook_stratum::{
     Action, Authorize, CloseReason, Configured, EthashSubmit, Id, JobRef, LINE_BYTES_MAX, Refused,
     StratumError, Submit, Subscribe, Suggestion, UserNumber,
 };
 
+use crate::accounts::NoAccount;
 use crate::activity::reject;
 use crate::batch::{ConnId, JobKey};
 use crate::config::{NTIME_AHEAD_S, exact};
-use crate::conn::{Cause, Conn, Due, Found, User};
+use crate::conn::{Cause, Conn, Due, Found, Trip, User};
+use crate::edge::{LoginResult, ShareResult};
 use crate::jobs::Freshness;
 use crate::judge::{Claimed, Said, Verdict};
 use crate::limits::{Offence, ShareWindow};
-use crate::looper::{ENDS, Loop, Names, Order};
+use crate::looper::{ENDS, Loop, Names, Order, note_handed_out};
 
 /// First byte of a TLS hello.
 const TLS_HELLO: u8 = 0x16;
@@ -49,6 +51,12 @@ const fn cause(reason: CloseReason) -> Cause {
         CloseReason::Served | CloseReason::Bye => Cause::Left,
         _ => Cause::Protocol,
     }
+}
+
+/// The rig's name: what the password says, else what the user name does.
+fn rig(authorize: &Authorize) -> &WorkerName {
+    let said = authorize.options.worker.as_ref();
+    said.unwrap_or(&authorize.name.worker)
 }
 
 /// Why a connection that cannot be read is lost.
@@ -128,6 +136,10 @@ impl Loop {
                 conn.partial = rest.to_vec();
                 return;
             }
+            if !self.take_forwarded(conn, id) {
+                self.scratch = out;
+                return;
+            }
             self.heard(conn, id, (heard.action, served), out);
             if conn.closing.is_some() {
                 return;
@@ -188,6 +200,10 @@ impl Loop {
     ) {
         self.counts.lines += 1;
         conn.silence.heard(self.now);
+        if !conn.edge.is_of(conn.session.dialect()) {
+            self.place(conn);
+        }
+        let is_introduced = matches!(action, Action::Subscribe(_) | Action::Agent(_));
         match action {
             Action::Submit(submit) => self.submit(conn, id, submit, &mut out),
             Action::EthashSubmit(submit) => self.submit_ethash(conn, id, submit, &mut out),
@@ -208,6 +224,12 @@ impl Loop {
             Action::Refused { what, error } => self.refused(conn, what, error),
             Action::Close(reason) => conn.closing = Some(cause(reason)),
         }
+        if is_introduced {
+            self.place(conn);
+        }
+        if conn.trip != Trip::Over {
+            self.note_trip(conn, !out.is_empty());
+        }
         if !out.is_empty() {
             self.say(conn, id, &out);
         }
@@ -215,7 +237,7 @@ impl Loop {
         if conn.closing.is_some() {
             self.soil(id.slot);
         } else if !served && conn.session.may_send_work() {
-            self.counts.miners += 1;
+            self.count_miner(conn);
             self.start(conn, id);
         }
     }
@@ -227,7 +249,11 @@ impl Loop {
         match newest.and_then(|job| Some((job, job.given()?))) {
             Some((job, given)) => {
                 conn.silence.begin(self.now);
+                // Who is not pushed to hears of another difficulty here, and only here does silence lower it.
+                conn.vardiff.look(self.now_ms);
+                conn.ease(job.key, self.unit, self.now);
                 let work = conn.take_job(job, oldest, self.unit);
+                note_handed_out(&self.edge, conn, job.made, self.now);
                 conn.session.give_work(out, id, &given.lines, work);
             }
             None => conn.session.refused(out, id, StratumError::NoWork),
@@ -262,6 +288,7 @@ impl Loop {
         conn.silence.begin(self.now);
         if let Some(job) = self.jobs.newest() {
             conn.send_job(job, oldest, self.unit, &mut self.spare);
+            note_handed_out(&self.edge, conn, job.made, self.now);
             self.soil(id.slot);
         }
     }
@@ -331,12 +358,14 @@ impl Loop {
         if let Some(why) = &self.shut {
             let error = StratumError::Unavailable;
             conn.session.login_refused(out, authorize, error, why);
+            self.edge.login(conn.edge, LoginResult::Unavailable);
             conn.closing = Some(Cause::NoWork);
             return;
         }
         if let Some(why) = self.kept_out(conn, &authorize.user) {
             let error = StratumError::Unauthorized;
             conn.session.login_refused(out, authorize, error, &why);
+            self.edge.login(conn.edge, LoginResult::KeptOut);
             conn.closing = Some(Cause::KeptOut);
             return;
         }
@@ -360,17 +389,17 @@ impl Loop {
             return self.failed_login(conn, LoginFault::Request);
         };
         self.counts.logins += 1;
+        self.edge.login(conn.edge, LoginResult::Ok);
         if conn.number.is_none() && conn.session.extranonce1().is_some() {
             // Its dialect has no subscribe, and its nonces have no prefix: the number is for the activity log.
             conn.number = self.sessions.begin(id);
         }
         let options = &authorize.options;
         if usize::from(number.0) == conn.users.len() {
-            let name = options.worker.as_ref().unwrap_or(&authorize.name.worker);
             conn.users.push(User {
                 text: authorize.user.clone(),
                 account,
-                name: name.clone(),
+                name: rig(authorize).clone(),
                 introduced: None,
                 is_said: false,
                 window: ShareWindow::default(),
@@ -411,11 +440,45 @@ impl Loop {
             let why = "the policy has no pot for this port";
             return Err((LoginFault::Pot, why.to_owned()));
         }
-        (self.parse_account)(&authorize.name.login).map_err(|why| (LoginFault::Name, why))
+        let login = &*authorize.name.login;
+        match (self.parse_account)(login) {
+            Ok(account) => Ok(account),
+            Err(why) => self.registered(login, rig(authorize), why),
+        }
+    }
+
+    /// The account of a registered name; `why` says what is wrong with it as an address. A name that nobody has costs nothing
+    /// but this look: no store knows of it.
+    fn registered(
+        &self,
+        login: &str,
+        worker: &WorkerName,
+        why: String,
+    ) -> Result<Account, (LoginFault, String)> {
+        let register = &self.config.edge.register;
+        match self.standing.accounts.find(login, worker) {
+            Ok(account) => Ok(account),
+            Err(NoAccount::Worker) => Err((
+                LoginFault::Unregistered,
+                format!(
+                    "only registered workers may mine for {login}, and {worker} is none: {register}",
+                    worker = worker.as_str()
+                ),
+            )),
+            // What cannot be a name is a mistyped address.
+            Err(NoAccount::Unknown) if RegisteredName::parse(login).is_none() => {
+                Err((LoginFault::Name, why))
+            }
+            Err(NoAccount::Unknown) => Err((
+                LoginFault::Name,
+                format!("{why}; and no account {login} is registered: {register}"),
+            )),
+        }
     }
 
     fn failed_login(&mut self, conn: &mut Conn, fault: LoginFault) {
         self.counts.failed_logins += 1;
+        self.edge.login(conn.edge, LoginResult::Failed(fault));
         self.activity.failed_login(fault, conn.address, self.now_ms);
         self.offend(conn.address, Offence::FailedLogin);
         conn.failed_logins += 1;
@@ -469,7 +532,10 @@ impl Loop {
                     said: Said::Header(claim),
                     id: submit.id,
                     verdict: Verdict::Open,
+                    read: self.now,
+                    judged: None,
                 });
+                self.note_claim(conn, job);
             }
             Err(error) => {
                 self.count_refused(conn, Some(submit.user), error);
@@ -544,7 +610,10 @@ impl Loop {
                     said: Said::Nonce(submit.nonce, submit.mix),
                     id: submit.id,
                     verdict: Verdict::Open,
+                    read: self.now,
+                    judged: None,
                 });
+                self.note_claim(conn, job);
             }
             Err(error) => {
                 self.count_refused(conn, Some(submit.user), error);
@@ -569,7 +638,7 @@ impl Loop {
         let known = key.and_then(|key| {
             let freshness = self.jobs.freshness(key, self.now)?;
             let job = self.jobs.get(key).filter(|job| job.given().is_some())?;
-            Some((key, freshness, job, conn.work_of(key)?))
+            Some((key, freshness, job, conn.due(key, self.now)?))
         });
         let (key, freshness, job, work) = known.ok_or(StratumError::JobNotFound)?;
         if self.config.limits.seen <= job.seen.len() {
@@ -589,6 +658,7 @@ impl Loop {
         let account = known.map(|user| &user.account);
         self.activity.rejected(account, reject(error), self.now_ms);
         conn.rejected += 1;
+        self.edge.share(conn.edge, ShareResult::of(error));
         let shares = &mut self.counts.shares;
         let (counter, is_bad) = match error {
             StratumError::JobNotFound => (&mut shares.unknown_job, false),
@@ -612,6 +682,10 @@ impl Loop {
 
     /// The name that is recorded: names are bounded by account and hour, since each is kept for ever.
     pub(crate) fn recorded_name(&mut self, account: &Account, name: &WorkerName) -> WorkerName {
+        if self.standing.accounts.has_worker(account, name) {
+            // The ledger has it already.
+            return name.clone();
+        }
         let now = self.now;
         let names = self.names.entry(account.clone()).or_insert_with(|| Names {
             since: now,

@@ -454,6 +454,7 @@ impl Loop {
             self.counts.handshakes += 1;
             let took = self.now.saturating_duration_since(since);
             self.note_handshake_time(took);
+            self.edge.handshake(conn.port, took);
         }
         if !conn.is_flushed() {
             self.soil(id.slot);

@@ -74,6 +74,16 @@ impl Vardiff {
         self.wanted
     }
 
+    /// Hashes a second at which shares of this work come at the pace that the port wants; 0 where it wants none, being fixed.
+    pub(crate) fn expected(&self, work: Work) -> u64 {
+        let DifficultyRule::Vardiff(rule) = self.rule else {
+            return 0;
+        };
+        let target_ms = rule.target.as_millis().max(1);
+        let expected = u128::from(work.units()) * 1_000 / target_ms;
+        u64::try_from(expected).unwrap_or(u64::MAX)
+    }
+
     /// The miner asks for a difficulty: it is taken within the port's bounds. Said again it changes nothing, nor do fixed ports.
     pub(crate) fn suggest(&mut self, work: Work, now_ms: u64) {
         if self.asked != Some(work) && !self.is_kept {

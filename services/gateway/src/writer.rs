@@ -13,6 +13,7 @@ use orebook_ledger::spool::{Spool, SpoolError};
 use orebook_pow::coinbase_tag;
 use orebook_schema::{Event, Role};
 
+use crate::accounts::Accounts;
 use crate::bans::Bans;
 use crate::batch::{Batch, Tagged};
 use crate::bridge::{Bridge, Standing, Terms, lock};
@@ -27,6 +28,8 @@ use crate::room::Room;
 const HOUSE: Duration = Duration::from_millis(20);
 /// Time between turns of a publisher that has nothing on its way; policies are learnt then.
 const IDLE: Duration = Duration::from_millis(200);
+/// Least time between two writings of the registered accounts beside the spool.
+const ACCOUNTS_EACH: Duration = Duration::from_secs(1);
 /// Time after which a busy mirror is tried again.
 const BUSY: Duration = Duration::from_millis(2);
 /// Shares that make a commit worth its cost: with so many it waits for no more.
@@ -62,6 +65,11 @@ pub(crate) struct Writer<L> {
     bans: Arc<Bans>,
     /// Final size up to which the ledger's bans were looked through.
     bans_seen: u64,
+    accounts: Arc<Accounts>,
+    /// Final size up to which the ledger's registered accounts were looked through.
+    accounts_seen: u64,
+    /// When those that are known and not beside the spool yet may be written; none if all are there.
+    accounts_due: Option<Instant>,
     pub(crate) bridge: Arc<Bridge>,
     pub(crate) metrics: Arc<Shared>,
     pub(crate) spacing: Duration,
@@ -119,6 +127,9 @@ impl<L: Log> Writer<L> {
             control: None,
             bans: Arc::default(),
             bans_seen: 0,
+            accounts: Arc::default(),
+            accounts_seen: 0,
+            accounts_due: None,
             bridge: parts.bridge,
             metrics: parts.metrics,
             spacing: parts.spacing,
@@ -149,8 +160,12 @@ impl<L: Log> Writer<L> {
         if let Some(bans) = Bans::load(&writer.disk, &writer.control_dir, ledger)? {
             writer.bans = Arc::new(bans);
         }
+        if let Some(accounts) = Accounts::load(&writer.disk, &writer.control_dir, ledger)? {
+            writer.accounts = Arc::new(accounts);
+        }
         writer.learn(&lock(&mirror))?;
         writer.learn_bans(&lock(&mirror))?;
+        writer.learn_accounts(&lock(&mirror));
         writer.begin_epoch()?;
         writer.former = recorded(&writer.spool)?;
         writer.heed_key(&lock(&mirror));
@@ -235,6 +250,9 @@ impl<L: Log> Writer<L> {
             let mut metrics = self.metrics.spool();
             metrics.used_bytes = self.spool.used_bytes();
             metrics.pending_events = u64::try_from(self.spool.pending_events()).unwrap_or(u64::MAX);
+            drop(metrics);
+            self.keep_accounts(false)
+                .map_err(|error| error.to_string())?;
         }
         if self.next_tick <= now {
             self.tick()?;
@@ -301,6 +319,7 @@ impl<L: Log> Writer<L> {
         self.learn(&reader).map_err(|error| error.to_string())?;
         self.learn_bans(&reader)
             .map_err(|error| error.to_string())?;
+        self.learn_accounts(&reader);
         self.heed_key(&reader);
         if self.barred {
             self.next_tick = Instant::now() + IDLE;
@@ -460,6 +479,43 @@ impl<L: Log> Writer<L> {
         Ok(())
     }
 
+    /// Takes the ledger's final registered accounts, if any came or changed since. They hold at once; the copy beside the spool
+    /// follows ([`Self::keep_accounts`]).
+    fn learn_accounts(&mut self, reader: &Reader<RealDisk>) {
+        // As with bans: the mirror may be behind, and its whole list takes the place of what was known before.
+        let (since, final_size) = (self.accounts_seen, reader.final_size());
+        if final_size < self.accounts.size || final_size <= since {
+            return;
+        }
+        self.accounts_seen = final_size;
+        let accounts = Accounts::of(reader, since);
+        if let Some(accounts) = accounts.filter(|accounts| !accounts.say_as(&self.accounts)) {
+            self.accounts = Arc::new(accounts);
+            // A batch of workers is many events, and the file is megabytes then: it is written once for some of them.
+            self.accounts_due
+                .get_or_insert_with(|| Instant::now() + ACCOUNTS_EACH);
+            self.stand();
+        }
+    }
+
+    /// Writes the registered accounts beside the spool, if there are others than there and the time has come, or it is the last.
+    fn keep_accounts(&mut self, is_last: bool) -> Result<(), SpoolError> {
+        if !self
+            .accounts_due
+            .is_some_and(|due| is_last || due <= Instant::now())
+        {
+            return Ok(());
+        }
+        let ledger = lock(&self.mirror).head().ledger();
+        match self.accounts.save(&self.disk, &self.control_dir, ledger) {
+            Ok(()) => {}
+            Err(error @ DiskError::Fatal { .. }) => return Err(error.into()),
+            Err(error) => tracing::warn!(%error, "`accounts` was not written"),
+        }
+        self.accounts_due = None;
+        Ok(())
+    }
+
     /// Takes the shares of ethash that the spool had at the start.
     pub(crate) fn take_former(&mut self) -> Former {
         std::mem::take(&mut self.former)
@@ -529,12 +585,15 @@ impl<L: Log> Writer<L> {
             closed,
             newcomers: shut.then_some(NEARLY_NO_ROOM),
             bans: Arc::clone(&self.bans),
+            accounts: Arc::clone(&self.accounts),
         });
     }
 
     /// The loop sends no more: what was recorded is framed, and sent as far as the ledger takes it now.
     fn finish(&mut self) -> Result<(), String> {
         self.spool.cut().map_err(|error| error.to_string())?;
+        self.keep_accounts(true)
+            .map_err(|error| error.to_string())?;
         let until = Instant::now() + LAST_FRAMES;
         loop {
             let looked = self.tick()?;

@@ -18,6 +18,8 @@ const RATE_ID: u64 = 9;
 const FIRST_SHARE_ID: u64 = 40;
 /// A pushed job of eth-proxy.
 const PUSH_ID: u64 = 0;
+/// Least difficulty that is believed, far below a single hash.
+const DIFFICULTY_MIN: f64 = 1e-15;
 
 /// How a miner may speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,23 +99,26 @@ pub trait EthHasher {
 impl EthJob {
     /// Tries `count` nonces from `start` on, counted within what the pool left to the miner.
     pub fn search(&self, hasher: &dyn EthHasher, start: u64, count: u64) -> Vec<EthFound> {
-        let free_bits = 64_usize.saturating_sub(8 * self.prefix.len());
-        let mask = u64::MAX.checked_shr(u32::try_from(64 - free_bits).unwrap_or(64));
-        let mask = mask.unwrap_or(0);
-        let fixed = self
-            .prefix
-            .iter()
-            .fold(0_u64, |all, byte| all << 8 | u64::from(*byte));
-        let fixed = fixed
-            .checked_shl(u32::try_from(free_bits).unwrap_or(64))
-            .unwrap_or(0);
         (start..start.saturating_add(count))
             .filter_map(|number| {
-                let nonce = fixed | number & mask;
+                let nonce = self.nonce(number);
                 let (mix, value) = hasher.hash(self, nonce)?;
                 (value <= self.target).then_some(EthFound { nonce, mix })
             })
             .collect()
+    }
+
+    /// The nonce with this number in the bits that the pool left to the miner; higher bits of the number are cut off.
+    #[must_use]
+    pub fn nonce(&self, number: u64) -> u64 {
+        let fixed_bits = u32::try_from(8 * self.prefix.len()).unwrap_or(u64::BITS);
+        let mask = u64::MAX.checked_shr(fixed_bits).unwrap_or(0);
+        let fixed = self
+            .prefix
+            .iter()
+            .fold(0_u64, |all, byte| all << 8 | u64::from(*byte));
+        let free_bits = u64::BITS.saturating_sub(fixed_bits);
+        fixed.checked_shl(free_bits).unwrap_or(0) | number & mask
     }
 }
 
@@ -569,8 +574,8 @@ fn words_of(error: &Value) -> String {
 
 /// 0xffff × 2^208 / difficulty, in doubles as miners' software does it.
 fn target_of(difficulty: f64) -> U256 {
-    // ethminer's least.
-    let quotient = 65_535.0 / difficulty.max(0.0001);
+    // ethminer takes nothing below 0.0001, half a million hashes; a processor on a test chain has shares of a few.
+    let quotient = 65_535.0 / difficulty.max(DIFFICULTY_MIN);
     let bits = quotient.to_bits();
     let exponent = usize::try_from(bits >> 52 & 0x7ff).unwrap_or(0);
     let mantissa = U256::from(bits & ((1 << 52) - 1) | 1 << 52);

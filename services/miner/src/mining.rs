@@ -14,8 +14,12 @@ use crate::client::{Client, Sharer};
 const BATCH_HASHES: u32 = 4_096;
 /// The same for scrypt, whose hash takes a thousand times longer.
 const BATCH_SCRYPT: u32 = 16;
+/// The same for scrypt², whose hash takes most of a second.
+const BATCH_SCRYPT2: u32 = 1;
+/// Turns of a thread that is held back, a second.
+const BATCHES_A_SECOND: u64 = 20;
 /// Longest sleep of a thread that is held back.
-const NAP: Duration = Duration::from_millis(20);
+pub(crate) const NAP: Duration = Duration::from_millis(20);
 
 /// What one rig does.
 #[derive(Clone, Debug)]
@@ -26,7 +30,7 @@ pub struct Rig {
     pub user: String,
     /// Password.
     pub password: String,
-    /// Proof of work; sha256d or scrypt.
+    /// Proof of work; sha256d, scrypt or scrypt².
     pub algorithm: Algorithm,
     /// Threads that hash.
     pub threads: usize,
@@ -52,10 +56,58 @@ pub struct Counts {
 pub struct Mining {
     /// What it counted so far.
     pub counts: Arc<Counts>,
-    stop: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<()>>,
-    reader: JoinHandle<Result<(), String>>,
-    socket: TcpStream,
+    pub(crate) stop: Arc<AtomicBool>,
+    pub(crate) threads: Vec<JoinHandle<()>>,
+    pub(crate) reader: JoinHandle<Result<(), String>>,
+    pub(crate) socket: TcpStream,
+}
+
+/// A named thread.
+pub(crate) fn spawn<T: Send + 'static>(
+    name: String,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, String> {
+    let builder = std::thread::Builder::new().name(name);
+    builder
+        .spawn(work)
+        .map_err(|error| format!("no thread: {error}"))
+}
+
+/// Holds a thread back to its part of a rate.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    rate: Option<u64>,
+    done: u64,
+    started: Instant,
+}
+
+impl Pace {
+    /// One of `threads` with `rate` hashes a second together.
+    pub(crate) fn new(rate: Option<u64>, threads: usize) -> Self {
+        Self {
+            rate: rate.map(|all| all / threads.max(1) as u64),
+            done: 0,
+            started: Instant::now(),
+        }
+    }
+
+    /// Whether more was hashed than the time so far allows.
+    pub(crate) fn is_ahead(&self) -> bool {
+        // Microseconds times rate: allowed hashes in millionths.
+        let allowed = |rate: u64| self.started.elapsed().as_micros() * u128::from(rate);
+        self.rate
+            .is_some_and(|rate| allowed(rate) < u128::from(self.done) * 1_000_000)
+    }
+
+    /// Hashes to try at once: `most`, or fewer where that would be more than a twentieth of a second.
+    pub(crate) fn batch(&self, most: u64) -> u64 {
+        self.rate
+            .map_or(most, |rate| (rate / BATCHES_A_SECOND).clamp(1, most))
+    }
+
+    pub(crate) fn done(&mut self, hashes: u64) {
+        self.done = self.done.saturating_add(hashes);
+    }
 }
 
 impl Mining {
@@ -64,26 +116,28 @@ impl Mining {
     /// # Errors
     /// Why it could not begin, in words.
     pub fn start(rig: &Rig) -> Result<Self, String> {
-        let counts = Arc::new(Counts::default());
+        Self::start_counting(rig, Arc::default())
+    }
+
+    /// The same, for a rig that comes again or has others beside it: they count together.
+    ///
+    /// # Errors
+    /// As [`Mining::start`].
+    pub fn start_counting(rig: &Rig, counts: Arc<Counts>) -> Result<Self, String> {
         let client = Client::connect(rig)?;
         let sharer = client.sharer();
         let socket = client.socket()?;
         let stop = Arc::new(AtomicBool::new(false));
-        let threads = (0..rig.threads)
-            .map(|number| {
-                let (sharer, counts, stop) = (sharer.clone(), counts.clone(), stop.clone());
-                let rig = rig.clone();
-                std::thread::Builder::new()
-                    .name(format!("miner-{number}"))
-                    .spawn(move || mine(&rig, number, &sharer, &counts, &stop))
-                    .map_err(|error| format!("no thread: {error}"))
+        let threads = (0..rig.threads).map(|number| {
+            let (sharer, counts, stop) = (sharer.clone(), counts.clone(), stop.clone());
+            let rig = rig.clone();
+            spawn(format!("miner-{number}"), move || {
+                mine(&rig, number, &sharer, &counts, &stop);
             })
-            .collect::<Result<Vec<_>, _>>()?;
+        });
+        let threads = threads.collect::<Result<Vec<_>, _>>()?;
         let counted = counts.clone();
-        let reader = std::thread::Builder::new()
-            .name("miner-reader".to_owned())
-            .spawn(move || client.read(&counted))
-            .map_err(|error| format!("no thread: {error}"))?;
+        let reader = spawn("miner-reader".to_owned(), move || client.read(&counted))?;
         Ok(Self {
             counts,
             stop,
@@ -121,17 +175,13 @@ impl Mining {
 fn mine(rig: &Rig, number: usize, sharer: &Sharer, counts: &Counts, stop: &AtomicBool) {
     let batch = match rig.algorithm {
         Algorithm::Sha256d => BATCH_HASHES,
+        Algorithm::Scrypt2 => BATCH_SCRYPT2,
         _ => BATCH_SCRYPT,
     };
-    let share = rig
-        .hashes_per_second
-        .map(|all| all / rig.threads.max(1) as u64);
-    let (mut done, started) = (0_u64, Instant::now());
+    let mut pace = Pace::new(rig.hashes_per_second, rig.threads);
     let mut attempt = None;
     while !stop.load(Ordering::Acquire) {
-        // Microseconds times rate: allowed hashes in millionths.
-        let allowed = |rate: u64| started.elapsed().as_micros() * u128::from(rate);
-        if share.is_some_and(|rate| allowed(rate) < u128::from(done) * 1_000_000) {
+        if pace.is_ahead() {
             std::thread::sleep(NAP);
             continue;
         }
@@ -140,7 +190,7 @@ fn mine(rig: &Rig, number: usize, sharer: &Sharer, counts: &Counts, stop: &Atomi
             continue;
         };
         let found = attempt.search(rig.algorithm, batch);
-        done += u64::from(batch);
+        pace.done(u64::from(batch));
         counts.hashes.fetch_add(u64::from(batch), Ordering::Relaxed);
         for nonce in found {
             counts.sent.fetch_add(1, Ordering::Relaxed);

@@ -1,8 +1,11 @@
 //! Where fuzzing enters: any bytes may come, nothing may panic, a fault has a place in the text and words, and what is
-//! understood makes a policy that a ledger can hold. Used by the target beside it and, on stored and changed inputs, by
+//! understood is something that a ledger can hold. Used by the targets beside it and, on stored and changed inputs, by
 //! `services/orebook/tests/config.rs`.
 
+#![allow(dead_code, reason = "each target calls one of the two")]
+
 use orebook::config::{FILE_BYTES_MAX, parse};
+use orebook::workers;
 
 /// A configuration file. Says whether it is understood.
 pub(crate) fn fuzz_config(data: &[u8]) -> bool {
@@ -49,6 +52,40 @@ pub(crate) fn fuzz_config(data: &[u8]) -> bool {
             let line = line.expect("a fault stands in a line of the text");
             let columns = 1..=line.chars().count() + 1;
             assert!(columns.contains(&fault.column), "and in a column of it");
+            false
+        }
+    }
+}
+
+/// A list of workers. Says whether it is understood.
+pub(crate) fn fuzz_workers(data: &[u8]) -> bool {
+    match workers::parse(data) {
+        Ok(names) => {
+            assert!(names.len() <= workers::WORKERS_MAX, "a list has a limit");
+            assert!(
+                names.is_sorted_by(|a, b| a < b),
+                "each name stands once, in its place"
+            );
+            // What was read, written plainly, is read again.
+            let mut plain = String::from("worker\n");
+            for name in &names {
+                plain.push_str(name.as_str());
+                plain.push('\n');
+            }
+            assert_eq!(workers::parse(plain.as_bytes()), Ok(names), "{plain}");
+            true
+        }
+        Err(faults) => {
+            let count = 1..=workers::FAULTS_MAX;
+            assert!(count.contains(&faults.len()), "a fault is said, not all");
+            let lines = 1..=data.split(|byte| *byte == b'\n').count();
+            for fault in &faults {
+                assert!(lines.contains(&fault.line), "{fault}: a line of the file");
+            }
+            assert!(
+                faults.is_sorted_by(|a, b| a.line < b.line),
+                "one fault a line, in their order"
+            );
             false
         }
     }

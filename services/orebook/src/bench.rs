@@ -8,7 +8,10 @@
 mod brokers;
 mod bytes;
 mod check;
+mod edge;
 mod ethash;
+mod ethproxy;
+mod flood;
 mod gateway;
 mod ground;
 #[cfg(feature = "kafka")]
@@ -16,13 +19,16 @@ mod http;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod load;
+mod miners;
 mod process;
 #[cfg(feature = "kafka")]
 mod reader;
 mod replays;
 mod run;
 mod scrypt2;
+mod secure;
 mod sim;
+mod swarm;
 
 use std::path::{Path, PathBuf};
 
@@ -101,9 +107,30 @@ struct Bench {
     run: Run,
 }
 
+/// How much a bench does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Size {
+    /// What its workload says.
+    Whole,
+    /// Enough to see that it works; the figures mean nothing.
+    Small,
+}
+
+impl Size {
+    /// The one or the other.
+    fn of<T>(self, whole: T, small: T) -> T {
+        match self {
+            Self::Whole => whole,
+            Self::Small => small,
+        }
+    }
+}
+
 enum Run {
     /// Needs this program only.
     Alone(fn(&Path, usize) -> Result<Vec<Point>, Failure>),
+    /// The same, and it can be small.
+    Sized(fn(&Path, usize, Size) -> Result<Vec<Point>, Failure>),
     /// Needs brokers: the folder of Kafka's jars comes first.
     #[cfg(feature = "kafka")]
     OverBrokers(fn(&Path, &Path, usize) -> Result<Vec<Point>, Failure>),
@@ -279,9 +306,9 @@ const KAFKA_BENCHES: [Bench; 5] = [
 
 fn benches() -> impl Iterator<Item = &'static Bench> {
     #[cfg(feature = "kafka")]
-    return BENCHES.iter().chain(&KAFKA_BENCHES);
+    return BENCHES.iter().chain(&edge::BENCHES).chain(&KAFKA_BENCHES);
     #[cfg(not(feature = "kafka"))]
-    BENCHES.iter()
+    BENCHES.iter().chain(&edge::BENCHES)
 }
 
 impl Bench {
@@ -296,7 +323,13 @@ impl Bench {
     )]
     fn points(&self, dir: &Path, args: &BenchArgs) -> Result<Option<Vec<Point>>, Failure> {
         match self.run {
+            Run::Alone(_) if args.small => {
+                let failure = Failure::new(format!("{} has no small size", self.name));
+                Err(failure.hint("name those that have one"))
+            }
             Run::Alone(run) => run(dir, self.runs).map(Some),
+            Run::Sized(run) if args.small => run(dir, 1, Size::Small).map(Some),
+            Run::Sized(run) => run(dir, self.runs, Size::Whole).map(Some),
             #[cfg(feature = "kafka")]
             Run::OverBrokers(run) => match brokers::home(args.kafka_home.as_deref()) {
                 Ok(home) => run(&home, dir, self.runs).map(Some),
@@ -327,7 +360,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
         say(&format!("{}: {}", bench.name, bench.workload));
         let dir = folder()?;
         if let Some(points) = bench.points(dir.path(), args)? {
-            report(bench, &points, args.format)?;
+            report(bench, &points, args)?;
         }
     }
     Ok(())
@@ -338,6 +371,9 @@ pub(crate) fn run_part(part: BenchPart) -> Result<(), Failure> {
     match part {
         BenchPart::Gateway => gateway::run(),
         BenchPart::Load => load::run(),
+        BenchPart::Miners => miners::run(),
+        BenchPart::Swarm => swarm::run(),
+        BenchPart::Rigs => ethproxy::run_rigs(),
         #[cfg(feature = "kafka")]
         BenchPart::Reader => reader::run(),
     }
@@ -355,7 +391,7 @@ fn folder() -> Result<TempDir, Failure> {
     })
 }
 
-fn report(bench: &Bench, points: &[Point], format: Format) -> Result<(), Failure> {
+fn report(bench: &Bench, points: &[Point], args: &BenchArgs) -> Result<(), Failure> {
     for part in bench.parts {
         let Some((median, all)) = median(points, part.part) else {
             return Err(Failure::new(format!(
@@ -363,9 +399,9 @@ fn report(bench: &Bench, points: &[Point], format: Format) -> Result<(), Failure
                 bench.name, part.part
             )));
         };
-        print(&match format {
-            Format::Json => json(bench, part, median, &all),
-            Format::Text => text(bench, part, median, &all),
+        print(&match args.format {
+            Format::Json => json(bench, part, median, &all, args.small),
+            Format::Text => text(bench, part, median, &all, args.small),
         })?;
     }
     Ok(())
@@ -379,7 +415,7 @@ fn median<'p>(points: &'p [Point], part: &str) -> Option<(&'p Point, Vec<String>
     points.get(points.len() / 2).map(|median| (*median, all))
 }
 
-fn json(bench: &Bench, part: &Part, median: &Point, all: &[String]) -> String {
+fn json(bench: &Bench, part: &Part, median: &Point, all: &[String], is_small: bool) -> String {
     let better = match part.better {
         Better::Higher => "higher",
         Better::Lower => "lower",
@@ -397,14 +433,19 @@ fn json(bench: &Bench, part: &Part, median: &Point, all: &[String]) -> String {
         .text("better", better)
         .text("workload", bench.workload)
         .raw("runs", format_args!("[{}]", all.join(",")));
+    if is_small {
+        object.raw("small", true);
+    }
     for (key, value) in &median.extra {
         object.raw(key, value);
     }
     object.end()
 }
 
-fn text(bench: &Bench, part: &Part, median: &Point, all: &[String]) -> String {
-    let verdict = part.goal.map_or_else(String::new, |goal| {
+fn text(bench: &Bench, part: &Part, median: &Point, all: &[String], is_small: bool) -> String {
+    let goal = part.goal.filter(|_| !is_small);
+    let small = if is_small { "  SMALL: no figure" } else { "" };
+    let verdict = goal.map_or_else(String::new, |goal| {
         let met = match part.better {
             Better::Higher => goal <= median.value,
             Better::Lower => median.value <= goal,
@@ -412,7 +453,7 @@ fn text(bench: &Bench, part: &Part, median: &Point, all: &[String]) -> String {
         format!("  goal {goal} {}", if met { "met" } else { "MISSED" })
     });
     let mut text = format!(
-        "{:32} {:>8} {:>12} {}{verdict}  (runs: {})",
+        "{:32} {:>8} {:>12} {}{verdict}{small}  (runs: {})",
         bench.name,
         part.part,
         median.value.to_string(),
@@ -461,7 +502,7 @@ mod tests {
         let bench = &BENCHES[0];
         let (part, (median, all)) = (&bench.parts[0], median(&points, "rate").unwrap());
         assert_eq!(all, ["7", "8", "9"]);
-        let line = json(bench, part, median, &all);
+        let line = json(bench, part, median, &all, false);
         let line: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(line["name"], "gateway_sha256d_recorded");
         assert_eq!(
@@ -478,6 +519,7 @@ mod tests {
     fn an_unknown_name_is_refused_with_those_there_are() {
         let args = BenchArgs {
             names: vec!["replay_ful".to_owned()],
+            small: false,
             #[cfg(feature = "kafka")]
             kafka_home: None,
             format: Format::Json,

@@ -2,17 +2,21 @@
 
 use std::fmt::Write as _;
 
+use orebook_schema::account::{Registration, Setting, SettingValue};
 use orebook_schema::desk::{Adjustment, Ban};
 use orebook_schema::event::{
     Approval, Checkpoint, KeyAction, KeyChange, Moved, NO_NUMBER, Part, RawEvent, RecoveryCode,
     RecoveryNote, SchemaEntry,
+};
+use orebook_schema::payout::{
+    DigestAnswer, PayoutCancelled, PayoutProposed, PayoutSigned, PayoutStep,
 };
 use orebook_schema::policy::NetworkFees;
 use orebook_schema::units::hex;
 use orebook_schema::work::{
     BlockFound, BlockRecovered, BlockStatus, EthashJob, EthashShare, Job, Share, Worker,
 };
-use orebook_schema::{At, Event, Genesis, Header, Policy};
+use orebook_schema::{At, Event, Genesis, Hash, Header, Policy};
 
 /// A JSON object under construction: keys in the order they are put.
 #[derive(Debug)]
@@ -101,7 +105,7 @@ pub(crate) fn event_line(place: Place<'_>, event: &Event, counts: bool) -> Strin
 
 /// The line of a closed stream.
 pub(crate) fn closure_line(position: u64, header: &Header) -> String {
-    let hash = orebook_schema::Hash::of(&[&header.to_bytes()]);
+    let hash = Hash::of(&[&header.to_bytes()]);
     let mut line = Object::new();
     line.raw("position", position)
         .text("closed", header.stream)
@@ -141,7 +145,95 @@ fn put_event(line: &mut Object, event: &Event, counts: bool) {
         Event::BlockRecovered(block) => put_block_recovered(line, block),
         Event::EthashJob(job) => put_ethash_job(line, job),
         Event::EthashShare(share) => put_ethash_share(line, share),
+        Event::Void(void) => {
+            line.at("share", void.share)
+                .at("first", void.first)
+                .at("expects", void.expects);
+        }
+        Event::Account(said) => put_registration(line, said),
+        Event::Setting(setting) => put_setting(line, setting),
+        Event::FeeMean(mean) => {
+            line.raw("height", mean.height)
+                .at("expects", mean.expects)
+                .text("mean", mean.mean);
+        }
+        Event::PayoutProposed(said) => put_proposed(line, said),
+        Event::PayoutSigned(said) => put_signed(line, said),
+        Event::PayoutStep(said) => put_step(line, said),
+        Event::PayoutCancelled(said) => put_cancelled(line, said),
+        Event::PayoutHalt(said) => {
+            line.raw("wallet", said.wallet).text("reason", &said.reason);
+        }
+        Event::PayoutResume(said) => {
+            line.raw("wallet", said.wallet)
+                .at("expects", said.expects)
+                .text("reason", &said.reason);
+        }
+        Event::WriteOff(said) => {
+            line.text("account", &said.account)
+                .at("expects", said.expects)
+                .text("reason", &said.reason);
+        }
     }
+}
+
+fn put_proposed(line: &mut Object, said: &PayoutProposed) {
+    let answer = |answer: &DigestAnswer| {
+        let who = quoted(answer.who.as_str());
+        format!("[{who},\"{}\"]", answer.digest)
+    };
+    line.raw("wallet", said.wallet)
+        .raw("batch", said.batch)
+        .at("expects", said.expects)
+        .raw("txs", said.txs)
+        .raw("lines", said.lines)
+        .text("total", said.total)
+        .text("fee", said.fee)
+        .text("body", said.body)
+        .raw("digest_position", said.digest_position)
+        .raw("digests", array(said.digests.iter().map(answer)));
+}
+
+fn put_signed(line: &mut Object, said: &PayoutSigned) {
+    line.raw("wallet", said.wallet)
+        .raw("batch", said.batch)
+        .raw("tx", said.tx)
+        .at("expects", said.expects)
+        .text("txid", said.txid)
+        .text("fee", said.fee)
+        .hex("spends", said.spends.bytes())
+        .text("body", said.body)
+        .hex("raw", &said.raw);
+}
+
+fn put_step(line: &mut Object, said: &PayoutStep) {
+    line.raw("wallet", said.wallet)
+        .raw("batch", said.batch)
+        .raw("tx", said.tx)
+        .at("expects", said.expects)
+        .text("step", said.step.name())
+        .text("txid", said.txid)
+        .raw("height", said.height);
+    put_hash_or_null(line, "block", said.block);
+    line.text("fee", said.fee);
+}
+
+fn put_cancelled(line: &mut Object, said: &PayoutCancelled) {
+    line.raw("wallet", said.wallet)
+        .raw("batch", said.batch)
+        .raw("tx", said.tx)
+        .at("expects", said.expects);
+    put_hash_or_null(line, "by", said.by);
+    line.raw("height", said.height)
+        .text("fee", said.fee)
+        .text("reason", &said.reason);
+}
+
+fn put_hash_or_null(line: &mut Object, key: &str, hash: Option<Hash>) {
+    match hash {
+        Some(hash) => line.text(key, hash),
+        None => line.raw(key, "null"),
+    };
 }
 
 fn entries(entries: &[SchemaEntry]) -> String {
@@ -207,13 +299,18 @@ fn policy(policy: &Policy) -> String {
         .raw("confirmed_depth", policy.confirmed_depth)
         .raw("orphan_depth", policy.orphan_depth)
         .text("threshold", policy.threshold)
+        .raw("address_hold_ms", policy.address_hold_ms)
         .text(
             "network_fees",
             match policy.network_fees {
                 NetworkFees::Pool => "pool",
                 NetworkFees::Miner => "miner",
             },
-        );
+        )
+        .text("auto_pay_limit", policy.auto_pay_limit)
+        .raw("payout_depth", policy.payout_depth)
+        .raw("payout_final_depth", policy.payout_final_depth)
+        .raw("writeoff_ms", policy.writeoff_ms);
     object.end()
 }
 
@@ -303,6 +400,34 @@ fn put_adjustment(line: &mut Object, adjustment: &Adjustment) {
         None => line.raw("block", "null"),
     };
     line.text("reason", &adjustment.reason);
+}
+
+fn put_registration(line: &mut Object, said: &Registration) {
+    line.text("name", said.name.as_str())
+        .at("expects", said.expects)
+        .text("payout", &said.payout)
+        .text("threshold", said.threshold);
+    match said.token {
+        Some(token) => line.text("token", token),
+        None => line.raw("token", "null"),
+    };
+    let workers = said.workers.iter().map(|name| quoted(name.as_str()));
+    line.raw("registered_only", said.registered_only)
+        .raw("workers", array(workers));
+}
+
+fn put_setting(line: &mut Object, setting: &Setting) {
+    line.text("account", &setting.account)
+        .at("expects", setting.expects)
+        .text("by", setting.by.name())
+        .text("what", setting.value.name());
+    match &setting.value {
+        SettingValue::Threshold(threshold) => line.text("value", threshold),
+        SettingValue::Address(address) => line.text("value", address),
+        SettingValue::Donation(ppm) => line.raw("value", ppm),
+        SettingValue::PayNow => line.raw("value", "null"),
+    };
+    line.hex("proof", &setting.proof);
 }
 
 fn put_worker(line: &mut Object, worker: &Worker) {

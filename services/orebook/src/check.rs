@@ -20,6 +20,7 @@ pub(crate) fn command(words: &[String]) -> Result<(), Failure> {
         Command::Gateway(args) => role(&args.up(), Duty::Gateway(args.number)),
         Command::Archiver(args) => role(&args.up(), Duty::Archiver(args.number)),
         Command::Settler(args) => role(&args.up(), Duty::Settler),
+        Command::Paymaster(args) => role(&args.up(), Duty::Paymaster),
         Command::Projector(args) => role(&args.up(), Duty::Projector),
         Command::Desk(args) => match &args.role {
             Some(args) => role(&args.up(), Duty::Desk),

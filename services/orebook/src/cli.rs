@@ -4,11 +4,15 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use orebook::config::Preset;
+use orebook::config::{
+    ADDRESS_HOLD_MS_DEFAULT, AUTO_PAY_LIMIT_DEFAULT, PAYOUT_DEPTH_DEFAULT,
+    PAYOUT_FINAL_DEPTH_DEFAULT, Preset, WRITEOFF_MS_DEFAULT,
+};
+use orebook_schema::policy::{ADDRESS_HOLD_MS_MAX, WRITEOFF_MS_MAX};
 
 use crate::desk::args::{
-    AdjustArgs, ApproveArgs, BanCommand, DeskArgs, KeyCommand, PolicyCommand, SchemaCommand,
-    SendArgs,
+    AccountCommand, AdjustArgs, ApproveArgs, BanCommand, DeskArgs, KeyCommand, PayCommand,
+    PolicyCommand, SchemaCommand, SendArgs, SetArgs, WriteOffArgs,
 };
 
 /// A mining pool that keeps its books.
@@ -39,6 +43,8 @@ pub(crate) enum Command {
     Archiver(RoleArgs),
     /// Runs the settler alone: says what became of blocks.
     Settler(RoleArgs),
+    /// Runs the paymaster alone: proposes, signs, sends and follows payouts. The only process that reaches a wallet.
+    Paymaster(RoleArgs),
     /// Runs the projections, the API and the pages alone.
     Projector(RoleArgs),
     /// Runs the desk alone: takes people's signed commands, and writes them. Or checks its audit trail.
@@ -57,15 +63,30 @@ pub(crate) enum Command {
     Ban(BanCommand),
     /// Moves money by hand between a book of the pool and an account, with approvals.
     Adjust(AdjustArgs),
+    /// Writes off what an account owes for long: the reserve takes it over, with approvals.
+    Writeoff(WriteOffArgs),
+    /// Payouts: halts a wallet, or lets it pay again.
+    #[command(subcommand)]
+    Pay(PayCommand),
+    /// Registered accounts: names that miners may use instead of an address, and their workers.
+    #[command(subcommand)]
+    Account(AccountCommand),
+    /// Sets threshold, address, donation or payment now for a miner who cannot.
+    Set(SetArgs),
     /// Approves a thing that waits for approvals.
     Approve(ApproveArgs),
     /// Sends a command that was signed elsewhere.
     Send(SendArgs),
-    /// Mines on any Stratum V1 pool by processor, for demonstrations and tests.
+    /// Mines on a pool by processor, for demonstrations and tests: Stratum V1, and ethash in each of its dialects.
     Mine(MineArgs),
     /// Computes all figures again from the ledger alone, and prints their digests.
     #[cfg(feature = "rocksdb")]
     Replay(ReplayArgs),
+    /// Says where a figure comes from, step by step, each with its rule of docs/rules.md and its place in the ledger.
+    Explain(ExplainArgs),
+    /// Compares the ledger, replayed from its files, with the projection that pages show and with the chain, and prints only the
+    /// differences. Exit code 3 if there are any.
+    Reconcile(ReconcileArgs),
     /// Reads a configuration and says what is wrong with it, or what it means.
     Check(CheckArgs),
     /// Asks a role over HTTP whether it is well; for service managers.
@@ -95,6 +116,23 @@ pub(crate) enum EthashLike {
     Ethash,
     /// Longer ones, from a block on (ECIP-1099).
     Etchash,
+}
+
+/// How `mine` speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MineDialect {
+    /// Stratum V1.
+    Stratum,
+    /// eth-proxy.
+    EthProxy,
+    /// EthereumStratum/1.0.0.
+    Nicehash,
+    /// EthereumStratum/2.0.0.
+    Es2,
+    /// ethminer's first one.
+    Legacy,
+    /// A node's calls over HTTP.
+    Getwork,
 }
 
 /// How results are printed.
@@ -156,6 +194,21 @@ pub(crate) struct InitArgs {
     /// PPLNS window, parts per million of the network's work.
     #[arg(long, default_value_t = 2_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) window_ppm: u64,
+    /// Ledger time that a change of an account's address waits, milliseconds.
+    #[arg(long, default_value_t = ADDRESS_HOLD_MS_DEFAULT, value_parser = clap::value_parser!(u64).range(0..=ADDRESS_HOLD_MS_MAX))]
+    pub(crate) address_hold_ms: u64,
+    /// A batch of payouts whose total is at most this needs no approval, base units.
+    #[arg(long, default_value_t = AUTO_PAY_LIMIT_DEFAULT)]
+    pub(crate) auto_pay_limit: u128,
+    /// Confirmations at which a payout counts as paid.
+    #[arg(long, default_value_t = PAYOUT_DEPTH_DEFAULT, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) payout_depth: u32,
+    /// Confirmations after which it is not watched any more; above --payout-depth.
+    #[arg(long, default_value_t = PAYOUT_FINAL_DEPTH_DEFAULT)]
+    pub(crate) payout_final_depth: u32,
+    /// How long an account must owe before it may be written off, milliseconds of ledger time.
+    #[arg(long, default_value_t = WRITEOFF_MS_DEFAULT, value_parser = clap::value_parser!(u64).range(0..=WRITEOFF_MS_MAX))]
+    pub(crate) writeoff_ms: u64,
     /// How the result is printed.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
@@ -164,6 +217,7 @@ pub(crate) struct InitArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   orebook up
+  orebook up --coin verium-test                  the same with scrypt²: a share each few seconds
   orebook up --data /srv/pool --config orebook.toml
   orebook up --format json | head -n 1           the addresses, for programs")]
 pub(crate) struct UpArgs {
@@ -173,6 +227,9 @@ pub(crate) struct UpArgs {
     /// Configuration (TOML).
     #[arg(long)]
     pub(crate) config: Option<PathBuf>,
+    /// Coin of a ledger that is made in a new folder; wins over the configuration's.
+    #[arg(long, value_enum)]
+    pub(crate) coin: Option<Preset>,
     /// Frames go through this Kafka broker (`host:port`) instead of the embedded log; for development, one replica. The
     /// configuration's [kafka] says more.
     #[cfg(feature = "kafka")]
@@ -217,6 +274,7 @@ impl RoleArgs {
         UpArgs {
             data: self.data.clone(),
             config: Some(self.config.clone()),
+            coin: None,
             #[cfg(feature = "kafka")]
             kafka: None,
             stratum: None,
@@ -229,24 +287,34 @@ impl RoleArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   orebook mine --url 127.0.0.1:3333 --user ADDRESS.rig1 --threads 2
-  orebook mine --url pool.example:3333 --user ADDRESS --algorithm scrypt --seconds 60 --format json")]
+  orebook mine --url pool.example:3333 --user ADDRESS --algorithm scrypt --seconds 60 --format json
+  orebook mine --url 127.0.0.1:3333 --user ADDRESS.rig --algorithm ethash --dialect getwork --rigs 3 --reconnect")]
 pub(crate) struct MineArgs {
     /// The pool, host:port.
     #[arg(long)]
     pub(crate) url: String,
+    /// How it speaks; if not said, Stratum V1, and eth-proxy for ethash and etchash, which have the others too.
+    #[arg(long, value_enum)]
+    pub(crate) dialect: Option<MineDialect>,
     /// User: a payout address, then `.worker`.
     #[arg(long)]
     pub(crate) user: String,
     /// Password.
     #[arg(long, default_value = "x")]
     pub(crate) password: String,
-    /// sha256d or scrypt.
+    /// sha256d, scrypt, scrypt2, ethash or etchash; the last two by the light cache, some thousand hashes a second and core.
     #[arg(long, default_value = "sha256d")]
     pub(crate) algorithm: String,
-    /// Threads.
+    /// Rigs, a connection each. Where there are several, their numbers follow the user's name.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    pub(crate) rigs: u16,
+    /// Threads of each rig.
     #[arg(long, default_value_t = 1)]
     pub(crate) threads: usize,
-    /// Most hashes a second of all threads.
+    /// Rigs come again when their connection ends, until the end that is said here; without it that is an error.
+    #[arg(long)]
+    pub(crate) reconnect: bool,
+    /// Most hashes a second of all threads of a rig.
     #[arg(long)]
     pub(crate) hashes_per_second: Option<u64>,
     /// Ends after so many accepted shares.
@@ -313,12 +381,64 @@ pub(crate) struct ReplayArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
+  orebook explain --data pool --account ADDRESS --block 812345      what an account has of a block
+  orebook explain --data pool --payout 0/17 --account ADDRESS       a line, back to the blocks that it pays
+  orebook explain --segments copy/segments --payout 0/17 --format json")]
+pub(crate) struct ExplainArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    /// A batch of payouts, WALLET/BATCH.
+    #[arg(long, value_parser = parse_payout, required_unless_present = "block", conflicts_with = "block")]
+    pub(crate) payout: Option<(u16, u64)>,
+    /// Account: an address of the coin, or `script:HEX`, `evm:HEX`, `name:NAME`.
+    #[arg(long, required_unless_present = "payout")]
+    pub(crate) account: Option<String>,
+    /// A block, by height or by hash.
+    #[arg(long)]
+    pub(crate) block: Option<String>,
+    /// How it is printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  orebook reconcile --data pool --url http://127.0.0.1:8080         digest and balances
+  orebook reconcile --data pool --config orebook.toml               each block, as the nodes show it")]
+pub(crate) struct ReconcileArgs {
+    /// Folder of the pool.
+    #[arg(long)]
+    pub(crate) data: PathBuf,
+    /// Configuration (TOML), with the nodes: each block of ours is looked for on the chain.
+    #[arg(long)]
+    pub(crate) config: Option<PathBuf>,
+    /// A projector, `http://host:port`: its digest and balances are compared.
+    #[arg(long)]
+    pub(crate) url: Option<String>,
+    /// How it is printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+/// Reads WALLET/BATCH.
+fn parse_payout(text: &str) -> Result<(u16, u64), String> {
+    let says = "a batch is WALLET/BATCH, as in 0/17";
+    let (wallet, batch) = text.split_once('/').ok_or(says)?;
+    let wallet = wallet.parse().map_err(|_| says)?;
+    Ok((wallet, batch.parse().map_err(|_| says)?))
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
   orebook bench
   orebook bench replay_full --format json
   orebook bench kafka_mirror --kafka-home /srv/kafka/libs")]
 pub(crate) struct BenchArgs {
     /// Which; all unless named.
     pub(crate) names: Vec<String>,
+    /// A small size of those that have one, once: to see that they work. The figures mean nothing.
+    #[arg(long)]
+    pub(crate) small: bool,
     /// Folder of Kafka's jars, for the benches over real brokers; unless given, where `./orebook test kafka` puts them.
     #[cfg(feature = "kafka")]
     #[arg(long)]
@@ -335,6 +455,12 @@ pub(crate) enum BenchPart {
     Gateway,
     /// Who sends shares.
     Load,
+    /// Miners whose answers are timed.
+    Miners,
+    /// Many connections.
+    Swarm,
+    /// Rigs of ethash.
+    Rigs,
     /// Who reads a topic from its beginning.
     #[cfg(feature = "kafka")]
     Reader,

@@ -1,26 +1,40 @@
 //! The configuration: one TOML file, every key known, every default here.
 
 mod edge;
+mod payouts;
 mod reading;
+mod wallet;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use orebook_chain::{Landmark, Rewards};
+use orebook_schema::Hash;
 use orebook_schema::names::Pot as PotNumber;
 use orebook_schema::policy::{PPM, PotRules, Scheme as PotScheme};
+use orebook_schema::units::unhex;
 use serde::Deserialize;
 use toml::Spanned;
 
 pub use self::edge::{Doors, Firewall, Tls, edge, tls};
-pub use self::reading::{ConfigFault, FILE_BYTES_MAX, ReadError, balancers, parse, read};
+pub use self::payouts::{
+    AUTO_PAY_LIMIT_DEFAULT, PAYOUT_DEPTH_DEFAULT, PAYOUT_FINAL_DEPTH_DEFAULT, PayoutTerms,
+    WRITEOFF_MS_DEFAULT,
+};
+pub use self::reading::{ConfigFault, FILE_BYTES_MAX, ReadError, balancers, parse, read, region};
+pub use self::wallet::{Wallet, WalletKind, base_units, projector};
 
 /// Share difficulty of the default port: a slow processor finds one every second.
 const DIFFICULTY_DEFAULT: &str = "0.0001";
+/// The same of scrypt², about two hashes.
+const SCRYPT2_DIFFICULTY: &str = "0.00003";
 /// Text of the coinbase unless configured.
 const TEXT_DEFAULT: &str = "/Orebook/";
 /// PPLNS window of a new ledger's pot unless configured: twice the network's work.
 const WINDOW_PPM_DEFAULT: u64 = 2_000_000;
+/// How long a change of an account's address waits in a new ledger unless configured: a day.
+pub const ADDRESS_HOLD_MS_DEFAULT: u64 = 86_400_000;
 /// Pool fee of a new ledger's pot unless configured: 1 %.
 const FEE_PPM_DEFAULT: u32 = 10_000;
 /// The desk's port is so much above that of the pages, unless configured.
@@ -53,6 +67,8 @@ pub struct Config {
     pub spool: Spool,
     /// The settler.
     pub settler: Settler,
+    /// The paymaster's hot wallet. Without one nobody is paid, but on the development chain, which has one of its own.
+    pub wallet: Option<Wallet>,
     /// The door for people's commands.
     pub desk: Desk,
     /// The activity log.
@@ -75,6 +91,8 @@ pub enum Preset {
     EthereumClassic,
     /// A test chain of ethash.
     EthashTest,
+    /// A development chain of scrypt², Verium's proof of work: every few hashes are a share.
+    VeriumTest,
 }
 
 impl Preset {
@@ -82,6 +100,15 @@ impl Preset {
     #[must_use]
     pub const fn is_ethash(self) -> bool {
         matches!(self, Self::EthereumClassic | Self::EthashTest)
+    }
+
+    /// Whether its coins are worth nothing.
+    #[must_use]
+    pub const fn is_test(self) -> bool {
+        matches!(
+            self,
+            Self::Dev | Self::LitecoinRegtest | Self::EthashTest | Self::VeriumTest
+        )
     }
 
     /// As it is written.
@@ -94,6 +121,7 @@ impl Preset {
             Self::LitecoinRegtest => "litecoin-regtest",
             Self::EthereumClassic => "ethereum-classic",
             Self::EthashTest => "ethash-test",
+            Self::VeriumTest => "verium-test",
         }
     }
 }
@@ -107,14 +135,59 @@ pub struct Pool {
     /// Address that coinbases pay; without one a development pool uses an address of its own. Of ethash-likes the address that
     /// the nodes' blocks pay (`--miner.etherbase`): it is compared, and nothing here changes it.
     pub payout_address: Option<String>,
-    /// What a block of an ethash-like pays without fees, base units as decimal text: its nodes do not tell.
+    /// What blocks of an ethash-like pay without fees and uncles, which its nodes do not tell, where it is not the coin's own
+    /// table: base units as decimal text, or `height:reward` steps ([`orebook_chain::Rewards::parse`]).
     pub block_reward: Option<String>,
     /// Where nodes of an ethash-like post new work (`--miner.notify http://ADDRESS/`), so that it is not waited for.
     pub push_listen: Option<SocketAddr>,
+    /// A block that tells the coin's chain from another one with the same first block, as Ethereum Classic's from Ethereum's, where it
+    /// need not be said: a node of an ethash-like with another block there gives no work.
+    pub landmark: Option<LandmarkText>,
     /// Text in the coinbase: how people see whose block it is.
     pub text: String,
+    /// Ledger time that a change of an account's address waits, milliseconds, at most 30 days; of a ledger that `up` makes in
+    /// a new folder.
+    pub address_hold_ms: u64,
+    /// A batch of payouts whose total is at most this needs no approval, base units as decimal text; of a ledger that `up` makes
+    /// in a new folder, as the next three. See [`Pool::payouts`] for what holds where nothing is said.
+    pub auto_pay_limit: Option<String>,
+    /// Confirmations at which a payout counts as paid.
+    pub payout_depth: Option<u32>,
+    /// Confirmations after which it is not watched any more.
+    pub payout_final_depth: Option<u32>,
+    /// How long an account must owe before it may be written off, milliseconds of ledger time.
+    pub writeoff_ms: u64,
     /// Pots of a ledger that `up` makes in a new folder.
     pub pot: Vec<Pot>,
+}
+
+/// A block of a chain.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct LandmarkText {
+    /// Its height.
+    pub height: u64,
+    /// Its hash, 64 hex digits behind `0x`.
+    pub hash: String,
+}
+
+impl Pool {
+    /// The landmark that is said here.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn landmark(&self) -> Result<Option<Landmark>, String> {
+        let Some(said) = &self.landmark else {
+            return Ok(None);
+        };
+        let wrong = || format!("pool.landmark: {:?} is no hash", said.hash);
+        let hex = said.hash.strip_prefix("0x").ok_or_else(wrong)?;
+        let bytes = unhex(hex).and_then(|bytes| bytes.try_into().ok());
+        Ok(Some(Landmark {
+            height: said.height,
+            hash: Hash(bytes.ok_or_else(wrong)?),
+        }))
+    }
 }
 
 /// Rules of a pot in the first policy of a ledger that `up` makes; later ones are the ledger's own matter.
@@ -227,6 +300,8 @@ pub struct Gateway {
     pub commit_ms: u32,
     /// How long a share of the last parent's job is taken as stale, milliseconds.
     pub stale_grace_ms: u32,
+    /// Where it stands, for `/metrics`: 1 to 16 of `a` to `z`, digits and hyphens.
+    pub region: Option<String>,
     /// Silence of a miner that is borne in any case, seconds; who is slow on a high difficulty is given longer.
     pub idle_s: u32,
     /// Hashes a second of the slowest rig that is expected, by which a miner without a share is judged; 0: none is too slow.
@@ -286,6 +361,8 @@ pub struct Port {
     pub elsewhere: OneOrMore,
     /// Its certificate, if it speaks TLS.
     pub tls: Option<Tls>,
+    /// Where it stands, if that is not where its gateway does.
+    pub region: Option<String>,
 }
 
 /// A text, or a list of them.
@@ -423,11 +500,15 @@ pub enum DeskRight {
     Ban,
     /// Adjustments.
     Adjust,
+    /// Registered accounts and settings.
+    Account,
+    /// Halts and resumes of a wallet.
+    Pay,
 }
 
 fn every_right() -> Vec<DeskRight> {
-    use DeskRight::{Adjust, Ban, Key, Policy, Schema};
-    vec![Key, Policy, Schema, Ban, Adjust]
+    use DeskRight::{Account, Adjust, Ban, Key, Pay, Policy, Schema};
+    vec![Key, Policy, Schema, Ban, Adjust, Account, Pay]
 }
 
 /// The activity log: sessions, failed logins, rejects.
@@ -462,7 +543,13 @@ impl Default for Pool {
             payout_address: None,
             block_reward: None,
             push_listen: None,
+            landmark: None,
             text: TEXT_DEFAULT.to_owned(),
+            address_hold_ms: ADDRESS_HOLD_MS_DEFAULT,
+            auto_pay_limit: None,
+            payout_depth: None,
+            payout_final_depth: None,
+            writeoff_ms: WRITEOFF_MS_DEFAULT,
             pot: [(0, Scheme::Pplns), (1, Scheme::Solo)]
                 .map(|(pot, scheme)| Pot {
                     pot: Spanned::new(0..0, pot),
@@ -491,12 +578,47 @@ impl Default for Development {
     }
 }
 
+impl Config {
+    /// Fills in what was not said, as it suits the coin: a hash of scrypt² takes most of a second.
+    pub fn suit(&mut self) {
+        if self.pool.coin != Some(Preset::VeriumTest) {
+            return;
+        }
+        if self.development == Development::default() {
+            self.development = Development::of_scrypt2();
+        }
+        if self.gateway.is_empty() {
+            let mut gateway = Gateway::default();
+            for port in &mut gateway.port {
+                port.difficulty = Some(SCRYPT2_DIFFICULTY.to_owned());
+            }
+            self.gateway.push(gateway);
+        }
+    }
+}
+
+impl Development {
+    /// Blocks of four hashes at first, and of ten after a while: one rig, and nobody else, who would hash in this process too.
+    fn of_scrypt2() -> Self {
+        Self {
+            block_seconds: 8,
+            difficulty: "0.00006".to_owned(),
+            foreign_one_in: 0,
+            orphan_one_in: 0,
+            miners: vec!["alice.rig1".to_owned()],
+            miner_hashes_per_second: 2,
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for Gateway {
     fn default() -> Self {
         Self {
             port: vec![Port::default()],
             commit_ms: 1,
             stale_grace_ms: 5_000,
+            region: None,
             idle_s: 3_600,
             slowest_hashes_per_s: 0,
             doors: Doors::default(),
@@ -536,6 +658,7 @@ impl Default for Port {
             proxy_from: Vec::new(),
             elsewhere: OneOrMore::default(),
             tls: None,
+            region: None,
         }
     }
 }
@@ -577,19 +700,14 @@ impl Default for Desk {
 }
 
 impl Pool {
-    /// What a block pays without fees, base units, if it is said.
+    /// The table of what blocks pay without fees and uncles, if it is said.
     ///
     /// # Errors
     /// What is wrong with `block_reward`, in words.
-    pub fn reward(&self) -> Result<Option<u128>, String> {
-        let Some(text) = &self.block_reward else {
-            return Ok(None);
-        };
-        let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
-        let number = text.parse().ok().filter(|_| is_number);
-        number
-            .map(Some)
-            .ok_or_else(|| format!("pool.block_reward: {text:?} is no whole number of base units"))
+    pub fn rewards(&self) -> Result<Option<Rewards>, String> {
+        let text = self.block_reward.as_deref();
+        let table = text.map(Rewards::parse).transpose();
+        table.map_err(|why| format!("pool.block_reward: {why}"))
     }
 
     /// Rules of the pots of a new ledger, by number.
@@ -627,6 +745,12 @@ impl Config {
             // Pages may be for everybody; commands are not, unless somebody says so.
             SocketAddr::from(([127, 0, 0, 1], port))
         })
+    }
+
+    /// Whether nodes of an ethash-like are configured.
+    #[must_use]
+    pub fn is_ethash(&self) -> bool {
+        self.node.iter().any(|node| node.kind == NodeKind::Ethash)
     }
 
     /// Gateways, one by default.

@@ -3,10 +3,14 @@
 //! Nothing is sent without `--yes`. A secret key is read from its file and goes nowhere: with `--print` the signed command
 //! is printed instead, so that it can be signed on one machine and sent from another.
 
+mod account;
 pub(crate) mod args;
 mod ban;
-mod client;
+pub(crate) mod client;
 mod make;
+pub(crate) mod pay;
+
+use std::path::Path;
 
 use orebook_archiver::now_ms;
 use orebook_desk::audit::{AuditError, verify};
@@ -14,12 +18,12 @@ use orebook_desk::command::{COMMAND_BYTES_MAX, COMMAND_LIFE_MS_MAX, Command, Sig
 use orebook_desk::words::words;
 use orebook_ledger::disk::real::RealDisk;
 use orebook_schema::units::{hex, unhex};
-use orebook_schema::{Event, Hash, LedgerId};
+use orebook_schema::{Account, Event, Hash, LedgerId};
 use serde_json::Value;
 
 use self::args::{
-    AdjustArgs, ApproveArgs, AuditArgs, BanCommand, KeyCommand, PolicyCommand, SayArgs,
-    SchemaCommand, SendArgs,
+    AccountCommand, AdjustArgs, ApproveArgs, AuditArgs, BanCommand, KeyCommand, PolicyCommand,
+    SayArgs, SchemaCommand, SendArgs, SetArgs,
 };
 use self::client::{get, post};
 use crate::cat::Object;
@@ -114,9 +118,114 @@ pub(crate) fn ban(command: &BanCommand) -> Result<(), Failure> {
 /// `orebook adjust`.
 pub(crate) fn adjust(args: &AdjustArgs) -> Result<(), Failure> {
     let account = ban::account(&state(&args.say.desk)?, &args.account)?;
-    let (_, state) = get(&args.say.desk, &format!("/state?account={account}"))?;
+    let state = state_of(&args.say.desk, &account)?;
     let event = ban::adjusted(&state, account, args)?;
     utter(&state, &event, &args.say)
+}
+
+/// `orebook account`.
+pub(crate) fn account(command: &AccountCommand) -> Result<(), Failure> {
+    match command {
+        AccountCommand::Show { name, ask } => {
+            let name = account::name(name)?;
+            let state = state_of(&ask.desk, &account::account_of(&name))?;
+            if ask.format == Format::Json {
+                let known = state.pointer("/account/registered");
+                return print(&known.unwrap_or(&Value::Null).to_string());
+            }
+            print(&account::words(&account::known(&state, &name)?))
+        }
+        AccountCommand::Register { name, change, say } => {
+            let name = account::name(name)?;
+            let state = state_of(&say.desk, &account::account_of(&name))?;
+            let event = account::register(&state, name, change)?;
+            utter(&state, &event, say)
+        }
+        AccountCommand::Import { name, file, say } => import(name, file, say),
+        AccountCommand::Token {
+            name,
+            file,
+            say: how,
+        } => {
+            let name = account::name(name)?;
+            let state = state_of(&how.desk, &account::account_of(&name))?;
+            let known = account::known(&state, &name)?;
+            if !how.yes && !how.print {
+                say(&format!(
+                    "a token of {} would be made in {}; nothing was made: --yes makes it and says its hash",
+                    name.as_str(),
+                    file.display()
+                ));
+                return Ok(());
+            }
+            let event = account::token(known, file)?;
+            say(&format!("the token is in {}", file.display()));
+            utter(&state, &event, how)
+        }
+    }
+}
+
+/// Registers the workers of a file, batch behind batch: each expects the one before, so it waits until that is final.
+fn import(name: &str, file: &Path, how: &SayArgs) -> Result<(), Failure> {
+    let named = account::workers_of(file)?;
+    let name = account::name(name)?;
+    let state = state_of(&how.desk, &account::account_of(&name))?;
+    let known = account::known(&state, &name)?;
+    let count = named.len();
+    let batches = account::batches(&known, named);
+    let new: usize = batches.iter().map(Vec::len).sum();
+    say(&format!(
+        "{}: {count} workers, of which {} are registered already; {new} in {} events",
+        file.display(),
+        count - new,
+        batches.len()
+    ));
+    if how.print && 1 < batches.len() {
+        return Err(Failure::new(
+            "each batch expects the place of the one before: --print prints one only",
+        )
+        .hint("sign near the desk, with --yes"));
+    }
+    let mut place = known.expects;
+    let count = batches.len();
+    for (number, workers) in (1..).zip(batches) {
+        let event = account::batch(&known, place, workers);
+        let Some(answer) = said_in(make::ledger(&state)?, &event, how)? else {
+            // Only shown, or printed.
+            return Ok(());
+        };
+        let at = answer.get("at").and_then(make::place);
+        let is_obeyed = answer
+            .get("outcome")
+            .is_some_and(|outcome| outcome == "obeyed");
+        match at.filter(|_| is_obeyed) {
+            Some(at) => place = at,
+            None => {
+                told(&answer, how.format)?;
+                return Err(Failure::new(format!(
+                    "batch {number} of {count} is not in effect: {}",
+                    message(&answer)
+                ))
+                .hint("when it is, run the import again: what is registered is left out"));
+            }
+        }
+        say(&format!(
+            "batch {number} of {count} is registered at {place}"
+        ));
+        if number == count {
+            told(&answer, how.format)?;
+        }
+    }
+    Ok(())
+}
+
+/// `orebook set`.
+pub(crate) fn set(args: &SetArgs) -> Result<(), Failure> {
+    let how = args.what.say();
+    let account = account::whose(&state(&how.desk)?, &args.account)?;
+    let state = state_of(&how.desk, &account)?;
+    let event = account::set(&state, account, &args.what)?;
+    utter(&state, &event, how)
 }
 
 /// `orebook schema`.
@@ -139,7 +248,8 @@ pub(crate) fn approve(args: &ApproveArgs) -> Result<(), Failure> {
             match make::thing_words(&state, thing)? {
                 Some(words) => say(&format!("the thing: {words}")),
                 None => say(
-                    "nobody said a thing of this digest, or it waits no more: you approve what is not shown",
+                    "no thing of this digest waits at the desk: if it is not a batch of payouts or a resume, whose words `orebook pay status` \
+                     shows, you approve what is not shown",
                 ),
             }
             make::ledger(&state)?
@@ -162,7 +272,8 @@ pub(crate) fn send(args: &SendArgs) -> Result<(), Failure> {
     let bytes = unhex(text.trim())
         .filter(|bytes| Signed::read(bytes).is_ok())
         .ok_or_else(|| Failure::new(format!("{shown}: no command that --print printed")))?;
-    deliver(&bytes, &args.desk, args.format)
+    let answer = deliver(&bytes, &args.desk)?;
+    told(&answer, args.format)
 }
 
 /// `orebook desk audit`.
@@ -200,7 +311,16 @@ pub(crate) fn audit(args: &AuditArgs) -> Result<(), Failure> {
 
 /// What is in force, as the desk says.
 fn state(desk: &str) -> Result<Value, Failure> {
-    let (status, body) = get(desk, "/state")?;
+    state_at(desk, "/state")
+}
+
+/// The same, with what the desk knows of an account.
+fn state_of(desk: &str, account: &Account) -> Result<Value, Failure> {
+    state_at(desk, &format!("/state?account={account}"))
+}
+
+fn state_at(desk: &str, path: &str) -> Result<Value, Failure> {
+    let (status, body) = get(desk, path)?;
     if status == 200 {
         Ok(body)
     } else {
@@ -229,10 +349,18 @@ fn utter(state: &Value, event: &Event, how: &SayArgs) -> Result<(), Failure> {
 }
 
 fn utter_in(ledger: LedgerId, event: &Event, how: &SayArgs) -> Result<(), Failure> {
+    match said_in(ledger, event, how)? {
+        Some(answer) => told(&answer, how.format),
+        None => Ok(()),
+    }
+}
+
+/// Says what would be said, and with `--yes` says it: its answer; with `--print` prints it instead.
+fn said_in(ledger: LedgerId, event: &Event, how: &SayArgs) -> Result<Option<Value>, Failure> {
     say(&format!("to be said: {}", words(event)));
     if !how.yes && !how.print {
         say("nothing was sent: --yes sends it, --print prints it signed for `orebook send`");
-        return Ok(());
+        return Ok(None);
     }
     let signer = keys::read(&how.key)?;
     let mut nonce = [0; 16];
@@ -246,13 +374,13 @@ fn utter_in(ledger: LedgerId, event: &Event, how: &SayArgs) -> Result<(), Failur
     };
     let bytes = command.sign(&signer);
     if how.print {
-        return print(&hex(&bytes));
+        return print(&hex(&bytes)).map(|()| None);
     }
-    deliver(&bytes, &how.desk, how.format)
+    deliver(&bytes, &how.desk).map(Some)
 }
 
-/// Sends a command and shows its answer. Who does not get one asks by the command's id, or sends the same bytes again.
-fn deliver(bytes: &[u8], desk: &str, format: Format) -> Result<(), Failure> {
+/// Sends a command: its answer. Who does not get one asks by the command's id, or sends the same bytes again.
+fn deliver(bytes: &[u8], desk: &str) -> Result<Value, Failure> {
     let id = Signed::read(bytes).map_or(Hash::ZERO, |signed| signed.id);
     let (status, body) = post(desk, "/commands", bytes).map_err(|failure| {
         failure.hint(format!(
@@ -265,6 +393,11 @@ fn deliver(bytes: &[u8], desk: &str, format: Format) -> Result<(), Failure> {
         let cause = cause.unwrap_or("no answer");
         return Err(Failure::new(format!("{cause}: {}", message(&body))));
     }
+    Ok(body)
+}
+
+/// Shows an answer.
+fn told(body: &Value, format: Format) -> Result<(), Failure> {
     if format == Format::Json {
         return print(&body.to_string());
     }
@@ -275,7 +408,8 @@ fn deliver(bytes: &[u8], desk: &str, format: Format) -> Result<(), Failure> {
     });
     let thing = body.pointer("/thing/digest").and_then(Value::as_str);
     let thing = thing.map_or_else(String::new, |thing| format!("\nthing    {thing}"));
-    print(&format!("{}{place}{thing}\ncommand  {id}", message(&body)))
+    let id = body["id"].as_str().unwrap_or("?");
+    print(&format!("{}{place}{thing}\ncommand  {id}", message(body)))
 }
 
 fn message(body: &Value) -> String {

@@ -18,12 +18,15 @@ use orebook_schema::{Hash, Key, Kind, LedgerId, Policy, Role};
 use crate::cat::Object;
 use crate::cli::{EthashLike, Format, InitArgs};
 use crate::{Failure, keys, print};
-use orebook::config::Preset;
+use orebook::config::{PayoutTerms, Preset};
 
 /// Number of the PPLNS pot that `init` makes.
 const PPLNS_POT: Pot = Pot(0);
 /// Number of the solo pot that `init` makes.
 const SOLO_POT: Pot = Pot(1);
+
+/// File of a hot wallet's key, in the folder of keys.
+pub(crate) const WALLET_KEY: &str = "wallet.key";
 
 struct Coin {
     name: &'static str,
@@ -93,6 +96,15 @@ const fn coin(preset: Preset) -> Coin {
             depths: (1, 12, 8),
             threshold: 100_000_000_000_000_000,
         },
+        Preset::VeriumTest => Coin {
+            name: "verium-test",
+            slip44: 1,
+            algorithm: Algorithm::Scrypt2,
+            decimals: 8,
+            chain: "0000000000000000000000000000000000000000000000000000000000000000",
+            depths: (1, 6, 3),
+            threshold: 1_000_000,
+        },
     }
 }
 
@@ -134,6 +146,10 @@ pub(crate) struct Wanted {
     pub(crate) needed: u8,
     /// Rules of the first policy's pots, by number.
     pub(crate) pots: Vec<PotRules>,
+    /// What a change of an account's address waits, milliseconds.
+    pub(crate) address_hold_ms: u64,
+    /// What the first policy says about payouts and write-offs.
+    pub(crate) payouts: PayoutTerms,
 }
 
 /// A new ledger.
@@ -153,6 +169,13 @@ pub(crate) fn run(args: &InitArgs) -> Result<(), Failure> {
         approvers: args.approvers,
         needed: args.needed,
         pots: pots(args),
+        address_hold_ms: args.address_hold_ms,
+        payouts: PayoutTerms {
+            auto_pay_limit: args.auto_pay_limit,
+            payout_depth: args.payout_depth,
+            payout_final_depth: args.payout_final_depth,
+            writeoff_ms: args.writeoff_ms,
+        },
     })?;
     report(args, &made.genesis, made.hash, &made.producers)
 }
@@ -182,6 +205,7 @@ fn pots(args: &InitArgs) -> Vec<PotRules> {
 fn make(wanted: Wanted) -> Result<Made, Failure> {
     // Before anything is written.
     algorithm(wanted.coin, wanted.algorithm)?;
+    wanted.payouts.checked().map_err(Failure::new)?;
     if wanted.approvers < wanted.needed {
         let message = format!(
             "{} approvals are needed of {} approvers",
@@ -201,6 +225,10 @@ fn make(wanted: Wanted) -> Result<Made, Failure> {
     }
     make_dir(&keys_dir)?;
     let producers = make_producers(&wanted, &keys_dir)?;
+    if matches!(wanted.coin, Preset::Dev | Preset::VeriumTest) {
+        // Of the development chain, whose coins are nothing: a real wallet's key is its operator's matter.
+        keys::create_wallet(&keys_dir.join(WALLET_KEY))?;
+    }
     let approvers = (1..=wanted.approvers)
         .map(|number| Ok(keys::create(&keys_dir.join(format!("approver-{number}.key")))?.key()))
         .collect::<Result<Vec<Key>, Failure>>()?;
@@ -257,7 +285,12 @@ fn make_genesis(
         confirmed_depth,
         orphan_depth,
         threshold: coin.threshold,
+        address_hold_ms: wanted.address_hold_ms,
         network_fees: NetworkFees::Pool,
+        auto_pay_limit: wanted.payouts.auto_pay_limit,
+        payout_depth: wanted.payouts.payout_depth,
+        payout_final_depth: wanted.payouts.payout_final_depth,
+        writeoff_ms: wanted.payouts.writeoff_ms,
     };
     approvers.sort_unstable();
     let mut keys: Vec<(Key, Role)> = producers
@@ -265,6 +298,7 @@ fn make_genesis(
         .map(|one| (one.signer.key(), one.role))
         .collect();
     keys.sort_unstable();
+    let for_money = wanted.needed.max(wanted.approvers.min(2));
     let name = CoinName::parse(coin.name).ok_or_else(|| Failure::new("the coin's name"))?;
     Ok(Genesis {
         ledger: LedgerId::from_parts(now_ms(), random),
@@ -281,10 +315,10 @@ fn make_genesis(
             (Approved::Key, wanted.needed),
             (Approved::Policy, wanted.needed),
             // Money rules 8.7: two, where there are two.
-            (
-                Approved::Adjustment,
-                wanted.needed.max(wanted.approvers.min(2)),
-            ),
+            (Approved::Adjustment, for_money),
+            (Approved::Payout, for_money),
+            (Approved::Resume, wanted.needed),
+            (Approved::WriteOff, for_money),
         ],
         producers: keys,
         schema_set: Kind::known(),
@@ -368,6 +402,8 @@ mod tests {
             approvers: 1,
             needed: 1,
             pots: orebook::config::Pool::default().rules(),
+            address_hold_ms: 86_400_000,
+            payouts: orebook::config::Pool::default().payouts().unwrap(),
         };
         let made = make(wanted).map_err(|failure| failure.to_string());
         assert_eq!(made.is_ok(), dir.path().join("pool").exists());
@@ -381,6 +417,7 @@ mod tests {
             (Preset::Dev, None, Algorithm::Sha256d, 8, "0000"),
             (Preset::Bitcoin, None, Algorithm::Sha256d, 8, "6fe2"),
             (Preset::Litecoin, None, Algorithm::Scrypt, 8, "e2bf"),
+            (Preset::VeriumTest, None, Algorithm::Scrypt2, 8, "0000"),
             (
                 Preset::EthereumClassic,
                 None,

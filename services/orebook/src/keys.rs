@@ -1,4 +1,4 @@
-//! Secret keys in files: 64 hex digits, readable by their owner only. Never shown, logged or put into an event.
+//! Secret keys and tokens in files: 64 hex digits, readable by their owner only. Never shown, logged or put into an event.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -12,6 +12,21 @@ use crate::Failure;
 
 /// Makes a new key and writes it to a file that must not exist.
 pub(crate) fn create(path: &Path) -> Result<Signer, Failure> {
+    secret(path).map(|seed| Signer::from_seed(&seed))
+}
+
+/// Makes an account's token, 32 random bytes, and writes it to a file that must not exist.
+pub(crate) fn create_token(path: &Path) -> Result<[u8; 32], Failure> {
+    secret(path)
+}
+
+/// Makes the key of a wallet on the development chain, 32 random bytes, and writes it to a file that must not exist.
+pub(crate) fn create_wallet(path: &Path) -> Result<(), Failure> {
+    // Of all numbers of 32 bytes one in 2^127 is no key.
+    secret(path).map(|_| ())
+}
+
+fn secret(path: &Path) -> Result<[u8; 32], Failure> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| Failure::new(format!("no randomness: {error}")))?;
     let shown = path.display();
@@ -25,7 +40,7 @@ pub(crate) fn create(path: &Path) -> Result<Signer, Failure> {
     file.write_all(format!("{}\n", hex(&seed)).as_bytes())
         .map_err(refused)?;
     file.sync_all().map_err(refused)?;
-    Ok(Signer::from_seed(&seed))
+    Ok(seed)
 }
 
 /// Reads a key from a file that nobody but its owner may read.

@@ -198,7 +198,6 @@ fn write_frame(
 
 /// A bar for people; silent where nobody looks.
 /// A bar over positions, for a replay.
-#[cfg(feature = "rocksdb")]
 pub(crate) fn positions_bar(format: Format, positions: u64) -> ProgressBar {
     let bar = bar(format);
     let style =
@@ -209,7 +208,6 @@ pub(crate) fn positions_bar(format: Format, positions: u64) -> ProgressBar {
 }
 
 /// Positions that an obeyed checkpoint covers. Admission is judged, signatures are not.
-#[cfg(feature = "rocksdb")]
 pub(crate) fn final_size(store: &Store, ledger: LedgerId) -> Result<u64, Failure> {
     let mut walk = Walk::new(ledger);
     for record in store.records(0) {

@@ -1,4 +1,5 @@
-//! What of the binary others call: the configuration. Its fuzz target and its corpus's test enter here; everything else is the
-//! binary's own (`main.rs`).
+//! What of the binary others call: the configuration and lists of workers. Their fuzz targets and corpora's tests enter here;
+//! everything else is the binary's own (`main.rs`).
 
 pub mod config;
+pub mod workers;

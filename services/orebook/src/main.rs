@@ -7,12 +7,14 @@ mod check;
 mod cli;
 mod dataset;
 mod desk;
+mod explain;
 mod health;
 mod init;
 mod keys;
 mod lanes;
 mod ledger;
 mod mine;
+mod reconcile;
 #[cfg(feature = "rocksdb")]
 mod replay;
 mod up;
@@ -98,6 +100,15 @@ fn role(args: &cli::RoleArgs, duty: Duty) -> Result<(), Failure> {
     up::run(&args.up(), up::Stores::Memory, duty)
 }
 
+/// A role with rows of folds.
+fn with_rows(args: &cli::RoleArgs, duty: Duty) -> Result<(), Failure> {
+    #[cfg(feature = "rocksdb")]
+    let stores = up::Stores::Rocks;
+    #[cfg(not(feature = "rocksdb"))]
+    let stores = up::Stores::Memory;
+    up::run(&args.up(), stores, duty)
+}
+
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     observe();
@@ -112,10 +123,8 @@ fn main() -> ExitCode {
         cli::Command::Gateway(args) => role(&args, Duty::Gateway(args.number)),
         cli::Command::Archiver(args) => role(&args, Duty::Archiver(args.number)),
         cli::Command::Settler(args) => role(&args, Duty::Settler),
-        #[cfg(feature = "rocksdb")]
-        cli::Command::Projector(args) => up::run(&args.up(), up::Stores::Rocks, Duty::Projector),
-        #[cfg(not(feature = "rocksdb"))]
-        cli::Command::Projector(args) => role(&args, Duty::Projector),
+        cli::Command::Paymaster(args) => with_rows(&args, Duty::Paymaster),
+        cli::Command::Projector(args) => with_rows(&args, Duty::Projector),
         cli::Command::Desk(args) => match (args.command, args.role) {
             (Some(desk::args::DeskCommand::Audit(args)), _) => desk::audit(&args),
             (None, Some(args)) => role(&args, Duty::Desk),
@@ -126,9 +135,15 @@ fn main() -> ExitCode {
         cli::Command::Schema(command) => desk::schema(&command),
         cli::Command::Ban(command) => desk::ban(&command),
         cli::Command::Adjust(args) => desk::adjust(&args),
+        cli::Command::Writeoff(args) => desk::pay::write_off(&args),
+        cli::Command::Pay(command) => desk::pay::pay(&command),
+        cli::Command::Account(command) => desk::account(&command),
+        cli::Command::Set(args) => desk::set(&args),
         cli::Command::Approve(args) => desk::approve(&args),
         cli::Command::Send(args) => desk::send(&args),
         cli::Command::Mine(args) => mine::run(&args),
+        cli::Command::Explain(args) => explain::run(&args),
+        cli::Command::Reconcile(args) => reconcile::run(&args),
         cli::Command::Check(args) if !args.command.is_empty() => check::command(&args.command),
         cli::Command::Check(args) => up::check(&args, true),
         cli::Command::Health(args) => health::run(&args),

@@ -9,7 +9,8 @@ use orebook_ledger::admit::Trust;
 use orebook_projector::Member;
 use orebook_replay::digest;
 use orebook_replay::engine::{Engine, Progress};
-use orebook_replay::folds::money::{self, Balance};
+use orebook_replay::fold::Fold;
+use orebook_replay::folds::money::{self, Balance, Money};
 use orebook_replay::store::Store;
 use orebook_schema::{Account, LedgerId};
 use orebook_store::{Folder, Limits, Opened, restore};
@@ -33,19 +34,29 @@ pub(crate) fn members(dir: &Path, ledger: LedgerId) -> Result<Vec<Member>, Failu
     members_of(&folder)
 }
 
+/// Rows of `money` in a folder of their own, for whoever decides by them.
+pub(crate) fn money_store(dir: &Path, ledger: LedgerId) -> Result<Arc<dyn Store>, Failure> {
+    let folder = Folder::open(dir, ledger, Limits::default()).map_err(failure)?;
+    store_of(&folder, &Money)
+}
+
 fn members_of(folder: &Folder) -> Result<Vec<Member>, Failure> {
     if folder.was_emptied() {
         tracing::info!("projections of another layout were removed; they are rebuilt");
     }
-    let one = |fold: Box<dyn orebook_replay::fold::Fold + Send>| {
-        let (store, opened) = folder.store(fold.name(), fold.version()).map_err(failure)?;
-        if let Opened::Dropped { .. } = opened {
-            tracing::info!(fold = fold.name(), %opened, "it is rebuilt from the ledger");
-        }
-        let store: Arc<dyn Store> = Arc::new(store);
+    let one = |fold: Box<dyn Fold + Send>| {
+        let store = store_of(folder, fold.as_ref())?;
         Ok((fold, store))
     };
     orebook_projector::folds().into_iter().map(one).collect()
+}
+
+fn store_of(folder: &Folder, fold: &dyn Fold) -> Result<Arc<dyn Store>, Failure> {
+    let (store, opened) = folder.store(fold.name(), fold.version()).map_err(failure)?;
+    if let Opened::Dropped { .. } = opened {
+        tracing::info!(fold = fold.name(), %opened, "it is rebuilt from the ledger");
+    }
+    Ok(Arc::new(store))
 }
 
 /// Runs `orebook replay`.

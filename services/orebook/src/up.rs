@@ -9,12 +9,16 @@ mod desk;
 mod duty;
 mod figures;
 mod first;
+mod gateways;
 mod health;
+mod paymaster;
 mod place;
 pub(crate) mod pool_log;
 mod reading;
 mod roles;
+mod said;
 mod stop_at;
+mod wallet;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -23,21 +27,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
-use orebook_archiver::{Fatal, SharedLog, lock};
-use orebook_ledger::authority::Authority;
-use orebook_ledger::disk::Disk;
-use orebook_ledger::reader::Reader;
+use orebook_archiver::{Fatal, SharedLog};
 use orebook_miner::{Mining, Rig};
 use orebook_projector::Member;
-use orebook_replay::folds::money::unsettled;
-use orebook_schema::Policy;
-use orebook_schema::policy::PotRules;
 
-use self::chain::{Addresses, Chain};
+pub(crate) use self::chain::{Addresses, Chain};
 pub(crate) use self::duty::Duty;
 use self::first::First;
-use self::place::Place;
-pub(crate) use self::place::lock as lock_folder;
+pub(crate) use self::place::{Place, lock as lock_folder};
 use self::pool_log::PoolLog;
 pub(crate) use self::reading::Reading;
 use self::roles::Roles;
@@ -103,20 +100,16 @@ pub(crate) fn run(args: &UpArgs, stores: Stores, duty: Duty) -> Result<(), Failu
         roles.stop();
         return Ok(());
     }
-    let checked = roles
-        .mirror
-        .as_ref()
-        .map(|mirror| check_policy(&lock(mirror)));
-    if let Some(Err(failure)) = checked {
-        roles.stop();
-        return Err(failure);
-    }
     let members = if duty.has_projector() {
         members(&place, stores)?
     } else {
         Vec::new()
     };
     roles.start_serving(&config, &gateways, &place, chain.as_ref(), members)?;
+    if duty.has_paymaster() {
+        let rows = paymaster::rows(&place, stores)?;
+        roles.start_paymaster(&config, &place, chain.as_ref(), rows)?;
+    }
     announce(args, &place, &roles)?;
     let dev = chain.as_ref().and_then(|chain| chain.dev.clone());
     let rigs = match dev {
@@ -160,7 +153,9 @@ fn duty_gateways(config: &Config, duty: Duty) -> Result<Vec<(u8, Gateway)>, Fail
             })?;
             Ok(vec![own])
         }
-        Duty::Archiver(_) | Duty::Settler | Duty::Projector | Duty::Desk => Ok(Vec::new()),
+        Duty::Archiver(_) | Duty::Settler | Duty::Projector | Duty::Paymaster | Duty::Desk => {
+            Ok(Vec::new())
+        }
     }
 }
 
@@ -227,7 +222,7 @@ pub(crate) fn check(args: &CheckArgs, asks: bool) -> Result<(), Failure> {
         .flat_map(|gateway| &gateway.port)
         .map(|port| port.listen.to_string())
         .collect();
-    roles::check(&config, &gateways)?;
+    gateways::check(&config, &gateways)?;
     #[cfg(feature = "kafka")]
     if let Some(data) = args.brokers.as_ref().filter(|_| asks) {
         preflight(&config, data)?;
@@ -255,10 +250,13 @@ pub(crate) fn judge(
         .iter()
         .map(|(_, gateway)| gateway.clone())
         .collect();
-    roles::check(&config, &texts)?;
+    gateways::check(&config, &texts)?;
     if duty != Duty::All {
         folder_of_role(args, &config)?;
         reaches_others(&config)?;
+    }
+    if duty == Duty::Paymaster {
+        paymaster::check(&config)?;
     }
     Ok((gateways, config.http.listen))
 }
@@ -294,6 +292,8 @@ fn configuration(args: &UpArgs) -> Result<Config, Failure> {
         Some(path) => config::read(path).map_err(failure)?,
         None => Config::default(),
     };
+    config.pool.coin = args.coin.or(config.pool.coin);
+    config.suit();
     #[cfg(feature = "kafka")]
     if let Some(broker) = &args.kafka {
         let kafka = orebook_kafka::KafkaConfig::development(vec![broker.clone()]);
@@ -317,7 +317,7 @@ fn configuration(args: &UpArgs) -> Result<Config, Failure> {
     Ok(config)
 }
 
-fn failure(error: ReadError) -> Failure {
+pub(crate) fn failure(error: ReadError) -> Failure {
     let failure = Failure::new(error.message);
     match error.hint {
         Some(hint) => failure.hint(hint),
@@ -352,26 +352,6 @@ fn asked_to_end(runtime: &tokio::runtime::Handle, ends: Sender<End>) -> Result<(
         drop(ends.send(End::Asked));
     });
     Ok(())
-}
-
-/// A pool whose money fold would stop at the first job takes no share.
-fn check_policy<D: Disk + Clone>(mirror: &Reader<D>) -> Result<(), Failure> {
-    let newest = mirror.settled().authority().map(Authority::newest_policy);
-    let Some((at, Some(obeyed))) = newest else {
-        return Ok(());
-    };
-    settles(&obeyed.policy).map_err(|why| {
-        Failure::new(format!("the ledger's policy at {at}: {why}"))
-            .hint("bring a policy without such a pot into force, or serve this ledger with a newer orebook")
-    })
-}
-
-fn settles(policy: &Policy) -> Result<(), String> {
-    let unsettled = |pot: &PotRules| unsettled(pot.scheme).map(|what| (pot.pot.0, what));
-    match policy.pots.iter().find_map(unsettled) {
-        Some((pot, what)) => Err(format!("{what} of pot {pot} cannot be settled yet")),
-        None => Ok(()),
-    }
 }
 
 #[cfg_attr(
@@ -467,67 +447,5 @@ fn keep_mining(name: &str, rig: &Rig, stop: &AtomicBool) {
             Err(why) => tracing::debug!(name, why, "the rig is not let in yet"),
         }
         std::thread::sleep(RIG_LOOK);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use orebook_schema::names::Pot;
-    use orebook_schema::policy::Scheme;
-
-    use super::*;
-    use crate::init::{Wanted, quietly};
-    use orebook::config::Preset;
-
-    /// `up` on a ledger that somebody's `init` began with these schemes.
-    fn up_on(schemes: &[Scheme]) -> String {
-        let dir = tempfile::tempdir().unwrap();
-        let rules = config::Pool::default().rules();
-        let pots = (0..).zip(schemes).map(|(pot, scheme)| PotRules {
-            pot: Pot(pot),
-            scheme: *scheme,
-            ..rules[0]
-        });
-        quietly(Wanted {
-            data: dir.path().join("pool"),
-            coin: Preset::Dev,
-            algorithm: None,
-            gateways: 1,
-            archivers: 1,
-            approvers: 1,
-            needed: 1,
-            pots: pots.collect(),
-        })
-        .unwrap();
-        let args = UpArgs {
-            data: Some(dir.path().join("pool")),
-            config: None,
-            stratum: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
-            http: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
-            format: Format::Json,
-            #[cfg(feature = "kafka")]
-            kafka: None,
-        };
-        run(&args, Stores::Memory, Duty::All)
-            .unwrap_err()
-            .to_string()
-    }
-
-    #[test]
-    fn a_ledger_with_a_pot_that_the_money_fold_cannot_settle_is_not_served() {
-        for (schemes, says) in [
-            (
-                vec![Scheme::Pplns, Scheme::Prop],
-                "the ledger's policy at 0.0: the scheme prop of pot 1 cannot be settled yet",
-            ),
-            (vec![Scheme::Pps], "the scheme pps of pot 0"),
-            (
-                vec![Scheme::Solo, Scheme::Solo, Scheme::Fpps],
-                "the scheme fpps of pot 2",
-            ),
-        ] {
-            let said = up_on(&schemes);
-            assert!(said.contains(says), "{said}");
-        }
     }
 }

@@ -15,6 +15,12 @@ mod health;
 
 mod ledger;
 
+mod payment;
+
+mod payout_status;
+
+mod payouts;
+
 mod people;
 
 mod pools;
@@ -161,7 +167,7 @@ struct RequestLabels {
 }
 
 /// Paths by what metrics call them: a closed set, whatever strangers ask for.
-const ROUTES: [(&str, &str); 15] = [
+const ROUTES: [(&str, &str); 20] = [
     ("/api/v1/pools", "pools"),
     ("/api/v1/pools/{pool}/blocks", "blocks"),
     ("/api/v1/pools/{pool}/blocks/{at}/late", "late"),
@@ -170,6 +176,11 @@ const ROUTES: [(&str, &str); 15] = [
     ("/api/v1/accounts/{account}", "account"),
     ("/api/v1/accounts/{account}/workers", "workers"),
     ("/api/v1/accounts/{account}/activity", "account_activity"),
+    ("/api/v1/accounts/{account}/payouts", "account_payouts"),
+    ("/api/v1/accounts/{account}/payout-status", "payout_status"),
+    ("/api/v1/payouts", "payouts"),
+    ("/api/v1/payouts/{wallet}/{batch}", "payout"),
+    ("/api/v1/payouts/{wallet}/{batch}/{account}", "payout_line"),
     ("/api/v1/activity", "activity"),
     ("/api/v1/bans", "bans"),
     ("/api/v1/adjustments", "adjustments"),
@@ -220,6 +231,20 @@ pub fn router(books: Books, config: ApiConfig, metrics: &Metrics) -> Router {
         .route(
             "/api/v1/accounts/{account}/activity",
             get(activity::of_account),
+        )
+        .route(
+            "/api/v1/accounts/{account}/payouts",
+            get(payouts::of_account),
+        )
+        .route(
+            "/api/v1/accounts/{account}/payout-status",
+            get(payout_status::status),
+        )
+        .route("/api/v1/payouts", get(payouts::payouts))
+        .route("/api/v1/payouts/{wallet}/{batch}", get(payouts::batch))
+        .route(
+            "/api/v1/payouts/{wallet}/{batch}/{account}",
+            get(payouts::line),
         )
         .route("/api/v1/activity", get(activity::of_all))
         .route("/api/v1/bans", get(people::bans))

@@ -25,6 +25,8 @@ pub struct Tip {
     pub genesis: Option<Arc<Genesis>>,
     /// The newest policy there, and its place.
     pub policy: Option<(At, Arc<Policy>)>,
+    /// Distinct approvals that batches of payouts have which wait for more: (digest, how many).
+    pub asked: Vec<(Hash, u64)>,
     /// Streams that are not closed.
     pub streams_open: u64,
     /// Streams that a fork or a move closed.
@@ -148,6 +150,14 @@ impl Books {
     #[must_use]
     pub fn tip(&self) -> Option<Arc<Tip>> {
         self.held().tip.clone()
+    }
+
+    /// A store's rows as they are now; none if no fold has that name.
+    pub(crate) fn newest(&self, fold: &str) -> Option<Result<Box<dyn View + '_>, StoreFault>> {
+        let mut stores = self.shared.stores.iter();
+        stores
+            .find(|(name, _)| *name == fold)
+            .map(|(_, store)| store.view())
     }
 
     /// How far the ledger is; none before the first turn.

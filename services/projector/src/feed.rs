@@ -6,16 +6,19 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use orebook_ledger::admit::Trust;
+use orebook_ledger::authority::Authority;
 use orebook_ledger::disk::Disk;
 use orebook_ledger::reader::Reader;
 use orebook_replay::engine::{self, Engine, EngineError, SharedReader};
 use orebook_replay::fold::Fold;
+use orebook_replay::folds::money::payouts;
 use orebook_replay::store::Store;
-use orebook_schema::LedgerId;
+use orebook_schema::{Hash, LedgerId};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 
 use crate::books::{Books, Tip};
+use crate::folds::MONEY;
 use crate::metrics::{Metrics, Summary};
 
 /// Positions applied and committed in one turn while the ledger is near.
@@ -306,11 +309,31 @@ impl<D: Disk + Clone> Feed<D> {
             ledger_time: state.ledger_time(),
             genesis: authority.map(|authority| Arc::new(authority.genesis().clone())),
             policy,
+            asked: asked(authority, &self.books),
             streams_open: count(all.saturating_sub(closed)),
             streams_closed: count(closed),
             stops,
         });
     }
+}
+
+/// Approvals of the batches that wait for some: rows have what is needed, the ledger's authority what was said.
+fn asked(authority: Option<&Authority>, books: &Books) -> Vec<(Hash, u64)> {
+    let (Some(authority), Some(Ok(view))) = (authority, books.newest(MONEY)) else {
+        return Vec::new();
+    };
+    // What cannot be read now is said by the first question that reads it.
+    let wallets = payouts::wallets(view.as_ref()).unwrap_or_default();
+    let newest = wallets.iter().filter_map(|wallet| {
+        let batch = wallet.batches.checked_sub(1)?;
+        payouts::batch(view.as_ref(), wallet.wallet, batch).ok()?
+    });
+    let waits = newest.filter(|batch| batch.approved.is_none());
+    let asked = waits.map(|batch| {
+        let had = authority.approved_by(&batch.digest).count();
+        (batch.digest, u64::try_from(had).unwrap_or(u64::MAX))
+    });
+    asked.collect()
 }
 
 #[cfg(test)]

@@ -12,7 +12,8 @@ use prometheus_client::registry::Registry;
 /// Media type of [`Metrics::text`].
 pub const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// Most bytes of one source's text; a longer one is left out, since the room that wrote it has a label without an end.
-pub const SOURCE_BYTES_MAX: usize = 1 << 20;
+/// A gateway with 64 ports on which everything that can happen did has about 6 MB; one with four ports 100 kB.
+pub const SOURCE_BYTES_MAX: usize = 8 << 20;
 /// Longest latency told apart; longer ones count as this.
 const LATENCY_US_MAX: u64 = 60_000_000;
 /// A summary's quantiles cover one to two of these.

@@ -7,6 +7,10 @@
     reason = "a test stops at the first surprise and says which"
 )]
 
+#[path = "api/payment.rs"]
+mod payment;
+#[path = "api/payouts.rs"]
+mod payouts;
 #[path = "api/people.rs"]
 mod people;
 #[path = "api/reports.rs"]
@@ -191,6 +195,20 @@ fn shape(value: &Value, path: &str, out: &mut BTreeSet<String>) {
 
 const GOLDEN: &str = include_str!("golden.txt");
 
+/// Keys and types of the answers at some paths are those of a golden file.
+fn assert_shapes(api: &Api, paths: &[&str], golden: &str) {
+    let mut text = String::new();
+    for path in paths {
+        let mut lines = BTreeSet::new();
+        shape(&api.get(path), "", &mut lines);
+        text.push_str(&format!("# {path}\n"));
+        lines
+            .iter()
+            .for_each(|line| text.push_str(&format!("{line}\n")));
+    }
+    assert!(text == golden, "the golden file should be:\n{text}");
+}
+
 /// The activity log's answer, once both reports were taken.
 fn activity_of(api: &Api) -> Value {
     let start = Instant::now();
@@ -222,6 +240,11 @@ fn activity_is_what_gateways_of_this_ledger_signed_and_counts_once() {
         (&activity["bans"], &activity["lost"]),
         (&1.into(), &2.into())
     );
+    let node = &activity["nodes"][0];
+    assert_eq!(
+        (&node["node"], &node["said"], &node["count"]),
+        (&"geth-1".into(), &"other_payee".into(), &4.into())
+    );
     assert_eq!(activity["agents"][0]["agent"], "cgminer");
     assert_eq!(activity["networks"][0]["network"], "198.51.100.0/24");
     assert_eq!(activity["gateways"].as_array().expect("a list").len(), 1);
@@ -245,8 +268,7 @@ fn every_answer_has_the_keys_and_types_of_the_golden_file() {
     let world = small_ledger();
     let api = Api::over(&world);
     activity_of(&api);
-    let mut text = String::new();
-    for path in [
+    let paths = [
         "/api/v1/activity",
         "/api/v1/accounts/name:anna/activity",
         "/api/v1/pools",
@@ -257,15 +279,8 @@ fn every_answer_has_the_keys_and_types_of_the_golden_file() {
         "/api/v1/accounts/name:anna/workers",
         "/api/v1/ledger",
         "/api/v1/digest?fold=money",
-    ] {
-        let mut lines = BTreeSet::new();
-        shape(&api.get(path), "", &mut lines);
-        text.push_str(&format!("# {path}\n"));
-        lines
-            .iter()
-            .for_each(|line| text.push_str(&format!("{line}\n")));
-    }
-    assert!(text == GOLDEN, "tests/golden.txt should be:\n{text}");
+    ];
+    assert_shapes(&api, &paths, GOLDEN);
 }
 
 #[test]

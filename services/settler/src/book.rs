@@ -18,9 +18,10 @@ use orebook_replay::rows::{
 };
 use orebook_replay::store::Store;
 use orebook_replay::{canonical_of, row};
-use orebook_schema::work::{BlockRecovered, BlockState, BlockStatus};
+use orebook_schema::work::{BlockRecovered, BlockState, BlockStatus, FeeMean};
 use orebook_schema::{At, Event, Hash, Key, Kind, Policy, Role, StreamId};
 
+use crate::fee_mean::LastMean;
 use crate::grace::Gateway;
 
 /// Rows of jobs of a stream's former epochs that one frame with jobs deletes, at most; the next one goes on.
@@ -89,6 +90,8 @@ pub struct Obeyed {
     pub value: u128,
     /// Transaction fees therein, base units.
     pub fees: u128,
+    /// Whether it is an uncle by that: the last of its `immature` and `uncle` was the latter, and it is not orphaned.
+    pub is_uncle: bool,
 }
 
 impl Field for Obeyed {
@@ -96,7 +99,8 @@ impl Field for Obeyed {
         Field::encode(&self.at, encoder)?;
         Field::encode(&self.state, encoder)?;
         Field::encode(&self.value, encoder)?;
-        Field::encode(&self.fees, encoder)
+        Field::encode(&self.fees, encoder)?;
+        Field::encode(&self.is_uncle, encoder)
     }
 
     fn decode<D: Decoder>(decoder: &mut D) -> Result<Self, DecodeError> {
@@ -105,6 +109,7 @@ impl Field for Obeyed {
             state: Field::decode(decoder)?,
             value: Field::decode(decoder)?,
             fees: Field::decode(decoder)?,
+            is_uncle: Field::decode(decoder)?,
         })
     }
 
@@ -113,6 +118,7 @@ impl Field for Obeyed {
         self.state.canonical(out);
         self.value.canonical(out);
         self.fees.canonical(out);
+        self.is_uncle.canonical(out);
     }
 }
 
@@ -212,7 +218,7 @@ row! {
         value {
             /// Lowest height that a job was made for.
             first_height: Option<u64>,
-            /// Statuses and recovered blocks that were not obeyed.
+            /// Statuses, recovered blocks and means that were not obeyed.
             refused: u64,
         }
     }
@@ -236,6 +242,19 @@ row! {
     }
 }
 
+row! {
+    /// The last obeyed mean of fees.
+    struct MeanRow in table 8 {
+        key {}
+        value {
+            /// Where it stands.
+            at: At,
+            /// Height of its newest block.
+            height: u64,
+        }
+    }
+}
+
 /// The fold.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Watch;
@@ -246,7 +265,7 @@ impl Fold for Watch {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn apply(
@@ -265,11 +284,15 @@ impl Fold for Watch {
                 take_found(frame, rows, &entry)?;
             }
         }
-        if frame.has(Kind::BlockStatus) || frame.has(Kind::BlockRecovered) {
+        if frame.has(Kind::BlockStatus)
+            || frame.has(Kind::BlockRecovered)
+            || frame.has(Kind::FeeMean)
+        {
             for (at, _, event) in frame.events() {
                 let obeyed = match event {
                     Event::BlockStatus(status) => take_status(rows, at, status)?,
                     Event::BlockRecovered(block) => take_recovered(frame.state, rows, at, block)?,
+                    Event::FeeMean(mean) => take_mean(rows, at, mean)?,
                     _ => continue,
                 };
                 if !obeyed {
@@ -283,7 +306,7 @@ impl Fold for Watch {
     }
 
     fn canonical(&self, table: u8, key: &[u8], value: &[u8]) -> Result<Vec<u8>, StoreFault> {
-        canonical_of!(table, key, value; OurBlock, AtHeight, Open, Recovered, JobFees, Facts, Heard)
+        canonical_of!(table, key, value; OurBlock, AtHeight, Open, Recovered, JobFees, Facts, Heard, MeanRow)
     }
 
     fn has_digest(&self) -> bool {
@@ -405,15 +428,23 @@ fn take_status(rows: &mut dyn Rows, at: At, status: &BlockStatus) -> Result<bool
     let Ok(mut block) = obeyed::status(known, status) else {
         return Ok(false);
     };
+    let was_uncle = block.obeyed.is_some_and(|obeyed| obeyed.is_uncle);
     block.obeyed = Some(Obeyed {
         at,
         state: status.state,
         value: status.value,
         fees: status.fees,
+        is_uncle: match status.state {
+            BlockState::Uncle => true,
+            BlockState::Immature | BlockState::Orphaned => false,
+            BlockState::Seen | BlockState::Confirmed => was_uncle,
+        },
     });
     put(rows, &block)?;
     match status.state {
-        BlockState::Seen | BlockState::Immature => put(rows, &Open { hash: status.hash })?,
+        BlockState::Seen | BlockState::Immature | BlockState::Uncle => {
+            put(rows, &Open { hash: status.hash })?;
+        }
         BlockState::Confirmed | BlockState::Orphaned => {
             delete::<Open>(rows, &Open::key_of(&status.hash))?;
         }
@@ -450,6 +481,24 @@ fn take_recovered(
     };
     name(rows, ours)?;
     Ok(true)
+}
+
+/// Whether it is obeyed: it compares and sets the ledger's one mean.
+fn take_mean(rows: &mut dyn Rows, at: At, mean: &FeeMean) -> Result<bool, StoreFault> {
+    if last_mean(rows)?.at != mean.expects {
+        return Ok(false);
+    }
+    let height = mean.height;
+    put(rows, &MeanRow { at, height })?;
+    Ok(true)
+}
+
+fn last_mean(view: &(impl View + ?Sized)) -> Result<LastMean, StoreFault> {
+    let row: Option<MeanRow> = get(view, &MeanRow::key_of())?;
+    Ok(row.map_or_else(LastMean::default, |row| LastMean {
+        at: row.at,
+        height: row.height,
+    }))
 }
 
 /// The first who names a block decides what it is; that a share explains it is noted also later.
@@ -503,6 +552,14 @@ impl Book {
     /// [`StoreFault`].
     pub fn recovered_at(&self, height: u64) -> Result<At, StoreFault> {
         recovered_at(self.store.view()?.as_ref(), height)
+    }
+
+    /// The last obeyed mean of fees.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn last_mean(&self) -> Result<LastMean, StoreFault> {
+        last_mean(self.store.view()?.as_ref())
     }
 
     /// Lowest height that a job was made for; none before the first job. Blocks of ours stand from there on.

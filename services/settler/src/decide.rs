@@ -1,7 +1,7 @@
 //! What to say of a block: a pure function of what the final ledger says and what the chain shows.
 //!
-//! Only changes of state are said, one at a time, each expecting the one before. A block is orphaned by another block at
-//! its height and by nothing else: not by a node that does not know it, not by an error, not by silence.
+//! Only changes of state or value are said, one at a time, each expecting the one before. A block is orphaned by another block
+//! at its height and by nothing else: not by a node that does not know it, not by an error, not by silence.
 
 use orebook_schema::work::{BlockState, BlockStatus};
 
@@ -28,9 +28,16 @@ pub enum Sight {
         /// What it paid us; none if that was not asked, or if it pays none of our scripts.
         pay: Option<Pay>,
     },
+    /// A block of the best chain includes it as an uncle, and a quorum of nodes says so.
+    Uncle {
+        /// Blocks on top of the one that includes it.
+        on_top: u64,
+        /// What that paid us; none if it pays no address of ours.
+        pay: Option<Pay>,
+    },
     /// Another block stands at its height, and a quorum of nodes says so.
     Other {
-        /// Blocks on top of that one.
+        /// Blocks on top of that one; of an ethash-like those beyond the reach of uncles.
         on_top: u64,
     },
     /// Nobody can tell: no answer, a node that does not know the block, nodes that disagree.
@@ -40,17 +47,31 @@ pub enum Sight {
 /// The state that a sight calls for; none if nothing is to be said.
 #[must_use]
 pub fn next_state(block: &OurBlock, sight: &Sight) -> Option<BlockState> {
-    use BlockState::{Confirmed, Immature, Orphaned, Seen};
+    use BlockState::{Confirmed, Immature, Orphaned, Seen, Uncle};
     let state = block.obeyed.map(|obeyed| obeyed.state);
+    let was_uncle = block.obeyed.is_some_and(|obeyed| obeyed.is_uncle);
+    let said = block.obeyed.map_or(0, |obeyed| obeyed.value);
+    let is_immature = |on_top| u64::from(block.depths.immature) <= on_top;
+    let is_confirmed = |on_top| u64::from(block.depths.confirmed) <= on_top;
     match *sight {
-        Sight::Ours { on_top, .. } => {
-            let is_immature = u64::from(block.depths.immature) <= on_top;
-            let is_confirmed = u64::from(block.depths.confirmed) <= on_top;
+        Sight::Ours { on_top, pay, .. } => {
+            // Only upwards: two settlers whose nodes disagree would go on for ever.
+            let grew = pay.is_some_and(|pay| said < pay.value);
             match state {
                 None => Some(Seen),
-                Some(Seen | Orphaned) => is_immature.then_some(Immature),
-                Some(Immature) => is_confirmed.then_some(Confirmed),
-                Some(Confirmed) => None,
+                Some(Seen | Orphaned | Uncle) => is_immature(on_top).then_some(Immature),
+                Some(Immature) if is_confirmed(on_top) => Some(Confirmed),
+                Some(Immature) => grew.then_some(Immature),
+                Some(Confirmed) if was_uncle => is_immature(on_top).then_some(Immature),
+                Some(Confirmed) => grew.then_some(Confirmed),
+            }
+        }
+        Sight::Uncle { on_top, pay } => {
+            let is_same = was_uncle && pay.is_none_or(|pay| said == pay.value);
+            match state {
+                Some(Uncle) if is_same => is_confirmed(on_top).then_some(Confirmed),
+                Some(Confirmed) if is_same => None,
+                _ => is_immature(on_top).then_some(Uncle),
             }
         }
         Sight::Other { on_top } => {
@@ -67,6 +88,7 @@ pub fn decide(block: &OurBlock, sight: &Sight) -> Option<BlockStatus> {
     let state = next_state(block, sight)?;
     let (height, pay) = match *sight {
         Sight::Ours { height, pay, .. } => (height, pay?),
+        Sight::Uncle { pay, .. } => (block.height, pay?),
         // What it would have paid: shown beside the orphan, and zero if nobody ever saw it on the chain.
         Sight::Other { .. } => {
             let last = block.obeyed.map(|last| Pay {

@@ -6,7 +6,17 @@ use orebook_schema::Hash;
 
 use crate::book::OurBlock;
 use crate::decide::{Pay, Sight, next_state};
+use crate::ethash::{self, EthRules};
 use crate::view::{Answer, ChainView, on_top};
+
+/// How the chain's blocks are known to be ours.
+#[derive(Clone, Debug)]
+pub enum Dialect {
+    /// A bitcoin-like's: by their coinbases.
+    Bitcoin(Payout),
+    /// An ethash-like's: by their headers.
+    Ethash(EthRules),
+}
 
 /// How a coinbase is known to be ours.
 #[derive(Clone, Debug, Default)]
@@ -75,7 +85,18 @@ fn fees_of_chain(block: &ChainBlock, value: u128) -> u128 {
 ///
 /// # Errors
 /// [`crate::view::NoAnswer`]: nothing was seen.
-pub async fn look(view: &impl ChainView, payout: &Payout, block: &OurBlock) -> Answer<Sight> {
+pub async fn look(view: &impl ChainView, dialect: &Dialect, block: &OurBlock) -> Answer<Sight> {
+    match dialect {
+        Dialect::Bitcoin(payout) => look_for_coinbase(view, payout, block).await,
+        Dialect::Ethash(rules) => ethash::look(view, rules, block).await,
+    }
+}
+
+async fn look_for_coinbase(
+    view: &impl ChainView,
+    payout: &Payout,
+    block: &OurBlock,
+) -> Answer<Sight> {
     if let Some(header) = view.header(block.hash).await?
         && let Some(depth) = on_top(&header)
     {
@@ -96,7 +117,7 @@ pub async fn look(view: &impl ChainView, payout: &Payout, block: &OurBlock) -> A
             pay: payout.of(block, &found),
         });
     }
-    let Some(other) = quorum(block, &view.hash_at_each(block.height).await) else {
+    let Some(other) = quorum(block.hash, &view.hash_at_each(block.height).await) else {
         return Ok(Sight::Unknown);
     };
     let depth = view.header(other).await?.as_ref().and_then(on_top);
@@ -104,10 +125,10 @@ pub async fn look(view: &impl ChainView, payout: &Payout, block: &OurBlock) -> A
 }
 
 /// The other block at our block's height that more than half of all nodes show, if none shows ours.
-fn quorum(block: &OurBlock, answers: &[Answer<Option<Hash>>]) -> Option<Hash> {
+pub(crate) fn quorum(ours: Hash, answers: &[Answer<Option<Hash>>]) -> Option<Hash> {
     let shown = || answers.iter().filter_map(|answer| *answer.as_ref().ok()?);
     let first = shown().next()?;
-    if shown().any(|hash| hash == block.hash) {
+    if shown().any(|hash| hash == ours) {
         return None;
     }
     let votes = |hash: Hash| shown().filter(|shown| *shown == hash).count();

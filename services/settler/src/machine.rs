@@ -16,13 +16,15 @@ use orebook_ledger::spool::{Spool, SpoolConfig, SpoolError};
 use orebook_replay::engine::{Engine, EngineError, SharedReader};
 use orebook_replay::rows::StoreFault;
 use orebook_replay::store::Store;
+use orebook_schema::policy::Scheme;
 use orebook_schema::work::{BlockRecovered, BlockState, BlockStatus};
 use orebook_schema::{Event, Frame, Hash, Kind, StreamId};
 
 use crate::book::{Book, Depths, OurBlock, Watch};
 use crate::decide::{Sight, decide, next_state};
+use crate::fee_mean::FeeMeans;
 use crate::grace;
-use crate::look::{Payout, look};
+use crate::look::{Dialect, look};
 use crate::metrics::Counters;
 use crate::scan::{Scan, ScanRules, ScanStop};
 use crate::view::ChainView;
@@ -39,8 +41,15 @@ pub const RECOVERED_PER_TURN: usize = 64;
 pub const WATCH_HEIGHTS_DEFAULT: u64 = 1_000;
 /// Equal sights in a row before a change is said, other than that a block was seen.
 pub const SIGHTS_DEFAULT: u32 = 3;
+/// So often a settler says the same state and value of an ethash-like's block in one life. Beyond that somebody keeps saying
+/// otherwise, whose nodes disagree with ours; that is an alarm, and no reason to go on for ever.
+pub const SAME_WORDS_MAX: u32 = 3;
 /// See [`MachineConfig::grace_ms`].
 pub const GRACE_MS_DEFAULT: u64 = 60_000;
+/// Blocks whose words are counted at once; beyond that the lowest hash is forgotten.
+const WORDS_BLOCKS_MAX: usize = 4_096;
+/// Different words of one block that are counted.
+const WORDS_PER_BLOCK_MAX: usize = 32;
 /// After the ledger refused our key, nothing is sent for so long, in milliseconds: somebody may put the key in force.
 pub const REFUSED_MS: u64 = 60_000;
 
@@ -49,8 +58,8 @@ pub const REFUSED_MS: u64 = 60_000;
 pub struct MachineConfig {
     /// Its spool; the role is the settler's.
     pub spool: SpoolConfig,
-    /// How a coinbase is known to be ours.
-    pub payout: Payout,
+    /// How the chain's blocks are known to be ours.
+    pub dialect: Dialect,
     /// Equal sights in a row before a change is said, at least 1; one glitch of a node then changes nothing.
     pub sights: u32,
     /// A coinbase without a share counts as recovered so long after every gateway could have said it, in milliseconds
@@ -80,7 +89,7 @@ pub enum MachineError {
     Admit(#[from] AdmitError),
 }
 
-/// A frame of ours that says something of blocks and is not read back yet.
+/// A frame of ours that says something of blocks or fees and is not read back yet.
 #[derive(Clone, Copy, Debug)]
 struct Awaited {
     stream: StreamId,
@@ -91,7 +100,8 @@ struct Awaited {
 impl Awaited {
     fn of(frame: &Frame) -> Option<Self> {
         let header = frame.header();
-        let says = Kind::BlockStatus.bit() | Kind::BlockRecovered.bit();
+        let blocks = Kind::BlockStatus.bit() | Kind::BlockRecovered.bit();
+        let says = blocks | Kind::FeeMean.bit();
         (header.kinds & says != 0).then(|| Self {
             stream: header.stream,
             first_seq: header.first_seq,
@@ -114,9 +124,12 @@ pub struct Machine<D: Disk + Clone> {
     is_level: bool,
     awaited: Vec<Awaited>,
     refused_until: u64,
-    /// What the sights of a block called for, and how often in a row.
-    steady: BTreeMap<Hash, (BlockState, u32)>,
+    /// What the sights of a block called for, with its value, and how often in a row.
+    steady: BTreeMap<Hash, (BlockState, u128, u32)>,
+    /// How often each word was said of a block of an ethash-like that is still watched.
+    words: BTreeMap<Hash, Vec<(BlockState, u128, u32)>>,
     scan: Scan,
+    fees: FeeMeans,
     last_open: Hash,
     last_late: (u64, Hash),
     store: StoreHolder,
@@ -160,7 +173,9 @@ impl<D: Disk + Clone> Machine<D> {
             awaited,
             refused_until: 0,
             steady: BTreeMap::new(),
+            words: BTreeMap::new(),
             scan: Scan::new(),
+            fees: FeeMeans::default(),
             last_open: Hash::ZERO,
             last_late: (0, Hash::ZERO),
             store: StoreHolder(store),
@@ -229,6 +244,7 @@ impl<D: Disk + Clone> Machine<D> {
         let goes_on = self.look_at_blocks(view, &mut events).await?;
         if goes_on {
             self.look_for_strangers(view, now, &mut events).await?;
+            self.look_at_fees(view, &mut events).await?;
         }
         self.say(now, events)
     }
@@ -345,19 +361,27 @@ impl<D: Disk + Clone> Machine<D> {
             .last()
             .map_or(self.last_late, |block| (block.height, block.hash));
         let mut unpaid: Vec<Hash> = Vec::new();
+        let mut disputed = 0;
         for block in open.iter().chain(&late) {
             Counters::add(&self.counters.looks, 1);
-            let Ok(sight) = look(view, &self.config.payout, block).await else {
+            let Ok(sight) = look(view, &self.config.dialect, block).await else {
                 Counters::add(&self.counters.no_answers, 1);
                 return Ok(false);
             };
             match self.judge(block, &sight) {
                 Judged::Say(status) => events.push(Event::BlockStatus(status)),
                 Judged::Unpaid => unpaid.push(block.hash),
+                Judged::Disputed => disputed += 1,
                 Judged::Nothing => {}
             }
         }
         self.alarm_unpaid(&unpaid);
+        if 0 < disputed && self.counters.read().disputed_blocks == 0 {
+            tracing::error!(
+                "another settler keeps saying otherwise of a block: whose nodes are right?"
+            );
+        }
+        Counters::set(&self.counters.disputed_blocks, disputed);
         Ok(true)
     }
 
@@ -365,7 +389,7 @@ impl<D: Disk + Clone> Machine<D> {
     fn alarm_unpaid(&self, unpaid: &[Hash]) {
         let is_new = self.counters.read().unpaid_blocks == 0;
         if let Some(hash) = unpaid.first().filter(|_| is_new) {
-            tracing::error!(%hash, "a block of ours pays none of the configured scripts: it is not settled");
+            tracing::error!(%hash, "a block of ours pays nobody of ours, or less than was said of it: it is not settled");
         }
         let count = u64::try_from(unpaid.len()).unwrap_or(u64::MAX);
         Counters::set(&self.counters.unpaid_blocks, count);
@@ -385,7 +409,7 @@ impl<D: Disk + Clone> Machine<D> {
         };
         let gateways = self.book.gateways(engine.state())?;
         let rules = ScanRules {
-            payout: &self.config.payout,
+            dialect: &self.config.dialect,
             depth: u64::from(depths.immature),
             grace_ms: self.config.grace_ms,
             facts: grace::Facts {
@@ -413,30 +437,90 @@ impl<D: Disk + Clone> Machine<D> {
         }
     }
 
+    /// The mean of fees, where the newest policy has a pot that pays by it.
+    async fn look_at_fees(
+        &mut self,
+        view: &impl ChainView,
+        events: &mut Vec<Event>,
+    ) -> Result<(), MachineError> {
+        let authority = self.engine.as_ref().and_then(|it| it.state().authority());
+        let newest = authority.and_then(|authority| authority.newest_policy().1);
+        let Some(policy) = newest.map(|obeyed| &obeyed.policy) else {
+            return Ok(());
+        };
+        if !policy.pots.iter().any(|pot| pot.scheme == Scheme::Fpps) {
+            return Ok(());
+        }
+        let depth = u64::from(policy.immature_depth);
+        let last = self.book.last_mean()?;
+        let said = self
+            .fees
+            .turn(view, &self.config.dialect, depth, last)
+            .await;
+        match said {
+            Ok(mean) => events.extend(mean.map(Event::FeeMean)),
+            Err(why) => {
+                Counters::add(&self.counters.no_answers, 1);
+                tracing::debug!(%why, "the mean of fees");
+            }
+        }
+        Ok(())
+    }
+
     fn judge(&mut self, block: &OurBlock, sight: &Sight) -> Judged {
-        let Some(state) = next_state(block, sight) else {
+        if next_state(block, sight).is_none() {
             if *sight != Sight::Unknown {
                 self.steady.remove(&block.hash);
             }
             return Judged::Nothing;
-        };
+        }
         let Some(status) = decide(block, sight) else {
             return Judged::Unpaid;
         };
+        let (state, value) = (status.state, status.value);
         let needed = match state {
             BlockState::Seen => 1,
             _ => self.config.sights,
         };
-        let entry = self.steady.entry(block.hash).or_insert((state, 0));
-        if entry.0 != state {
-            *entry = (state, 0);
+        let entry = self.steady.entry(block.hash);
+        let entry = entry.or_insert((state, value, 0));
+        if (entry.0, entry.1) != (state, value) {
+            *entry = (state, value, 0);
         }
-        entry.1 = entry.1.saturating_add(1);
-        if entry.1 < needed {
+        entry.2 = entry.2.saturating_add(1);
+        if entry.2 < needed {
             return Judged::Nothing;
         }
         self.steady.remove(&block.hash);
+        if matches!(self.config.dialect, Dialect::Ethash(_)) && !self.is_undisputed(&status) {
+            return Judged::Disputed;
+        }
         Judged::Say(status)
+    }
+
+    /// Counts a word. False if it was said too often.
+    fn is_undisputed(&mut self, status: &BlockStatus) -> bool {
+        if WORDS_BLOCKS_MAX <= self.words.len() && !self.words.contains_key(&status.hash) {
+            self.words.pop_first();
+        }
+        let words = self.words.entry(status.hash).or_default();
+        let is_full = WORDS_PER_BLOCK_MAX <= words.len();
+        let place = words
+            .iter_mut()
+            .find(|(state, value, _)| (*state, *value) == (status.state, status.value));
+        match place {
+            Some((_, _, count)) if SAME_WORDS_MAX <= *count => false,
+            Some((_, _, count)) => {
+                *count += 1;
+                true
+            }
+            // Six distances, one canonical value with and without fees, and few states of each.
+            None if is_full => false,
+            None => {
+                words.push((status.state, status.value, 1));
+                true
+            }
+        }
     }
 
     /// Appends what changed, as one frame. Without room nothing is said, and the next turn decides anew.
@@ -462,6 +546,10 @@ impl<D: Disk + Clone> Machine<D> {
                 Event::BlockRecovered(BlockRecovered { hash, height, .. }) => {
                     Counters::add(&self.counters.said_recovered, 1);
                     tracing::warn!(%hash, height, "a coinbase of ours that no share explains: recovered");
+                }
+                Event::FeeMean(mean) => {
+                    Counters::add(&self.counters.said_fee_means, 1);
+                    tracing::info!(height = mean.height, mean = %mean.mean, "mean of fees");
                 }
                 _ => {}
             }
@@ -493,6 +581,7 @@ impl<D: Disk + Clone> Machine<D> {
 enum Judged {
     Say(BlockStatus),
     Unpaid,
+    Disputed,
     Nothing,
 }
 

@@ -49,10 +49,16 @@ counters! {
     said_confirmed,
     /// Statuses appended: orphaned.
     said_orphaned,
+    /// Statuses appended: uncle.
+    said_uncle,
     /// Recovered blocks appended.
     said_recovered,
-    /// Blocks on the chain that pay none of our scripts, at the last look: alarm, they are not settled.
+    /// Means of fees appended.
+    said_fee_means,
+    /// Blocks on the chain that pay nobody of ours, or less than was said of them, at the last look: alarm, they are not settled.
     unpaid_blocks,
+    /// Blocks of which another settler keeps saying otherwise, at the last look: alarm, their nodes disagree with ours.
+    disputed_blocks,
     /// Statuses and recovered blocks in the ledger, anybody's, that were not obeyed.
     refused_events,
     /// 1 while the ledger refuses this producer's frames: alarm, its key is not in force.
@@ -84,6 +90,7 @@ impl Counters {
             BlockState::Immature => &self.said_immature,
             BlockState::Confirmed => &self.said_confirmed,
             BlockState::Orphaned => &self.said_orphaned,
+            BlockState::Uncle => &self.said_uncle,
         };
         Self::add(counter, 1);
     }

@@ -1,4 +1,4 @@
-//! Finding coinbases of ours on the chain that no share explains.
+//! Finding coinbases of ours, of ethash-likes headers and uncles, on the chain that no share explains.
 //!
 //! A found block goes to the nodes before its share is durable. If the gateway dies between the two, nobody ever says
 //! `block_found`; its coinbase stands on the chain all the same.
@@ -9,10 +9,11 @@ use orebook_replay::rows::StoreFault;
 use orebook_schema::Hash;
 use orebook_schema::work::BlockRecovered;
 
-use crate::book::Book;
-use crate::decide::Pay;
+use crate::book::{Book, Depths, OurBlock};
+use crate::decide::{Pay, Sight};
+use crate::ethash::{self, EthRules};
 use crate::grace::{self, LevelClock, Noticed};
-use crate::look::Payout;
+use crate::look::{Dialect, Payout};
 use crate::view::{ChainView, NoAnswer, on_top};
 
 /// Heights that are looked at in one turn; the rest waits for the next turns.
@@ -37,8 +38,10 @@ pub enum ScanStop {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stranger {
     height: u64,
+    /// Zero of an ethash-like.
     coinbase_txid: Hash,
-    pay: Pay,
+    /// What it pays; of an ethash-like that is asked when it is due.
+    pay: Option<Pay>,
     noticed: Noticed,
 }
 
@@ -56,8 +59,8 @@ pub struct Scan {
 /// What a turn of the scan needs to know.
 #[derive(Clone, Copy, Debug)]
 pub struct ScanRules<'a> {
-    /// How a coinbase is known to be ours.
-    pub payout: &'a Payout,
+    /// How the chain's blocks are known to be ours.
+    pub dialect: &'a Dialect,
     /// Blocks on top before a block is read: the newest policy's immature depth.
     pub depth: u64,
     /// A coinbase counts as unexplained so long after every gateway could have said its share, in milliseconds.
@@ -129,13 +132,15 @@ impl Scan {
             if newest < next || STRANGERS_MAX <= self.strangers.len() {
                 break;
             }
-            let Some(hash) = view.hash_at(next).await? else {
+            let read = match rules.dialect {
+                Dialect::Bitcoin(payout) => {
+                    self.read_coinbase(view, book, payout, next, rules).await?
+                }
+                Dialect::Ethash(eth) => self.read_headers(view, book, eth, next, rules).await?,
+            };
+            let Some(hash) = read else {
                 break;
             };
-            let is_named = book.block(hash)?.is_some();
-            if !is_named && !self.read(view, hash, rules).await? {
-                break;
-            }
             self.last = Some((next, hash));
             next = next.saturating_add(1);
             self.next = Some(next);
@@ -143,28 +148,67 @@ impl Scan {
         Ok(())
     }
 
-    /// False if the node does not have the block: another one may.
-    async fn read(
+    /// Hash of the block at a height. None if the node does not have it: another one may.
+    async fn read_coinbase(
         &mut self,
         view: &impl ChainView,
-        hash: Hash,
+        book: &Book,
+        payout: &Payout,
+        height: u64,
         rules: ScanRules<'_>,
-    ) -> Result<bool, ScanStop> {
-        let Some(block) = view.block(hash).await? else {
-            return Ok(false);
+    ) -> Result<Option<Hash>, ScanStop> {
+        let Some(hash) = view.hash_at(height).await? else {
+            return Ok(None);
         };
-        if let Some(pay) = rules.payout.of_ours(&block) {
-            self.strangers.entry(hash).or_insert(Stranger {
+        if book.block(hash)?.is_some() {
+            return Ok(Some(hash));
+        }
+        let Some(block) = view.block(hash).await? else {
+            return Ok(None);
+        };
+        if let Some(pay) = payout.of_ours(&block) {
+            let stranger = Stranger {
                 height: block.header.height,
                 coinbase_txid: block.coinbase_txid,
-                pay,
-                noticed: Noticed {
-                    time: rules.facts.now.max(rules.facts.ledger_time),
-                    level_ms: self.clock.level_ms(),
-                },
-            });
+                pay: Some(pay),
+                noticed: self.now(rules),
+            };
+            self.strangers.entry(hash).or_insert(stranger);
         }
-        Ok(true)
+        Ok(Some(hash))
+    }
+
+    /// The same of an ethash-like: its header, and the uncles that it includes.
+    async fn read_headers(
+        &mut self,
+        view: &impl ChainView,
+        book: &Book,
+        eth: &EthRules,
+        height: u64,
+        rules: ScanRules<'_>,
+    ) -> Result<Option<Hash>, ScanStop> {
+        let Some((hash, ours)) = ethash::ours_at(view, eth, height).await? else {
+            return Ok(None);
+        };
+        for (name, height) in ours {
+            if book.block(name)?.is_none() {
+                let stranger = Stranger {
+                    height,
+                    coinbase_txid: Hash::ZERO,
+                    pay: None,
+                    noticed: self.now(rules),
+                };
+                self.strangers.entry(name).or_insert(stranger);
+            }
+        }
+        Ok(Some(hash))
+    }
+
+    fn now(&self, rules: ScanRules<'_>) -> Noticed {
+        Noticed {
+            time: rules.facts.now.max(rules.facts.ledger_time),
+            level_ms: self.clock.level_ms(),
+        }
     }
 
     /// Those that nothing explained in time and that still stand deep enough. One that stands no more is forgotten, and
@@ -182,18 +226,17 @@ impl Scan {
             if !grace::is_over(stranger.noticed, level_ms, rules.grace_ms, &rules.facts) {
                 continue;
             }
-            let header = view.header(*hash).await?;
-            match header.as_ref().and_then(on_top) {
-                Some(depth) if rules.depth <= depth => due.push(BlockRecovered {
+            match standing(view, rules, *hash, stranger).await? {
+                Standing::Deep(pay) => due.push(BlockRecovered {
                     hash: *hash,
                     height: stranger.height,
                     expects: book.recovered_at(stranger.height)?,
                     coinbase_txid: stranger.coinbase_txid,
-                    value: stranger.pay.value,
-                    fees: stranger.pay.fees,
+                    value: pay.value,
+                    fees: pay.fees,
                 }),
-                Some(_) => {}
-                None => gone.push((*hash, stranger.height)),
+                Standing::Open => {}
+                Standing::Gone => gone.push((*hash, stranger.height)),
             }
         }
         for (hash, height) in gone {
@@ -208,5 +251,54 @@ impl Scan {
         let height = height.max(first);
         self.next = Some(self.next.map_or(height, |next| next.min(height)));
         self.last = None;
+    }
+}
+
+/// Where a stranger is now.
+enum Standing {
+    /// Deep enough, and it paid us this.
+    Deep(Pay),
+    /// Not deep enough, or nobody can tell.
+    Open,
+    /// Not on the chain any more.
+    Gone,
+}
+
+async fn standing(
+    view: &impl ChainView,
+    rules: ScanRules<'_>,
+    hash: Hash,
+    stranger: &Stranger,
+) -> Result<Standing, NoAnswer> {
+    let deep = |depth: u64, pay: Option<Pay>| match pay {
+        Some(pay) if rules.depth <= depth => Standing::Deep(pay),
+        _ => Standing::Open,
+    };
+    match rules.dialect {
+        Dialect::Bitcoin(_) => {
+            let header = view.header(hash).await?;
+            let depth = header.as_ref().and_then(on_top);
+            Ok(depth.map_or(Standing::Gone, |depth| deep(depth, stranger.pay)))
+        }
+        Dialect::Ethash(eth) => {
+            let unsaid = OurBlock {
+                hash,
+                height: stranger.height,
+                coinbase_txid: Hash::ZERO,
+                job_fees: None,
+                is_found: false,
+                depths: Depths {
+                    immature: 0,
+                    confirmed: 0,
+                    orphan: 0,
+                },
+                obeyed: None,
+            };
+            Ok(match ethash::look(view, eth, &unsaid).await? {
+                Sight::Ours { on_top, pay, .. } | Sight::Uncle { on_top, pay } => deep(on_top, pay),
+                Sight::Other { .. } => Standing::Gone,
+                Sight::Unknown => Standing::Open,
+            })
+        }
     }
 }

@@ -64,7 +64,7 @@ fn ledger(seed: u64) -> Pool {
                 places.push(pool.settler_says(&[block_recovered(hash(byte), height, expects)]))
             }
             _ => {
-                let state = BlockState::ALL[usize::try_from(rng.below(4)).expect("an index")];
+                let state = BlockState::ALL[usize::try_from(rng.below(5)).expect("an index")];
                 let value = [0, 50, VALUE_MAX, VALUE_MAX + 1]
                     [usize::try_from(rng.below(4)).expect("an index")];
                 let said = block_status(hash(byte), expects, state, value, 0);

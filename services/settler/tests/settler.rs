@@ -2,6 +2,8 @@
 //!
 //! - `settler/chain.rs`: a chain with nodes that are silent, late or lying.
 //! - `settler/world.rs`: an archiver, a gateway and settlers around one simulated broker, each on a simulated disk.
+//! - `settler/eth.rs`: an ethash-like's blocks, uncles and fees.
+//! - `settler/fees.rs`: the mean of the fees of 144 blocks.
 //! - `settler/rules.rs`: the rules as tables. `settler/walks.rs`: what becomes of blocks. `settler/crashes.rs`: kills and
 //!   faults at every point. `settler/recovered.rs`: coinbases that no share explains. `settler/grace.rs`: how
 //!   long one is waited for. `settler/thread.rs`: the thread itself, on the development chain.
@@ -23,6 +25,10 @@
 mod chain;
 #[path = "settler/crashes.rs"]
 mod crashes;
+#[path = "settler/eth.rs"]
+mod eth;
+#[path = "settler/fees.rs"]
+mod fees;
 #[path = "settler/grace.rs"]
 mod grace;
 #[path = "settler/recovered.rs"]

@@ -3,7 +3,7 @@
 //!
 //! A head is judged once it is whole, so that what is answered does not depend on how the bytes were split.
 
-use std::net::IpAddr;
+use std::borrow::Cow;
 
 use crate::write::{put, put_shown};
 use crate::{PasswordOptions, UserName};
@@ -28,8 +28,8 @@ pub(crate) struct HttpRequest<'a> {
     pub(crate) ask: Ask<'a>,
     /// Whether the connection goes on behind it.
     pub(crate) keep_alive: bool,
-    /// The last address of `X-Forwarded-For`: who spoke to the balancer that is next to us.
-    pub(crate) forwarded_for: Option<IpAddr>,
+    /// `X-Forwarded-For` as it came, its lines joined (RFC 9110, 5.3); empty if there is none.
+    pub(crate) forwarded_for: Cow<'a, str>,
     /// How many bytes it took.
     pub(crate) len: usize,
 }
@@ -155,7 +155,7 @@ struct Head<'a> {
     keep_alive: bool,
     body_bytes: usize,
     basic: Option<(Box<str>, PasswordOptions)>,
-    forwarded_for: Option<IpAddr>,
+    forwarded_for: Cow<'a, str>,
 }
 
 impl<'a> Head<'a> {
@@ -187,7 +187,7 @@ impl<'a> Head<'a> {
             keep_alive,
             body_bytes: 0,
             basic: None,
-            forwarded_for: None,
+            forwarded_for: Cow::Borrowed(""),
         };
         let (mut count, mut length) = (0, None);
         for line in lines {
@@ -212,7 +212,7 @@ impl<'a> Head<'a> {
     fn header(
         &mut self,
         name: &str,
-        value: &str,
+        value: &'a str,
         length: &mut Option<usize>,
     ) -> Result<(), HttpFault> {
         match name.to_ascii_lowercase().as_str() {
@@ -226,8 +226,10 @@ impl<'a> Head<'a> {
             }
             "authorization" => self.basic = basic(value),
             "x-forwarded-for" => {
-                let last = value.rsplit(',').next().unwrap_or_default().trim();
-                self.forwarded_for = last.parse().ok();
+                if !self.forwarded_for.is_empty() {
+                    self.forwarded_for += ", ";
+                }
+                self.forwarded_for += value;
             }
             _ => {}
         }

@@ -12,8 +12,6 @@
 //! What the port does not take is answered with an error at once, and is no offence: ethminer tries its dialects one after
 //! another, each on a new connection, and waits a second where nothing answers.
 
-use std::net::IpAddr;
-
 use orebook_schema::Work;
 use orebook_schema::work::Extranonce;
 
@@ -72,13 +70,14 @@ pub struct Speaker {
 }
 
 /// What getwork needs to know of its connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Web {
     /// The request at the front was answered already: its login was refused.
     is_answered: bool,
     /// The last request was the last.
     is_over: bool,
-    forwarded_for: Option<IpAddr>,
+    /// Of the last request.
+    forwarded_for: Option<Box<str>>,
 }
 
 /// What a first request is.
@@ -228,7 +227,7 @@ impl Speaker {
     }
 
     fn http_request(&mut self, request: &HttpRequest<'_>, out: &mut Vec<u8>) -> Heard {
-        self.web.forwarded_for = request.forwarded_for;
+        self.web.forwarded_for = Some((*request.forwarded_for).into());
         let (taken, action) = match &request.ask {
             _ if self.web.is_answered => (request.len, Action::Nothing),
             Ask::Look { with_text } => {
@@ -284,10 +283,10 @@ impl Speaker {
         (len, action)
     }
 
-    /// Who spoke to the load balancer, by the last HTTP request's `X-Forwarded-For`. To be believed from named proxies only.
-    #[must_use]
-    pub const fn forwarded_for(&self) -> Option<IpAddr> {
-        self.web.forwarded_for
+    /// Takes what the last HTTP request said as `X-Forwarded-For`, empty if nothing; `None` if there was no request since. Anybody
+    /// can say anything there: it is the gateway that knows whom to believe.
+    pub const fn take_forwarded_for(&mut self) -> Option<Box<str>> {
+        self.web.forwarded_for.take()
     }
 
     /// Whether jobs may be sent: subscribed where there is a subscribe, and at least one user. Never over getwork.

@@ -489,15 +489,23 @@ fn requests_over_one_http_connection_are_answered_in_order_and_each_for_its_user
         ]
     );
     let mut pool = Pool::new(Dialects::ALL);
-    pool.hear(
-        post(
-            "/0xa",
+    assert_eq!(pool.speaker.take_forwarded_for(), None, "no request yet");
+    for (headers, said) in [
+        (
             "X-Forwarded-For: 198.51.100.7, 203.0.113.9\r\n",
-            GET_WORK,
-        )
-        .as_bytes(),
-    );
-    assert_eq!(pool.speaker.forwarded_for(), "203.0.113.9".parse().ok());
+            "198.51.100.7, 203.0.113.9",
+        ),
+        (
+            "x-forwarded-for: 198.51.100.7\r\nX-FORWARDED-FOR: \"\r\n",
+            "198.51.100.7, \"",
+        ),
+        ("Forwarded: for=198.51.100.7\r\n", ""),
+    ] {
+        pool.hear(post("/0xa", headers, GET_WORK).as_bytes());
+        let taken = pool.speaker.take_forwarded_for();
+        assert_eq!(taken.as_deref(), Some(said), "as it came");
+        assert_eq!(pool.speaker.take_forwarded_for(), None, "once a request");
+    }
     assert!(!pool.speaker.may_send_work(), "nothing is pushed over HTTP");
 }
 

@@ -231,12 +231,16 @@ impl Log for SimBroker {
     }
 
     fn read(&self, incarnation: u32, offset: u64, max: usize) -> LogResult<Vec<LogRecord>> {
-        let inner = self.lock();
-        let topic = inner.topic(incarnation)?;
-        let end = topic.records.len() as u64;
+        let mut inner = self.lock();
+        let end = inner.topic(incarnation)?.records.len() as u64;
         if end < offset {
+            // A suffix may have been lost, says `ledger/kafka` then, to all who read.
+            if let Some(topic) = inner.topics.get_mut(&incarnation) {
+                topic.generation += 1;
+            }
             return Err(LogError::OutOfRange { offset, end });
         }
+        let topic = inner.topic(incarnation)?;
         if 0 < offset && offset < topic.first {
             let first = topic.first;
             return Err(LogError::Trimmed { offset, first });

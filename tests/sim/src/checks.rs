@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use orebook_ledger::segment::Record;
-use orebook_schema::{Event, Hash, StreamId};
+use orebook_schema::{At, Event, Hash, StreamId};
 
 /// Identity of a simulated share: nonce and ntime, unique in a run; of ethash the two halves of the nonce.
 pub type ShareId = (u32, u32);
@@ -79,22 +79,40 @@ impl Seen {
 /// How often each share counts in these records.
 ///
 /// A share counts where it is admitted; a moved one unless the same bytes were admitted at its (stream, seq), or moved, before.
+/// The first void of a share that repeats an earlier one takes it back.
 #[must_use]
 pub fn count_shares<'r>(records: impl IntoIterator<Item = &'r Record>) -> BTreeMap<ShareId, u32> {
     let mut counts = BTreeMap::new();
     let mut admitted: BTreeMap<(StreamId, u64), Vec<u8>> = BTreeMap::new();
     let mut moved_before: BTreeSet<(StreamId, u64, Vec<u8>)> = BTreeSet::new();
+    // Where each share counts; none once it is void.
+    let mut counted: BTreeMap<At, Option<ShareId>> = BTreeMap::new();
     let mut count = |id: ShareId| *counts.entry(id).or_insert(0) += 1;
+    let mut void: Vec<ShareId> = Vec::new();
     for record in records {
         let Record::Frame(stored) = record else {
             continue;
         };
         let header = stored.frame.header();
-        for (seq, raw) in (header.first_seq..).zip(stored.frame.events()) {
+        let places = (0..).map(|index| At {
+            position: stored.position,
+            index,
+        });
+        for ((seq, at), raw) in (header.first_seq..).zip(places).zip(stored.frame.events()) {
             let Ok(raw) = raw else { continue };
             let Ok(event) = raw.decode() else { continue };
+            if let Event::Void(said) = event {
+                let first = counted.get(&said.first).copied().flatten();
+                let share = counted.get(&said.share).copied().flatten();
+                if first.is_some() && first == share {
+                    counted.insert(said.share, None);
+                    void.extend(share);
+                }
+                continue;
+            }
             if let Some(id) = share_id(&event) {
                 admitted.insert((header.stream, seq), raw.bytes.to_vec());
+                counted.insert(at, Some(id));
                 count(id);
             }
             if let Event::Moved(moved) = event {
@@ -104,9 +122,15 @@ pub fn count_shares<'r>(records: impl IntoIterator<Item = &'r Record>) -> BTreeM
                 };
                 let same = admitted.get(&(moved.stream, moved.seq)) == Some(&moved.event);
                 if !same && moved_before.insert((moved.stream, moved.seq, moved.event)) {
+                    counted.insert(at, Some(id));
                     count(id);
                 }
             }
+        }
+    }
+    for id in void {
+        if let Some(count) = counts.get_mut(&id) {
+            *count -= 1;
         }
     }
     counts
@@ -130,7 +154,7 @@ pub fn exactly_once(
     let lost = miners
         .accepted
         .iter()
-        .find(|id| !counts.contains_key(id) && !waiting.contains(id));
+        .find(|id| counts.get(id).is_none_or(|count| *count == 0) && !waiting.contains(id));
     lost.map_or(Ok(()), |id| {
         Err(format!(
             "share {id:?} was accepted, and is neither final nor in a spool"

@@ -189,7 +189,12 @@ fn genesis(ledger: LedgerId) -> Genesis {
             confirmed_depth: 5,
             orphan_depth: 2,
             threshold: 1,
+            address_hold_ms: 0,
             network_fees: NetworkFees::Pool,
+            auto_pay_limit: 0,
+            payout_depth: 6,
+            payout_final_depth: 12,
+            writeoff_ms: 0,
         },
     }
 }

@@ -51,6 +51,8 @@ pub enum Plant {
     SecretClone,
     /// A gateway never sends again.
     NeverRetries,
+    /// The archiver remembers no share.
+    ForgetsShares,
     /// The archiver keeps two ledgers with one key, and shows the second to one reader.
     SplitView,
 }
@@ -233,7 +235,12 @@ fn genesis(
             confirmed_depth: 5,
             orphan_depth: 2,
             threshold: 1,
+            address_hold_ms: 0,
             network_fees: NetworkFees::Pool,
+            auto_pay_limit: 0,
+            payout_depth: 6,
+            payout_final_depth: 12,
+            writeoff_ms: 0,
         },
     }
 }
@@ -365,8 +372,19 @@ impl World {
 
     fn gateway_serves(&mut self) {
         let index = self.pick_gateway();
+        // A share of ethash has no tag: a miner may send it to two gateways, each of which knows its own alone.
+        let is_ethash = self.genesis.algorithm == Algorithm::Ethash;
+        let copied = (is_ethash && self.rng.chance(1, 8))
+            .then(|| u32::try_from(self.rng.range(1, 1 + u64::from(self.next_share))).ok());
+        let mut copied = copied.flatten().filter(|id| *id <= self.next_share);
+        if copied.is_some() {
+            self.note("share sent again");
+        }
         let next = &mut self.next_share;
         let mut fresh = || {
+            if let Some(copied) = copied.take() {
+                return (copied, 1_700_000_000);
+            }
             *next += 1;
             (*next, 1_700_000_000)
         };

@@ -67,8 +67,11 @@ fn other_append_times_change_the_rows_that_show_ledger_time_and_no_money() {
         .map(|(table, _)| *table)
         .collect();
     // The block's row says at what ledger time it was found; a finished round that was its pot's first, when it began; and a
-    // block without a report of late frames yet, from what ledger time on it is made.
-    assert_eq!(differing, [("money", 6), ("rounds", 6), ("rounds", 10)]);
+    // block without a report of late frames yet, from what ledger time on it is made. Money notes the time by which a debt is dated.
+    assert_eq!(
+        differing,
+        [("money", 6), ("money", 74), ("rounds", 6), ("rounds", 10)]
+    );
     for table in differing {
         let (one, other) = (
             timeless(&one.tables[&table]),

@@ -138,6 +138,37 @@ fn first_checkpoint(broker: &SimBroker) -> u64 {
 }
 
 #[test]
+fn an_archiver_opens_the_next_incarnation_although_nobody_speaks_in_the_log_that_lost_what_is_final()
+ {
+    for seed in 0..20 {
+        let mut bench = Bench::new(seed);
+        bench.rounds(60, true, true);
+        let (size, _) = bench.archived();
+        let before = bench.broker.newest().expect("it is there");
+        bench
+            .pool
+            .gateways
+            .iter_mut()
+            .for_each(|gateway| gateway.life = None);
+        bench.broker.cut_to(first_checkpoint(&bench.broker) + 1);
+        // Started again, as whoever finds a broken broker does: it looks for its place with what it kept.
+        bench.pool.keeper.life = None;
+        bench.pool.keeper.disk.restart_process();
+        bench.start_keeper();
+        for _ in 0..40 {
+            if before < bench.broker.newest().expect("it is there") {
+                break;
+            }
+            bench.rounds(1, false, false);
+        }
+        let after = bench.broker.newest().expect("it is there");
+        assert!(before < after, "seed {seed}: still {after:?}");
+        bench.agree();
+        assert!(size <= bench.final_size(), "seed {seed}");
+    }
+}
+
+#[test]
 fn a_reader_takes_nothing_more_from_an_incarnation_that_lost_what_is_final() {
     for seed in 0..20 {
         let mut bench = Bench::new(seed);

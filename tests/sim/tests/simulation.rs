@@ -161,11 +161,13 @@ fn assert_covered(happened: &BTreeMap<String, u64>) {
         "frames with moved events of others",
         "frames with shares of ethash",
         "frames with shares of others",
+        "frames with voids",
         "gateway died",
         "incarnations opened again",
         "killed",
         "move interrupted",
         "reader died",
+        "share sent again",
         "started",
         "streams closed",
         "write misdirected",
@@ -218,6 +220,11 @@ fn a_reader_that_misses_a_record_is_found() {
 #[test]
 fn an_archiver_that_forgets_what_it_signed_is_found() {
     is_found(Plant::ForgetsSigned, "a checkpoint of size");
+}
+
+#[test]
+fn an_archiver_that_forgets_shares_is_found() {
+    is_found(Plant::ForgetsShares, " times");
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Alerts and dashboards ask for what the binary shows, and each alert names a page that is there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use orebook_tests::pool::{DEADLINE, Pool};
@@ -9,6 +11,7 @@ use orebook_tests::repo_root;
 use serde_json::Value;
 
 use crate::deploy::{Deploy, yaml};
+use crate::openmetrics::Family;
 
 /// Shown over Kafka only.
 const OF_KAFKA: &str = "orebook_kafka_";
@@ -17,13 +20,16 @@ const OF_PROMETHEUS: &str = "up";
 
 /// Sample lines of a pool with every role on the embedded ledger, once it shows what it is asked for, and of an archiver over a
 /// broker that is not there.
-fn shown(expressions: &[(String, String)]) -> String {
+fn shown(expressions: &[(String, String)]) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a folder");
     let config = folder.path().join("orebook.toml");
     let text = "[http]\nlisten = \"127.0.0.1:0\"\n[[gateway]]\n[[gateway.port]]\nlisten = \"127.0.0.1:0\"\n\
                 difficulty = \"0.0001\"\n";
     fs::write(&config, text).expect("written");
     let pool = Pool::start(&folder.path().join("pool"), &config);
+    let miner = log_in(&pool);
+    let (status, _) = pool.get("/api/v1/pools").expect("it answers");
+    assert_eq!(status, 200, "a request, so that there is one to be counted");
     let started = Instant::now();
     let mut all = figures(&pool);
     // Pots and nodes appear with the first final job and the first template.
@@ -37,6 +43,7 @@ fn shown(expressions: &[(String, String)]) -> String {
         std::thread::park_timeout(Duration::from_millis(50));
         all = figures(&pool);
     }
+    drop(miner);
     pool.stop();
     // Port 1 is nobody's: an archiver starts without a broker.
     let over = format!(
@@ -44,9 +51,61 @@ fn shown(expressions: &[(String, String)]) -> String {
     );
     fs::write(&config, over).expect("written");
     let archiver = Pool::start_role(&["archiver"], &folder.path().join("pool"), &config);
-    all.push_str(&figures(&archiver));
+    let of_archiver = figures(&archiver);
     drop(archiver.kill());
-    all
+    vec![all, of_archiver]
+}
+
+/// A miner, so that there is something to be counted.
+fn log_in(pool: &Pool) -> TcpStream {
+    let mut miner = TcpStream::connect(pool.stratum[0]).expect("it listens");
+    miner.set_read_timeout(Some(DEADLINE)).expect("a socket");
+    let subscribe = "{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"cgminer/4.12\"]}\n";
+    miner.write_all(subscribe.as_bytes()).expect("it reads");
+    let mut line = String::new();
+    let mut reader = BufReader::new(miner.try_clone().expect("a descriptor"));
+    reader.read_line(&mut line).expect("it answers");
+    miner
+}
+
+/// What is wrong with docs/metrics.md, by what the binary shows.
+fn page_faults(page: &str, families: &BTreeMap<String, Family>) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut told = BTreeSet::new();
+    for row in page.lines().filter(|line| line.starts_with("| `orebook_")) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let [_, name, kind, unit, labels, what, _] = cells[..] else {
+            faults.push(format!("no row of five cells: {row}"));
+            continue;
+        };
+        let name = name.trim_matches('`');
+        if !told.insert(name.to_owned()) {
+            faults.push(format!("{name} stands there twice"));
+        }
+        if unit.is_empty() || what.is_empty() {
+            faults.push(format!("{name}: without unit or words"));
+        }
+        let Some(family) = families.get(name) else {
+            faults.push(format!("{name} is shown by nobody"));
+            continue;
+        };
+        if family.kind != kind {
+            faults.push(format!("{name} is a {}", family.kind));
+        }
+        let labels: BTreeSet<String> = labels
+            .split(',')
+            .map(|label| label.trim().to_owned())
+            .filter(|label| !label.is_empty())
+            .collect();
+        // A metric without samples yet has no labels.
+        if !family.labels.is_empty() && family.labels != labels {
+            faults.push(format!("{name} has the labels {:?}", family.labels));
+        }
+    }
+    for name in families.keys().filter(|name| !told.contains(*name)) {
+        faults.push(format!("{name} is not told"));
+    }
+    faults
 }
 
 fn figures(pool: &Pool) -> String {
@@ -154,7 +213,48 @@ fn alerts_and_dashboards_ask_for_what_the_binary_shows() {
     let boards = dashboards(&deploy);
     assert!(20 <= boards.len(), "{} panels", boards.len());
     all.extend(boards);
-    let shown = shown(&all);
+    let texts = shown(&all);
+    let mut families = BTreeMap::new();
+    for text in &texts {
+        let read = crate::openmetrics::read(text);
+        for (name, family) in read.unwrap_or_else(|why| panic!("{why}\n{text}")) {
+            let known: &mut Family = families.entry(name).or_default();
+            known.labels.extend(family.labels);
+            known.kind = family.kind;
+        }
+    }
+    let page = fs::read_to_string(repo_root().join("docs/metrics.md")).expect("a page");
+    let faults = page_faults(&page, &families);
+    assert!(faults.is_empty(), "docs/metrics.md: {}", faults.join("\n"));
+    for (from, to, says) in [
+        (
+            "| `orebook_edge_closed` | counter",
+            "| `orebook_edge_closed` | gauge",
+            "is a counter",
+        ),
+        (
+            "`orebook_spool_commits`",
+            "`orebook_spool_commit`",
+            "orebook_spool_commit is shown by nobody",
+        ),
+        (
+            "`orebook_spool_commits`",
+            "`orebook_spool_commit`",
+            "orebook_spool_commits is not told",
+        ),
+        (
+            "gateway, port, region, dialect, cause",
+            "gateway, port, region, cause",
+            "has the labels",
+        ),
+    ] {
+        let faults = page_faults(&page.replacen(from, to, 1), &families);
+        assert!(
+            faults.iter().any(|fault| fault.contains(says)),
+            "{from}: {faults:?}"
+        );
+    }
+    let shown = texts.concat();
     let faults = unknown(&all, &shown);
     assert!(faults.is_empty(), "{}\n{shown}", faults.join("\n"));
 

@@ -331,6 +331,7 @@ fn keys(deploy: &Deploy, faults: &mut Vec<String>) {
         "gateway-$number",
         "archiver-$number",
         "settler",
+        "paymaster",
         "desk",
         "projector",
     ] {

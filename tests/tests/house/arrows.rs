@@ -29,12 +29,13 @@ const ARROWS: &str = "
                         services/chain services/gateway services/archiver services/projector \
                         services/settler services/paymaster services/desk services/miner
     tests/sim:          schema ledger replay
+    tests/features:
     tests:              schema ledger ledger/kafka replay replay/store services/pow services/stratum \
                         services/chain services/gateway services/miner tests/sim
 ";
 
-/// What every member's tests may use besides its row.
-const ARROWS_OF_TESTS: [&str; 2] = ["tests", "tests/sim"];
+/// What every member's tests may use besides its row: the miner too, which is the other side of the wire.
+const ARROWS_OF_TESTS: [&str; 3] = ["services/miner", "tests", "tests/sim"];
 
 /// Libraries that one member knows and nobody else.
 const KEPT_BY: [(&str, &str); 4] = [

@@ -1,4 +1,4 @@
-//! Gateways at the end of a long and bad line.
+//! A gateway at the end of a long and bad line, and one beside the broker.
 
 use std::fs;
 use std::sync::atomic::Ordering;
@@ -31,17 +31,24 @@ fn a_line_of_300_ms_that_loses_one_packet_of_a_hundred_is_noticed_by_no_miner() 
     let (cluster, far) = Cluster::start_far(link.near());
     link.leads_to(far);
     let site = Site::new(&cluster, "dev", &config("0.000001"));
-    // Both gateways with their mirror, an archiver and the settler are far away; the others are beside the broker.
+    // The first gateway with its mirror, an archiver and the settler are far away; the others are beside the broker.
     let near = fs::read_to_string(&site.config).expect("a configuration");
     let text = near.replace(&cluster.addresses()[0], &link.near().to_string());
     assert_ne!(text, near);
+    let second_of = |text: &str| {
+        let mut places = text.match_indices("[[gateway]]");
+        places.nth(1).expect("two gateways").0
+    };
+    let kafka = text.find("\n[kafka]").expect("the brokers");
+    let text = format!("{}{}", &text[..second_of(&text)], &text[kafka..]);
     let far = site.machine("far.toml");
     fs::write(&far, text).expect("written");
     let first = Pool::start(&site.machine("one"), &far);
     let second = site.role("two", &["archiver", "--number", "2"]);
     let third = site.role("three", &["projector"]);
+    let beside = site.role("four", &["gateway", "--number", "2"]);
     let flood = Flood::start(&FLOOD, PACE);
-    flood.goes_to(&first.stratum);
+    flood.goes_to(&[first.stratum.clone(), beside.stratum.clone()].concat());
     flood.go_on(SHARES / 2, "at the end of a bad line");
     drop(second.kill());
     flood.go_on(SHARES / 2, "without the near archiver");
@@ -56,7 +63,7 @@ fn a_line_of_300_ms_that_loses_one_packet_of_a_hundred_is_noticed_by_no_miner() 
     assert!(0 < counts.stalls.load(Ordering::Relaxed), "a bad line");
     agrees(&first, &third, &digests, "the far projector");
     has_archived(&second, &third);
-    for role in [third, second] {
+    for role in [third, second, beside] {
         role.stop();
     }
     first.stop();

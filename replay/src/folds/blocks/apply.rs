@@ -55,6 +55,7 @@ fn found(frame: &FinalFrame<'_>, rows: &mut dyn Rows, ended: &Ended<'_>) -> Resu
         round_shares: None,
         is_recovered: false,
         state: None,
+        is_uncle: false,
         status_at: At::default(),
         status_ms: 0,
         value: None,
@@ -106,6 +107,7 @@ fn recovered(
         round_shares: None,
         is_recovered: true,
         state: None,
+        is_uncle: false,
         status_at: At::default(),
         status_ms: 0,
         value: Some(said.value),
@@ -129,6 +131,11 @@ fn status(
     };
     let before = block.state;
     block.state = Some(said.state);
+    block.is_uncle = match said.state {
+        BlockState::Uncle => true,
+        BlockState::Immature | BlockState::Orphaned => false,
+        BlockState::Seen | BlockState::Confirmed => block.is_uncle,
+    };
     block.status_at = at;
     block.status_ms = frame.ledger_time;
     block.value = Some(said.value);
@@ -169,6 +176,7 @@ const fn of_state(count: &mut Count, state: Option<BlockState>) -> &mut u64 {
         Some(BlockState::Immature) => &mut count.immature,
         Some(BlockState::Confirmed) => &mut count.confirmed,
         Some(BlockState::Orphaned) => &mut count.orphaned,
+        Some(BlockState::Uncle) => &mut count.uncle,
     }
 }
 

@@ -5,23 +5,27 @@
 //! newest policy `at`; keys: count `u32`, each key 32, role `u8`, in force `u8`, last `at`; policies: count `u32`, each
 //! `at`, effective `u64`, length `u16`, policy; schema sets: count `u32`, each number `u32`, count `u32`, each kind `u8`,
 //! version `u8`; bans: count `u32`, each target (LEDGER-FORMAT.md section 3), is a ban `u8`, until `u64`, reason `bytes8`, `at`,
-//! effective `u64`; at the end SHA-256 of all bytes before. Lists are strictly ascending.
+//! effective `u64`; accounts: count `u32`, each name as an account, only registered workers `u8`, `at`, effective `u64`, workers:
+//! count `u32`, each name `bytes8`; at the end SHA-256 of all bytes before. Lists are strictly ascending.
 
 use orebook_schema::bytes::{DecodeError, Decoded, Reader, Write};
 use orebook_schema::desk::{BanTarget, Reason};
 use orebook_schema::event::Event;
-use orebook_schema::{EVENT_BYTES_MAX, Hash, Key, LedgerId, Policy, Role};
+use orebook_schema::{Account, EVENT_BYTES_MAX, Hash, Key, LedgerId, Policy, Role, WorkerName};
 
-use super::{BanInForce, Control, PolicyInForce, ProducerKey, SchemaSet, State, genesis_of};
+use super::{
+    BanInForce, Control, PolicyInForce, ProducerKey, RegisteredAccount, RegisteredWorker,
+    SchemaSet, State, genesis_of,
+};
 use crate::digest;
 use crate::engine::Cursor;
 use crate::fold::Fold;
-use crate::rows::{MemoryRows, StoreFault, View};
+use crate::rows::{MemoryRows, Row, StoreFault, View};
 
 const MAGIC: [u8; 8] = *b"ORECTL0\n";
-/// Most bytes of a snapshot: 16,384 bans with the longest reasons, and some ten thousand policies. A longer file is refused
-/// unread.
-pub const SNAPSHOT_BYTES_MAX: usize = 8 << 20;
+/// Most bytes of a snapshot: 16,384 bans with the longest reasons, as many accounts, 65,536 workers of the longest names, and some
+/// ten thousand policies. A longer file is refused unread.
+pub const SNAPSHOT_BYTES_MAX: usize = 16 << 20;
 
 /// Why a snapshot is not taken. The gateway then reads the ledger instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -133,6 +137,23 @@ impl Snapshot {
             out.put_at(ban.at);
             out.put(&ban.effective.to_le_bytes());
         }
+        put_count(state.accounts.len(), &mut out);
+        // Both lists lie by the bytes of accounts.
+        let mut workers = state.workers.as_slice();
+        for account in &state.accounts {
+            out.put(&account.account.to_bytes());
+            out.push(u8::from(account.is_registered_only));
+            out.put_at(account.at);
+            out.put(&account.effective.to_le_bytes());
+            let is_other = |worker: &RegisteredWorker| worker.account != account.account;
+            let count = workers.iter().position(is_other).unwrap_or(workers.len());
+            let (own, others) = workers.split_at_checked(count).unwrap_or((workers, &[]));
+            workers = others;
+            put_count(own.len(), &mut out);
+            own.iter()
+                .for_each(|row| out.put_bytes8(row.worker.as_str().as_bytes()));
+        }
+        assert!(workers.is_empty(), "a worker's account is registered");
         let sum = Hash::of(&[&out]);
         out.put(&sum.0);
         out
@@ -190,6 +211,12 @@ fn read_state(reader: &mut Reader<'_>) -> Decoded<State> {
     let policies = list(reader, |policy: &PolicyInForce| policy.at, read_policy)?;
     let schema_sets = list(reader, |set: &SchemaSet| set.number, read_set)?;
     let bans = list(reader, |ban: &BanInForce| ban.target.to_bytes(), read_ban)?;
+    let registered = list(
+        reader,
+        |(account, _): &(RegisteredAccount, _)| account.account.to_bytes(),
+        read_account,
+    )?;
+    let (accounts, workers): (Vec<_>, Vec<Vec<_>>) = registered.into_iter().unzip();
     let state = State {
         genesis,
         newest_policy,
@@ -197,6 +224,8 @@ fn read_state(reader: &mut Reader<'_>) -> Decoded<State> {
         policies,
         schema_sets,
         bans,
+        accounts,
+        workers: workers.into_iter().flatten().collect(),
     };
     if state.policy().is_some() {
         Ok(state)
@@ -237,6 +266,28 @@ fn read_ban(reader: &mut Reader<'_>) -> Decoded<BanInForce> {
         at: reader.at()?,
         effective: reader.u64()?,
     })
+}
+
+fn read_account(reader: &mut Reader<'_>) -> Decoded<(RegisteredAccount, Vec<RegisteredWorker>)> {
+    let account = Account::from_reader(reader)?;
+    if !matches!(account, Account::Name(_)) {
+        return Err(DecodeError::Value("registered account"));
+    }
+    let row = RegisteredAccount {
+        account: account.clone(),
+        is_registered_only: reader.count8(0, 1)? == 1,
+        at: reader.at()?,
+        effective: reader.u64()?,
+    };
+    let workers = list(reader, Row::key, |reader| {
+        let name = str::from_utf8(reader.bytes8(64)?).ok();
+        let worker = name.and_then(WorkerName::parse);
+        Ok(RegisteredWorker {
+            account: account.clone(),
+            worker: worker.ok_or(DecodeError::Value("registered worker"))?,
+        })
+    })?;
+    Ok((row, workers))
 }
 
 fn read_policy(reader: &mut Reader<'_>) -> Decoded<PolicyInForce> {

@@ -12,6 +12,7 @@ use crate::rows::{Rows, StoreFault, get, put};
 use super::books::{Book, Entries, totals};
 use super::is_known;
 use super::tables::{AccountRow, AdjustmentRow, RefusedRow};
+use super::write_off;
 
 /// An adjustment was said; it waits for what it needs.
 pub(super) fn said(at: At, said: &Adjustment, rows: &mut dyn Rows) -> Result<(), StoreFault> {
@@ -30,15 +31,20 @@ pub(super) fn said(at: At, said: &Adjustment, rows: &mut dyn Rows) -> Result<(),
     )
 }
 
-/// Posts the adjustments that took effect in a frame, each at the event where it did.
+/// Posts the adjustments and write-offs that took effect in a frame, each at the event where it did, in that order.
 pub(super) fn taken(frame: &FinalFrame<'_>, rows: &mut dyn Rows) -> Result<(), StoreFault> {
     let Some(authority) = frame.authority() else {
         return Ok(());
     };
-    for obeyed in authority.adjustments_taken_at(frame.position) {
-        post(obeyed, rows)?;
+    let mut adjustments = authority.adjustments_taken_at(frame.position).peekable();
+    for written_off in authority.write_offs_taken_at(frame.position) {
+        let is_before = |obeyed: &&ObeyedAdjustment| obeyed.effective < written_off.effective;
+        while let Some(obeyed) = adjustments.next_if(is_before) {
+            post(obeyed, rows)?;
+        }
+        write_off::post(written_off, frame.ledger_time, rows)?;
     }
-    Ok(())
+    adjustments.try_for_each(|obeyed| post(obeyed, rows))
 }
 
 fn post(obeyed: &ObeyedAdjustment, rows: &mut dyn Rows) -> Result<(), StoreFault> {

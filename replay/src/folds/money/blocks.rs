@@ -11,12 +11,13 @@ use crate::folds::obeyed::{self, Recovery, Refusal};
 use crate::rows::{Order, Rows, Span, StoreFault, get, put, scan};
 
 use super::books::{Book, Entries, totals};
-use super::split::{Split, all_to_reserve, split, window_work};
+use super::settings::donation_at;
+use super::split::{Split, all_to_reserve, donation, split, window_work};
 use super::tables::{
     BlockAtRow, BlockRow, CreditOfRow, CreditRow, Finding, HeightRow, Held, RefusedRow, Status,
 };
-use super::window::weights;
-use super::{SUB_UNITS, rules_of};
+use super::window::{Weights, weights};
+use super::{SUB_UNITS, payouts, prop, rules_of};
 
 /// A block is named for the first time, by a share or by the settler; a hash that is known already stays what it is.
 pub(super) fn name(block: BlockRow, rows: &mut dyn Rows) -> Result<(), StoreFault> {
@@ -80,6 +81,7 @@ pub(super) fn recovered(
 /// The settler says what became of a block: obeyed by the rule of [`obeyed`], and if the books have room for it.
 pub(super) fn status(
     at: At,
+    ledger_time: u64,
     event: &BlockStatus,
     rows: &mut dyn Rows,
     ledger: &dyn Backwards,
@@ -97,7 +99,7 @@ pub(super) fn status(
         value: event.value,
         fees: event.fees,
     };
-    obey(block, next, rows, ledger)
+    obey(block, next, ledger_time, rows, ledger)
 }
 
 fn known(rows: &dyn Rows, hash: Hash) -> Result<Option<BlockRow>, StoreFault> {
@@ -109,34 +111,67 @@ fn refuse(rows: &mut dyn Rows, at: At, hash: Hash, why: Refusal) -> Result<(), S
 }
 
 /// Whether everything that the status may post fits into the sums: at most the opposite of what stands, or the difference of
-/// two values and the move of the new one. Both values are [`VALUE_MAX`](obeyed::VALUE_MAX) at most.
+/// two values, that of their donations and the move of the new one, and what payouts that cite the block give back. Both values
+/// are [`VALUE_MAX`](obeyed::VALUE_MAX) at most.
 fn has_room(rows: &dyn Rows, block: &BlockRow, event: &BlockStatus) -> Result<bool, StoreFault> {
     let old = block.status.map_or(0, |status| status.value);
-    let most = (event.value * 2 + old * 2)
+    let held = match event.state {
+        BlockState::Orphaned => payouts::held_of_block(rows, block.hash)?,
+        _ => 0,
+    };
+    let most = (event.value * 3 + old * 2)
         .checked_mul(SUB_UNITS)
-        .and_then(|sub| sub.checked_add(block.standing_posted));
+        .and_then(|sub| sub.checked_add(block.standing_posted))
+        .and_then(|sub| sub.checked_add(held));
     let sum = totals(rows)?.credits;
     Ok(most.and_then(|most| sum.checked_add(most)).is_some())
 }
 
-/// Posts what follows (rules 5, readings 10 to 12): everything when the block is first immature or confirmed, the move when
+/// Posts what follows (rules 5, readings 10 to 12): everything when the block is first immature, an uncle or confirmed, the move when
 /// it is first confirmed, the difference when its value changes, the opposite when it is orphaned; nothing else.
 fn obey(
     mut block: BlockRow,
     next: Status,
+    ledger_time: u64,
     rows: &mut dyn Rows,
     ledger: &dyn Backwards,
 ) -> Result<(), FoldStop> {
     let before = block.status.filter(|_| block.held != Held::Nowhere);
+    follow_round(&mut block, next, rows, ledger)?;
     block.status = Some(next);
     match next.state {
-        BlockState::Orphaned => take_back(&mut block, next.at, rows)?,
+        BlockState::Orphaned => take_back(&mut block, next.at, ledger_time, rows)?,
         BlockState::Seen if block.held == Held::Nowhere => {}
-        BlockState::Seen | BlockState::Immature | BlockState::Confirmed => {
+        BlockState::Seen | BlockState::Immature | BlockState::Confirmed | BlockState::Uncle => {
             settle(&mut block, before, next, rows, ledger)?;
         }
     }
     Ok(put(rows, &block)?)
+}
+
+/// An orphan of a PROP pot brings its weights to the pot's open round, and takes them back where it returns (rules 3.5).
+fn follow_round(
+    block: &mut BlockRow,
+    next: Status,
+    rows: &mut dyn Rows,
+    ledger: &dyn Backwards,
+) -> Result<(), FoldStop> {
+    let is_out = |state| state == BlockState::Orphaned;
+    let was_out = block.status.is_some_and(|status| is_out(status.state));
+    let Some(rules) = rules(block, rows)?.filter(|rules| rules.scheme == Scheme::Prop) else {
+        return Ok(());
+    };
+    match (was_out, is_out(next.state)) {
+        (false, true) => {
+            if block.weights.is_none() {
+                weigh(block, rows, ledger)?;
+            }
+            prop::orphaned(block.at, rules.pot, next.at, rows)?;
+        }
+        (true, false) => prop::returned(block.at, rules.pot, next.at, rows)?,
+        (false, false) | (true, true) => {}
+    }
+    Ok(())
 }
 
 /// Brings the postings from the value that stands, if one does, to the new one, and to available if the block is confirmed.
@@ -177,9 +212,15 @@ fn settle(
     Ok(division.keep(rows, &new)?)
 }
 
-/// Opposes every posting that stands, the last event's first.
-fn take_back(block: &mut BlockRow, at: At, rows: &mut dyn Rows) -> Result<(), StoreFault> {
+/// Opposes every posting that stands, the last event's first; before that, what payouts hold of the block goes back.
+fn take_back(
+    block: &mut BlockRow,
+    at: At,
+    ledger_time: u64,
+    rows: &mut dyn Rows,
+) -> Result<(), StoreFault> {
     let mut entries = Entries::new(rows, at, block.hash);
+    payouts::lose_block(block.hash, ledger_time, &mut entries)?;
     while let Some(event) = block.standing.pop() {
         entries.oppose(event)?;
     }
@@ -189,12 +230,14 @@ fn take_back(block: &mut BlockRow, at: At, rows: &mut dyn Rows) -> Result<(), St
     Ok(())
 }
 
-/// Rules that the block is settled under; none if no share explains it, its job is void, or its policy lacks the pot.
+/// Rules that the block is divided by; none if all is the reserve's: no share explains it, its job is void, its policy lacks
+/// the pot, or the pot's shares are paid one by one.
 fn rules(block: &BlockRow, rows: &dyn Rows) -> Result<Option<PotRules>, StoreFault> {
-    match &block.finding {
-        Some(finding) => rules_of(rows, finding.policy, finding.pot),
-        None => Ok(None),
-    }
+    let Some(finding) = &block.finding else {
+        return Ok(None);
+    };
+    let rules = rules_of(rows, finding.policy, finding.pot)?;
+    Ok(rules.filter(|rules| !rules.scheme.is_per_share()))
 }
 
 /// Finds out, once and for ever, whose the block is.
@@ -205,11 +248,13 @@ fn weigh(
 ) -> Result<(), FoldStop> {
     let rules = rules(block, rows)?;
     let found = match (&block.finding, rules) {
-        (Some(finding), Some(rules)) => weights_of(finding, &rules, rows, ledger)?,
+        (Some(finding), Some(rules)) => weights_of(block.at, finding, &rules, rows, ledger)?,
         _ => Vec::new(),
     };
     block.weights = Some(found.iter().map(|(_, weight)| *weight).sum());
     for (account, weight) in found {
+        let finding = block.finding.as_ref().map(|finding| finding.share);
+        let donation_ppm = donation_at(&*rows, &account, finding.unwrap_or(block.at))?;
         let index = CreditOfRow {
             account: account.clone(),
             block: block.at,
@@ -221,6 +266,8 @@ fn weigh(
             weight,
             amount: 0,
             bonus: 0,
+            donation_ppm,
+            donation: 0,
         };
         put(rows, &credit)?;
     }
@@ -229,6 +276,7 @@ fn weigh(
 
 /// By account, ascending. The finder is among them also where he has no weight: he may have a bonus.
 fn weights_of(
+    block: At,
     finding: &Finding,
     rules: &PotRules,
     rows: &dyn Rows,
@@ -236,11 +284,13 @@ fn weights_of(
 ) -> Result<Vec<(Account, u128)>, FoldStop> {
     let mut found = match rules.scheme {
         Scheme::Solo => [(finding.account.clone(), 1)].into(),
-        // A policy with any other scheme stops the fold where a job first cites it.
-        Scheme::Pplns | Scheme::Prop | Scheme::Pps | Scheme::Fpps => {
+        Scheme::Pplns => {
             let n = window_work(rules.n_ppm, finding.network_work);
             weights(rows, ledger, finding.pot, finding.share, n)?
         }
+        Scheme::Prop => prop::weights(rows, ledger, finding, block)?,
+        // All of such a block is the reserve's: it has no rules to be divided by.
+        Scheme::Pps | Scheme::Fpps => Weights::new(),
     };
     if 0 < rules.bonus_ppm {
         found.entry(finding.account.clone()).or_insert(0);
@@ -256,6 +306,15 @@ fn credits_of(rows: &dyn Rows, block: At) -> Result<Vec<CreditRow>, StoreFault> 
         ControlFlow::Continue(())
     })?;
     Ok(all)
+}
+
+/// An account's part of a split.
+struct Part<'d> {
+    account: &'d Account,
+    /// Its bonus included, sub-units.
+    gross: u128,
+    /// What it donates of it, sub-units.
+    donation: u128,
 }
 
 /// How a block is divided: the same rules and weights for every value that it ever has.
@@ -284,10 +343,14 @@ impl Division {
         }
     }
 
-    /// Each account with what a split gives it, its bonus included.
-    fn parts<'d>(&'d self, split: &'d Split) -> impl Iterator<Item = (&'d Account, u128)> {
+    /// What a split gives each account.
+    fn parts<'d>(&'d self, split: &'d Split) -> impl Iterator<Item = Part<'d>> {
         let parts = self.credits.iter().zip(&split.parts);
-        parts.map(|(credit, part)| (&credit.account, part + self.bonus(credit, split)))
+        parts.map(|(credit, part)| Part {
+            account: &credit.account,
+            gross: part + self.bonus(credit, split),
+            donation: donation(*part, credit.donation_ppm),
+        })
     }
 
     /// Posts a split from `reward`; where an old one stands, the difference, net for each book.
@@ -298,22 +361,25 @@ impl Division {
         new: &Split,
         held: Held,
     ) -> Result<(), StoreFault> {
-        let mut change = |book: &Book, before: u128, after: u128| {
+        let mut change = |from: &Book, to: &Book, before: u128, after: u128| {
             if before <= after {
-                entries.post(&Book::Reward, book, after - before, None)
+                entries.post(from, to, after - before, None)
             } else {
-                entries.post(book, &Book::Reward, before - after, None)
+                entries.post(to, from, before - after, None)
             }
         };
         let mut before = old.map(|old| self.parts(old));
-        for (account, part) in self.parts(new) {
+        for part in self.parts(new) {
             let stood = before.as_mut().and_then(Iterator::next);
+            let (gross, donation) = stood.map_or((0, 0), |stood| (stood.gross, stood.donation));
             let book = match held {
-                Held::Available => Book::Available(account.clone()),
-                Held::Nowhere | Held::Immature => Book::Immature(account.clone()),
+                Held::Available => Book::Available(part.account.clone()),
+                Held::Nowhere | Held::Immature => Book::Immature(part.account.clone()),
             };
-            change(&book, stood.map_or(0, |(_, part)| part), part)?;
+            change(&Book::Reward, &book, gross, part.gross)?;
+            change(&book, &Book::Donation, donation, part.donation)?;
         }
+        let mut change = |book: &Book, before, after| change(&Book::Reward, book, before, after);
         let before = |part: fn(&Split) -> u128| old.map_or(0, part);
         change(&Book::Fee, before(|split| split.fee), new.fee)?;
         change(
@@ -326,9 +392,10 @@ impl Division {
 
     /// Moves what accounts have of the block from immature to available.
     fn confirm(&self, entries: &mut Entries<'_>, split: &Split) -> Result<(), StoreFault> {
-        for (account, part) in self.parts(split) {
-            let immature = Book::Immature(account.clone());
-            entries.post(&immature, &Book::Available(account.clone()), part, None)?;
+        for part in self.parts(split) {
+            let immature = Book::Immature(part.account.clone());
+            let available = Book::Available(part.account.clone());
+            entries.post(&immature, &available, part.gross - part.donation, None)?;
         }
         Ok(())
     }
@@ -339,6 +406,7 @@ impl Division {
             let new = CreditRow {
                 amount: *part,
                 bonus: self.bonus(credit, split),
+                donation: donation(*part, credit.donation_ppm),
                 ..credit.clone()
             };
             if new != *credit {

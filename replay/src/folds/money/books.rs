@@ -11,6 +11,7 @@ use orebook_schema::{Account, At, Hash};
 use crate::rows::{Field, KeyField, Rows, StoreFault, get, put};
 
 use super::tables::{BookRow, PostingRow, TotalsRow};
+use super::write_off::note_debt;
 
 /// A book of the money rules, section 7.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,7 +20,7 @@ pub enum Book {
     Immature(Account),
     /// What an account may be paid.
     Available(Account),
-    /// What of it a payout holds.
+    /// What of it lines of payouts hold.
     Reserved(Account),
     /// What an account was paid.
     Paid(Account),
@@ -31,9 +32,9 @@ pub enum Book {
     Rounding,
     /// What belongs to nobody yet, and what the pool answers for.
     Reserve,
-    /// Network fees of payouts.
+    /// What payouts' lines brought in for the network, less what the chain took.
     NetworkFees,
-    /// The pool's coins.
+    /// What left the wallets as network fees.
     Wallet,
     /// What the chain paid: its balance is below zero by all that stands.
     Reward,
@@ -86,6 +87,9 @@ impl Book {
         Self::Wallet,
         Self::Reward,
     ];
+
+    /// Keys of all accounts' `available` stand in this range, which another book's never do.
+    pub(super) const AVAILABLE_KEYS: std::ops::Range<[u8; 1]> = [2]..[3];
 
     const fn number(&self) -> u8 {
         match self {
@@ -212,7 +216,10 @@ pub(super) struct Entries<'r> {
     count: u32,
     /// Sub-units posted.
     posted: u128,
-    books: BTreeMap<Book, Balance>,
+    /// Whether each posting has a row.
+    kept: bool,
+    /// By book: its balance before the event, and now.
+    books: BTreeMap<Book, (Balance, Balance)>,
 }
 
 impl<'r> Entries<'r> {
@@ -223,7 +230,16 @@ impl<'r> Entries<'r> {
             block,
             count: 0,
             posted: 0,
+            kept: true,
             books: BTreeMap::new(),
+        }
+    }
+
+    /// Postings that have no rows, since there are as many as shares: only the books have them.
+    pub(super) fn summed(rows: &'r mut dyn Rows, at: At) -> Self {
+        Self {
+            kept: false,
+            ..Self::new(rows, at, Hash::ZERO)
         }
     }
 
@@ -239,16 +255,18 @@ impl<'r> Entries<'r> {
         if amount == 0 {
             return Ok(());
         }
-        let row = PostingRow {
-            at: self.at,
-            number: self.count,
-            block: self.block,
-            debit: debit.clone(),
-            credit: credit.clone(),
-            amount,
-            cites,
-        };
-        put(self.rows, &row)?;
+        if self.kept {
+            let row = PostingRow {
+                at: self.at,
+                number: self.count,
+                block: self.block,
+                debit: debit.clone(),
+                credit: credit.clone(),
+                amount,
+                cites,
+            };
+            put(self.rows, &row)?;
+        }
         self.balance(debit)?.debits += amount;
         self.balance(credit)?.credits += amount;
         self.count += 1;
@@ -268,11 +286,21 @@ impl<'r> Entries<'r> {
         Ok(())
     }
 
-    /// Writes the balances and the running totals. Returns the sub-units posted.
+    /// The rows beside the books, which are written at the end.
+    pub(super) fn rows(&mut self) -> &mut dyn Rows {
+        &mut *self.rows
+    }
+
+    /// The event.
+    pub(super) const fn at(&self) -> At {
+        self.at
+    }
+
+    /// Writes the balances, who owes, and the running totals. Returns the sub-units posted.
     pub(super) fn finish(self) -> Result<u128, StoreFault> {
         let mut totals = totals(&*self.rows)?;
-        for (book, balance) in self.books {
-            let before = balance_of(&*self.rows, &book)?;
+        for (book, (before, balance)) in self.books {
+            note_debt(self.rows, self.at, &book, before, balance)?;
             totals.debits += balance.debits - before.debits;
             totals.credits += balance.credits - before.credits;
             put(
@@ -290,11 +318,12 @@ impl<'r> Entries<'r> {
     }
 
     fn balance(&mut self, book: &Book) -> Result<&mut Balance, StoreFault> {
-        let found = match self.books.remove(book) {
-            Some(balance) => balance,
-            None => balance_of(&*self.rows, book)?,
-        };
-        Ok(self.books.entry(book.clone()).or_insert(found))
+        if !self.books.contains_key(book) {
+            let found = balance_of(&*self.rows, book)?;
+            self.books.insert(book.clone(), (found, found));
+        }
+        let (_, balance) = self.books.entry(book.clone()).or_default();
+        Ok(balance)
     }
 }
 

@@ -10,9 +10,11 @@ use orebook_schema::{Account, At, Hash};
 use crate::rows::{KeyField, Order, Span, StoreFault, View, collect, get, scan};
 
 use super::books::{Balance, Book, balance_of, totals};
+use super::payouts::{PayoutBooks, assert_payouts};
 use super::tables::{
     AccountRow, AdjustmentRow, BlockAtRow, BlockRow, BookRow, CreditOfRow, CreditRow, PostingRow,
 };
+use super::write_off::{DebtRow, WriteOffRow};
 
 /// An account's balances, sub-units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -197,6 +199,34 @@ pub fn adjustments(
     collect(view, &span, Order::Backward, rows_max)
 }
 
+/// An account's write-offs, newest first, those that wait or were refused included: said before `before`, at most `rows_max`.
+///
+/// # Errors
+/// [`StoreFault`].
+pub fn write_offs(
+    view: &(impl View + ?Sized),
+    account: &Account,
+    before: Option<At>,
+    rows_max: usize,
+) -> Result<Vec<WriteOffRow>, StoreFault> {
+    let mut prefix = Vec::new();
+    account.put_key(&mut prefix);
+    let span = match before {
+        Some(at) => Span::prefix_to(&prefix, WriteOffRow::key_of(account, &at)),
+        None => Span::prefix(&prefix),
+    };
+    collect(view, &span, Order::Backward, rows_max)
+}
+
+/// Since when an account owes; none if its available is not below zero.
+///
+/// # Errors
+/// [`StoreFault`].
+pub fn debt(view: &(impl View + ?Sized), account: &Account) -> Result<Option<DebtRow>, StoreFault> {
+    let row: Option<DebtRow> = get(view, &DebtRow::key_of(account))?;
+    Ok(row.filter(|row| row.filled.is_none()))
+}
+
 /// Adjustments of all accounts behind `after` (none: from the first), by account and place, at most `rows_max`.
 ///
 /// # Errors
@@ -251,12 +281,15 @@ pub fn postings_of_block(
     Ok(all)
 }
 
-/// Sums every book and compares with the running totals: debits equal credits, and nothing is missing.
+/// Sums every book and compares with the running totals: debits equal credits, and nothing is missing; and what payouts hold
+/// and sent is what their books have.
 pub(super) fn assert_conserved(view: &dyn View) -> Result<(), StoreFault> {
     let (mut debits, mut credits) = (0u128, 0u128);
+    let mut payouts = PayoutBooks::default();
     scan(view, &Span::all(), Order::Forward, |row: BookRow| {
         debits += row.debits;
         credits += row.credits;
+        payouts.add(&row.book, row.credits, row.debits);
         ControlFlow::Continue(())
     })?;
     let totals = totals(view)?;
@@ -264,5 +297,5 @@ pub(super) fn assert_conserved(view: &dyn View) -> Result<(), StoreFault> {
         debits == totals.debits && credits == totals.credits && debits == credits,
         "debits equal credits, over all books and in the running totals"
     );
-    Ok(())
+    assert_payouts(view, payouts)
 }

@@ -64,7 +64,13 @@ pub fn split(value: u128, fees: u128, rules: &PotRules, weights: &[u128]) -> Spl
     split
 }
 
-/// All to `reserve`: no share explains the block, or no rules apply to its share.
+/// What an account donates of an amount: floor(amount · ppm / 10^6), at most all of it.
+#[must_use]
+pub(super) fn donation(amount: u128, ppm: u32) -> u128 {
+    scaled(amount, u128::from(ppm.min(PPM)), u128::from(PPM))
+}
+
+/// All to `reserve`: no share explains the block, no rules apply to its share, or shares of its pot are paid one by one.
 #[must_use]
 pub const fn all_to_reserve(value: u128) -> Split {
     Split {

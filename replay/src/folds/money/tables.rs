@@ -170,6 +170,10 @@ row! {
             amount: u128,
             /// The finder's bonus therein not included, sub-units.
             bonus: u128,
+            /// What it donated of its parts when the block was found, parts per million.
+            donation_ppm: u32,
+            /// Its donation, taken out of the amount, sub-units.
+            donation: u128,
         }
     }
 }
@@ -387,6 +391,8 @@ struct_field!(Status {
     fees
 });
 
+pub(super) use struct_field;
+
 /// A field that is one byte of a list of values.
 macro_rules! byte_field {
     ($type:ident, $what:literal) => {
@@ -412,6 +418,8 @@ macro_rules! byte_field {
         }
     };
 }
+
+pub(super) use byte_field;
 
 byte_field!(Refusal, "refusal");
 byte_field!(Held, "where credits stand");

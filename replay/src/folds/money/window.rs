@@ -1,8 +1,8 @@
 //! The PPLNS window (money rules, section 3): walking backwards over frame summaries until N is reached. Only the finding
-//! frame, frames with moved shares and the frame where the window begins are opened.
+//! frame, frames with moved shares or voids and the frame where the window begins are opened.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeInclusive};
 use std::sync::Arc;
 
 use orebook_ledger::credit::{JobTerms, credit};
@@ -13,30 +13,25 @@ use orebook_schema::work::ShareRef;
 use orebook_schema::{Account, At, Event, Kind, Policy, StreamId};
 
 use crate::fold::{Backwards, FoldStop, FrameSummary};
-use crate::rows::{Order, Row as _, Rows, Span, StoreFault, get, scan};
+use crate::rows::{Order, Row as _, Span, StoreFault, View, get, scan};
 
 use super::tables::{JobRunRow, MovedRow, PolicyRow, WorkerRow};
+use super::voids;
 
 /// Work by account, in the order of accounts.
 pub(in crate::folds) type Weights = BTreeMap<Account, u128>;
 
 /// Weights of the entries of `pot` that end with the one at `last`, `n` work of them.
 pub(in crate::folds) fn weights(
-    rows: &dyn Rows,
+    rows: &dyn View,
     ledger: &dyn Backwards,
     pot: Pot,
     last: At,
     n: u128,
 ) -> Result<Weights, FoldStop> {
     let mut walk = Walk::new(rows, ledger, pot, n);
-    walk.open(last.position, last.index)?;
-    let mut position = last.position;
-    let mut frame = FrameSummary::new();
-    while 0 < position && !walk.is_full() {
-        position -= 1;
-        ledger.summary(position, &mut frame)?;
-        walk.step(&frame)?;
-    }
+    walk.open(last.position, 0..=last.index)?;
+    walk.down(last.position)?;
     Ok(walk.weights())
 }
 
@@ -49,15 +44,22 @@ struct Epoch {
     runs: Vec<(u32, JobTerms)>,
 }
 
+/// An account's entries in a window: work, and what voids take back of it.
+#[derive(Clone, Copy, Default)]
+struct Sum {
+    work: u128,
+    void: u128,
+}
+
 /// A window that is being filled: frames are given to it, the last first. What numbers stand for it asks the rows that
 /// [`announced`](super::announced) keeps.
 pub(in crate::folds) struct Walk<'w> {
-    rows: &'w dyn Rows,
+    rows: &'w dyn View,
     ledger: &'w dyn Backwards,
     pot: Pot,
-    /// Work that the window still takes.
+    /// Work that the window still takes; a void makes room for as much as it takes back.
     left: u128,
-    accounts: Vec<(Account, u128)>,
+    accounts: Vec<(Account, Sum)>,
     numbers: BTreeMap<Account, usize>,
     epochs: BTreeMap<(StreamId, u32), Epoch>,
 }
@@ -65,7 +67,7 @@ pub(in crate::folds) struct Walk<'w> {
 impl<'w> Walk<'w> {
     /// A window of `n` work of a pot.
     pub(in crate::folds) const fn new(
-        rows: &'w dyn Rows,
+        rows: &'w dyn View,
         ledger: &'w dyn Backwards,
         pot: Pot,
         n: u128,
@@ -86,17 +88,49 @@ impl<'w> Walk<'w> {
         self.left == 0
     }
 
+    /// All the work that it has; what voids take back is taken off.
+    pub(super) fn total(&self) -> u128 {
+        let work: u128 = self.accounts.iter().map(|(_, sum)| sum.work).sum();
+        let void: u128 = self.accounts.iter().map(|(_, sum)| sum.void).sum();
+        work.saturating_sub(void)
+    }
+
     /// What it has, by account; those without weight are left out.
     pub(in crate::folds) fn weights(self) -> Weights {
-        let weights = self.accounts.into_iter();
-        weights.filter(|(_, weight)| 0 < *weight).collect()
+        let sums = self.accounts.into_iter();
+        sums.map(|(account, sum)| (account, sum.work.saturating_sub(sum.void)))
+            .filter(|(_, weight)| 0 < *weight)
+            .collect()
+    }
+
+    /// Takes the frames below a position until it is full.
+    pub(super) fn down(&mut self, below: u64) -> Result<(), FoldStop> {
+        let mut position = below;
+        let mut frame = FrameSummary::new();
+        while 0 < position && !self.is_full() {
+            position -= 1;
+            self.ledger.summary(position, &mut frame)?;
+            self.step(&frame)?;
+        }
+        Ok(())
+    }
+
+    /// Takes one entry that no frame has, as far as there is room.
+    pub(super) fn take(&mut self, account: &Account, work: u128) {
+        let work = work.min(self.left);
+        self.give(account, work);
+        self.left -= work;
     }
 
     /// Takes a whole frame by its summary, or opens it.
     pub(in crate::folds) fn step(&mut self, frame: &FrameSummary) -> Result<(), FoldStop> {
         let position = frame.position;
+        if frame.has(Kind::Void) {
+            // An archiver's: it has nothing else that weighs.
+            return Ok(self.take_voids(position)?);
+        }
         if frame.has(Kind::Moved) && self.counted(position)?.is_some() {
-            return self.open(position, u16::MAX);
+            return self.open(position, 0..=u16::MAX);
         }
         let mut pots = frame.summary.pots.iter();
         let Some(pot) = pots.find(|pot| pot.pot == self.pot) else {
@@ -104,10 +138,30 @@ impl<'w> Walk<'w> {
         };
         let work: u128 = pot.rows.iter().map(|row| row.credit).sum();
         if self.left < work {
-            return self.open(position, u16::MAX);
+            return self.open(position, 0..=u16::MAX);
         }
         self.take_rows(frame, &pot.rows)?;
         self.left -= work;
+        Ok(())
+    }
+
+    /// Takes a frame's voids, which always count whole.
+    fn take_voids(&mut self, position: u64) -> Result<(), StoreFault> {
+        let pot = self.pot;
+        let mut taken = Vec::new();
+        voids::of_frame(self.rows, position, |void| {
+            if void.pot == pot {
+                taken.push((void.account, void.credit));
+            }
+        })?;
+        for (account, credit) in taken {
+            let index = number_of(&mut self.numbers, &mut self.accounts, &account);
+            if let Some((_, sum)) = self.accounts.get_mut(index) {
+                sum.void += credit;
+            }
+            // A window without end stays one.
+            self.left = self.left.saturating_add(credit);
+        }
         Ok(())
     }
 
@@ -121,11 +175,17 @@ impl<'w> Walk<'w> {
         Ok(())
     }
 
-    /// Takes the entries of a frame up to an index one by one, the last first.
+    /// Adds work that comes beside entries, and that no window cuts.
+    pub(super) fn give(&mut self, account: &Account, work: u128) {
+        let index = number_of(&mut self.numbers, &mut self.accounts, account);
+        self.add(index, work);
+    }
+
+    /// Takes the entries of a frame at the indices one by one, the last first.
     pub(in crate::folds) fn open(
         &mut self,
         position: u64,
-        last_index: u16,
+        indices: RangeInclusive<u16>,
     ) -> Result<(), FoldStop> {
         let stored = self.ledger.frame(position)?;
         let header = stored.frame.header();
@@ -136,8 +196,11 @@ impl<'w> Walk<'w> {
             .map_err(|error| FoldStop::Unreadable(format!("position {position}: {error}")))?;
         let counted = self.counted(position)?.unwrap_or_default();
         let epoch = self.epoch(stream, number)?;
-        let entries: Vec<(u16, &Event)> = (0..=last_index).zip(&events).collect();
+        let entries: Vec<(u16, &Event)> = (0..=*indices.end()).zip(&events).collect();
         for (index, event) in entries.into_iter().rev() {
+            if index < *indices.start() {
+                break;
+            }
             if self.left == 0 {
                 break;
             }
@@ -157,8 +220,8 @@ impl<'w> Walk<'w> {
     }
 
     fn add(&mut self, account: usize, work: u128) {
-        if let Some((_, weight)) = self.accounts.get_mut(account) {
-            *weight += work;
+        if let Some((_, sum)) = self.accounts.get_mut(account) {
+            sum.work += work;
         }
     }
 
@@ -177,10 +240,7 @@ impl<'w> Walk<'w> {
         let span = Span::prefix(&[stream.0.as_slice(), &number.to_be_bytes()].concat());
         let (numbers, accounts) = (&mut self.numbers, &mut self.accounts);
         scan(self.rows, &span, Order::Forward, |row: WorkerRow| {
-            let index = *numbers.entry(row.account.clone()).or_insert_with(|| {
-                accounts.push((row.account.clone(), 0));
-                accounts.len() - 1
-            });
+            let index = number_of(numbers, accounts, &row.account);
             epoch.workers.push((index, row.pot));
             ControlFlow::Continue(())
         })?;
@@ -202,14 +262,26 @@ impl<'w> Walk<'w> {
     }
 }
 
+/// The index of an account in the list, at the end of which it is put if it is new.
+fn number_of(
+    numbers: &mut BTreeMap<Account, usize>,
+    accounts: &mut Vec<(Account, Sum)>,
+    account: &Account,
+) -> usize {
+    *numbers.entry(account.clone()).or_insert_with(|| {
+        accounts.push((account.clone(), Sum::default()));
+        accounts.len() - 1
+    })
+}
+
 /// A policy that a job cited.
-pub(super) fn policy(rows: &dyn Rows, at: At) -> Result<Option<Arc<Policy>>, StoreFault> {
+pub(super) fn policy(rows: &dyn View, at: At) -> Result<Option<Arc<Policy>>, StoreFault> {
     let row: Option<PolicyRow> = get(rows, &PolicyRow::key_of(&at))?;
     Ok(row.map(|row| Arc::new(row.policy)))
 }
 
 /// Worker, job and share of an entry; none for events that are none.
-fn entry(event: &Event, counts: bool) -> Option<(u32, u32, ShareRef)> {
+pub(super) fn entry(event: &Event, counts: bool) -> Option<(u32, u32, ShareRef)> {
     match event {
         Event::Moved(moved) if counts && moved.worker != NO_NUMBER => {
             let share = moved.inner().ok()?.share()?;

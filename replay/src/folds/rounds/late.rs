@@ -342,7 +342,7 @@ fn by_time(
         below: u64::MAX,
     };
     let mut walk = Walk::new(rows, ledger, due.pot, due.n);
-    walk.open(due.share.position, due.share.index)?;
+    walk.open(due.share.position, 0..=due.share.index)?;
     // Before a block that is in time all that is in time comes in; before a late one what is not newer.
     let mut time_ms = if due.is_late { u64::MAX } else { due.time_ms };
     let mut frame = FrameSummary::new();
@@ -359,7 +359,7 @@ fn by_time(
         ledger.summary(position, &mut frame)?;
         if frame.summary.pots.iter().any(|pot| pot.pot == due.pot) {
             time_ms = time_ms.min(frame.last_time);
-        } else if !frame.has(Kind::Moved) {
+        } else if !frame.has(Kind::Moved) && !frame.has(Kind::Void) {
             continue;
         }
         let place = (time_ms.min(frame.last_time), position);

@@ -58,7 +58,7 @@ pub(super) fn apply(
 fn hear_kept(
     frame: &FinalFrame<'_>,
     rows: &mut dyn Rows,
-    kept: &mut Epoch<'_, Box<KeptMachine>>,
+    kept: &mut Epoch<'_, KeptMachine>,
     behind: &mut Vec<Place>,
 ) -> Result<BTreeMap<u32, Said>, StoreFault> {
     let mut others: BTreeMap<u32, Said> = BTreeMap::new();
@@ -69,7 +69,7 @@ fn hear_kept(
             if let Event::Difficulty(difficulty) = event {
                 let (number, units) = (difficulty.worker, difficulty.work.units());
                 if let Some(known) = kept.get_mut(number) {
-                    known.machine.announce(units);
+                    known.announce(units);
                     heard.extend(known.hear_of(frame).then_some(number));
                 } else {
                     others.entry(number).or_default().difficulty = Some(units);
@@ -95,8 +95,11 @@ fn hear_kept(
         if let Some(known) = kept.get_mut(number) {
             let place = (header.stream, header.epoch, number);
             behind.extend(known.fall_behind().then_some(place));
-            let silent_ms = known.silent_ms();
-            judge(rows, &mut known.machine, silent_ms, frame.ledger_time)?;
+            if !known.is_settled(frame.ledger_time) {
+                let (machine, silent_ms) = known.unsettled();
+                judge(rows, machine, silent_ms, frame.ledger_time)?;
+                known.settle();
+            }
         }
     }
     Ok(others)

@@ -9,6 +9,9 @@
     reason = "each file uses another part of it, and stops at the first surprise"
 )]
 
+pub mod payouts;
+
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use orebook_ledger::authority::thing_digest;
@@ -38,6 +41,7 @@ const DESK: u8 = 1;
 const ARCHIVER: u8 = 2;
 const SETTLER: u8 = 3;
 const GATEWAY: u8 = 4;
+const PAYMASTER: u8 = 5;
 /// Expected hashes of difficulty 1 in the unit of work.
 pub const DIFFICULTY_1: u64 = 1 << 32;
 
@@ -64,6 +68,7 @@ pub fn genesis() -> Genesis {
         (ARCHIVER, Role::Archiver),
         (SETTLER, Role::Settler),
         (GATEWAY, Role::Gateway),
+        (PAYMASTER, Role::Paymaster),
     ];
     let mut producers = roles
         .map(|(name, role)| (signer(name).key(), role))
@@ -92,7 +97,12 @@ pub fn genesis() -> Genesis {
             confirmed_depth: 6,
             orphan_depth: 1,
             threshold: 1_000_000,
+            address_hold_ms: 0,
             network_fees: NetworkFees::Pool,
+            auto_pay_limit: 0,
+            payout_depth: 6,
+            payout_final_depth: 12,
+            writeoff_ms: 0,
         },
     }
 }
@@ -127,10 +137,11 @@ pub struct World {
     archiver: Pen,
     settler: Pen,
     gateway: Pen,
+    paymaster: Pen,
     workers: u32,
     jobs: u32,
     nonce: u32,
-    _dir: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl World {
@@ -161,10 +172,11 @@ impl World {
             archiver: Pen::new(ARCHIVER),
             settler: Pen::new(SETTLER),
             gateway: Pen::new(GATEWAY),
+            paymaster: Pen::new(PAYMASTER),
             workers: 0,
             jobs: 0,
             nonce: 0,
-            _dir: dir,
+            folder: dir,
         };
         let stream = world.desk.stream;
         let frame = genesis_frame(&genesis(), stream, start, &signer(DESK)).expect("genesis");
@@ -173,6 +185,11 @@ impl World {
         world.send(frame.bytes());
         world.finalise();
         world
+    }
+
+    /// Folder of its segment files.
+    pub fn segments(&self) -> PathBuf {
+        self.folder.path().join("mirror").join("segments")
     }
 
     pub fn lock(&self) -> MutexGuard<'_, Reader<RealDisk>> {
@@ -262,6 +279,22 @@ impl World {
             signature: approver.sign_approval(LEDGER, &thing),
         });
         self.say(|world| &mut world.desk, &[event, approval])
+    }
+
+    /// The paymaster says something in one frame; returns its position.
+    pub fn paymaster(&mut self, events: &[Event]) -> u64 {
+        self.say(|world| &mut world.paymaster, events)
+    }
+
+    /// An approver approves a thing, or a batch.
+    pub fn approve(&mut self, thing: Hash) -> u64 {
+        let approver = signer(DESK);
+        let approval = Event::Approval(Approval {
+            thing,
+            approver: approver.key(),
+            signature: approver.sign_approval(LEDGER, &thing),
+        });
+        self.desk(approval)
     }
 
     /// A worker at a difficulty; returns its number.

@@ -1,5 +1,7 @@
 //! A small pool of threads for tests: genesis, archivers, a producer of notes.
 
+#![allow(dead_code, reason = "each test file uses another part of it")]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,6 +33,10 @@ pub(crate) fn signer(number: u8) -> Signer {
 }
 
 pub(crate) fn genesis() -> Genesis {
+    genesis_of(Algorithm::Sha256d)
+}
+
+pub(crate) fn genesis_of(algorithm: Algorithm) -> Genesis {
     let mut producers = vec![
         (signer(1).key(), Role::Desk),
         (signer(2).key(), Role::Archiver),
@@ -42,7 +48,7 @@ pub(crate) fn genesis() -> Genesis {
         ledger: LEDGER,
         coin: 1,
         coin_name: CoinName::parse("dev").expect("a name"),
-        algorithm: Algorithm::Sha256d,
+        algorithm,
         decimals: 8,
         chain: Hash::ZERO,
         segment_positions: 64,
@@ -66,14 +72,23 @@ pub(crate) fn genesis() -> Genesis {
             confirmed_depth: 6,
             orphan_depth: 3,
             threshold: 1,
+            address_hold_ms: 0,
             network_fees: NetworkFees::Pool,
+            auto_pay_limit: 0,
+            payout_depth: 6,
+            payout_final_depth: 12,
+            writeoff_ms: 0,
         },
     }
 }
 
 pub(crate) fn write_genesis(dir: &Path) {
+    write(dir, &genesis());
+}
+
+pub(crate) fn write(dir: &Path, genesis: &Genesis) {
     let now = now_ms();
-    let frame = genesis_frame(&genesis(), new_stream(), now, &signer(1)).expect("a genesis");
+    let frame = genesis_frame(genesis, new_stream(), now, &signer(1)).expect("a genesis");
     let disk = RealDisk::new(dir.to_path_buf());
     let (mut store, _) = SegmentStore::open(disk, "segments", LEDGER, 0).expect("a folder");
     let mut state = State::new(LEDGER);

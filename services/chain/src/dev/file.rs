@@ -1,7 +1,8 @@
 //! The development chain's file: an append-only list of what happened, each record with a checksum, synced before it counts.
 //!
 //! A record is kind `u8` ‖ length `u32` ‖ payload ‖ CRC32C `u32` of all before, little-endian. The first names the chain's first
-//! block; then come blocks and orphaned blocks in the order in which they happened.
+//! block and the file's version; then come blocks, orphaned blocks and transactions that were taken to wait, in the order in
+//! which they happened. Files of version 0 name no version and have no transactions: they are gone on with as they are.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufReader, Read, Seek as _, SeekFrom, Write as _};
@@ -21,6 +22,9 @@ const FILE_NAME: &str = "chain.blocks";
 const KIND_GENESIS: u8 = 1;
 const KIND_BLOCK: u8 = 2;
 const KIND_INVALID: u8 = 3;
+const KIND_TRANSACTION: u8 = 4;
+/// Version of the files that are begun here.
+const VERSION: u8 = 1;
 /// Kind, length, checksum.
 const FRAMING_BYTES: u64 = 9;
 
@@ -74,7 +78,8 @@ impl Log {
         }
         log.file.seek(SeekFrom::Start(log.bytes))?;
         if log.bytes == 0 {
-            log.append(KIND_GENESIS, &state.genesis().0)?;
+            let first = [state.genesis().0.as_slice(), &[VERSION]].concat();
+            log.append(KIND_GENESIS, &first)?;
         }
         log.file.sync_all()?;
         File::open(folder)?.sync_all()?;
@@ -89,6 +94,11 @@ impl Log {
     /// Keeps that a block was orphaned on request.
     pub(super) fn append_invalid(&mut self, hash: Hash) -> io::Result<()> {
         self.append(KIND_INVALID, &hash.0)
+    }
+
+    /// Keeps a transaction that waits.
+    pub(super) fn append_transaction(&mut self, raw: &[u8]) -> io::Result<()> {
+        self.append(KIND_TRANSACTION, raw)
     }
 
     fn append(&mut self, kind: u8, payload: &[u8]) -> io::Result<()> {
@@ -144,8 +154,7 @@ fn apply(state: &mut State, kind: u8, payload: &[u8], at: u64) -> Result<(), Dev
             .map_err(|_| DevError::Damaged(at))
     };
     match (kind, at) {
-        (KIND_GENESIS, 0) if hash()? == state.genesis() => Ok(()),
-        (KIND_GENESIS, 0) => Err(DevError::OtherChain),
+        (KIND_GENESIS, 0) => apply_first(state, payload),
         (KIND_BLOCK, 1..) => match state.judge(payload, None) {
             Verdict::Good(new) => {
                 state.insert(*new);
@@ -157,7 +166,29 @@ fn apply(state: &mut State, kind: u8, payload: &[u8], at: u64) -> Result<(), Dev
             state.invalidate(hash()?);
             Ok(())
         }
+        (KIND_TRANSACTION, 1..) => match state.judge_transaction(payload, false) {
+            Some(Ok(joining)) => {
+                state.join(joining);
+                Ok(())
+            }
+            Some(Err(_)) | None => Err(DevError::Damaged(at)),
+        },
         _ => Err(DevError::Damaged(at)),
+    }
+}
+
+/// The file's version, and whose chain it is.
+fn apply_first(state: &State, payload: &[u8]) -> Result<(), DevError> {
+    let (genesis, version) = payload.split_at_checked(32).ok_or(DevError::Damaged(0))?;
+    match version {
+        [] | [VERSION] => {}
+        [version] => return Err(DevError::Version(*version)),
+        _ => return Err(DevError::Damaged(0)),
+    }
+    if genesis == state.genesis().0 {
+        Ok(())
+    } else {
+        Err(DevError::OtherChain)
     }
 }
 

@@ -4,16 +4,21 @@ use std::collections::BTreeMap;
 
 use orebook_schema::units::{Hash, U256, target_of_bits};
 
+use super::coins::{Coin, Coins, Effect, Spending, View, made};
+use super::pool::{Joining, Pool};
 use super::rules::{
     BLOCKS_MAX, COMMITMENT_PREFIX, MEDIAN_BLOCKS, Offered, SUBSIDY_MAX, TIME_LEAD_S_MAX,
     WINDOW_BLOCKS, chain_work, commitment, commitment_with, genesis_block, median, next_bits,
     offered,
 };
-use super::{DevBalance, DevConfig, DevError};
+use super::tx::{OutPoint, Tx};
+use super::{DevBalance, DevCoin, DevConfig, DevError, DevPlace, DevTransaction};
 use crate::hash::{merkle_root, number, pow_hash, sha256d};
 use crate::node::{ChainBlock, ChainHeader, ChainTip};
-use crate::template::{Template, TemplateFields};
-use crate::wire::{Block, HeaderFields, SCRIPT_SIG_BYTES_MAX, coinbase_of_block, height_push};
+use crate::template::{Template, TemplateFields, Transaction};
+use crate::wire::{
+    Block, HeaderFields, SCRIPT_SIG_BYTES_MAX, coinbase_of_block, first_transaction, height_push,
+};
 
 /// A block that passed every test.
 #[derive(Debug)]
@@ -40,10 +45,12 @@ struct Entry {
     /// Of the chain up to and with this block.
     work: U256,
     fees: u64,
+    /// What it does to the coins.
+    effect: Effect,
     is_invalid: bool,
 }
 
-/// Every known block, and the best chain.
+/// Every known block, the best chain with its coins, and what waits to be mined.
 #[derive(Debug)]
 pub(super) struct State {
     config: DevConfig,
@@ -52,6 +59,9 @@ pub(super) struct State {
     arrivals: Vec<Hash>,
     /// The best chain by height.
     best: Vec<Hash>,
+    /// Of the best chain.
+    coins: Coins,
+    pool: Pool,
 }
 
 impl State {
@@ -78,6 +88,7 @@ impl State {
             height: 0,
             work: U256::ZERO,
             fees: 0,
+            effect: Effect::default(),
             is_invalid: false,
         };
         Ok(Self {
@@ -85,6 +96,8 @@ impl State {
             blocks: BTreeMap::from([(hash, entry)]),
             arrivals: vec![hash],
             best: vec![hash],
+            coins: Coins::default(),
+            pool: Pool::default(),
         })
     }
 
@@ -159,15 +172,102 @@ impl State {
 
     pub(super) fn balance(&self, script: &[u8]) -> DevBalance {
         let mut balance = DevBalance::default();
-        for block in self.best.iter().filter_map(|hash| self.block(*hash)) {
-            let paid = block.paid_to(script);
-            if block.header.confirmations < i64::from(self.config.maturity) {
-                balance.immature = balance.immature.saturating_add(paid);
+        for coin in self.unspent(script) {
+            let amount = u128::from(coin.amount);
+            let sum = if coin.is_mature {
+                &mut balance.mature
             } else {
-                balance.mature = balance.mature.saturating_add(paid);
-            }
+                &mut balance.immature
+            };
+            *sum = sum.saturating_add(amount);
         }
         balance
+    }
+
+    /// The script's coins on the best chain.
+    pub(super) fn unspent(&self, script: &[u8]) -> Vec<DevCoin> {
+        let coins = self.coins.of_script(script);
+        coins.map(|(point, coin)| self.shown(point, coin)).collect()
+    }
+
+    pub(super) fn coin(&self, point: &OutPoint) -> Option<(DevCoin, Vec<u8>)> {
+        let coin = self.coins.get(point)?;
+        Some((self.shown(*point, coin), coin.script.clone()))
+    }
+
+    /// A coinbase's is mature from so many confirmations on.
+    fn shown(&self, point: OutPoint, coin: &Coin) -> DevCoin {
+        let confirmations = (self.tip().height + 1).saturating_sub(coin.height);
+        DevCoin {
+            out_point: point,
+            amount: coin.amount,
+            height: coin.height,
+            confirmations,
+            is_coinbase: coin.is_coinbase,
+            is_mature: !coin.is_coinbase || u64::from(self.config.maturity) <= confirmations,
+            pool_spender: self.pool.spender(&point),
+        }
+    }
+
+    /// A transaction that waits, or is in a block of the best chain; those of the seed are not known.
+    pub(super) fn transaction(&self, txid: Hash) -> Option<DevTransaction> {
+        if let Some((tx, fee)) = self.pool.get(txid) {
+            return Some(DevTransaction {
+                raw: tx.raw.clone(),
+                fee,
+                place: DevPlace::Pool,
+            });
+        }
+        let hash = self.coins.block_of(txid)?;
+        let entry = self.blocks.get(&hash)?;
+        let mut payments = entry.effect.payments.iter();
+        let (raw, fee) = match payments.find(|(tx, _)| tx.txid == txid) {
+            Some((tx, fee)) => (tx.raw.clone(), *fee),
+            None => (first_transaction(&entry.bytes).ok()?.to_vec(), 0),
+        };
+        Some(DevTransaction {
+            raw,
+            fee,
+            place: DevPlace::Block {
+                hash,
+                height: entry.height,
+                confirmations: (self.tip().height + 1).saturating_sub(entry.height),
+            },
+        })
+    }
+
+    /// Who spends an output: on the best chain, or else of those that wait.
+    pub(super) fn spender(&self, point: &OutPoint) -> Option<Hash> {
+        self.coins
+            .spender(point)
+            .or_else(|| self.pool.spender(point))
+    }
+
+    /// Whether a transaction may wait for the next block; nothing is changed.
+    pub(super) fn judge_transaction(
+        &self,
+        raw: &[u8],
+        checks_signatures: bool,
+    ) -> Option<Result<Joining, &'static str>> {
+        let tx = Tx::read(raw)?;
+        if self.coins.block_of(tx.txid).is_some() {
+            return Some(Err("txn-already-known"));
+        }
+        let at = self.spending(self.tip().height + 1, checks_signatures);
+        Some(self.pool.judge(tx, &self.coins, at))
+    }
+
+    /// Lets it wait.
+    pub(super) fn join(&mut self, joining: Joining) {
+        self.pool.join(joining);
+    }
+
+    const fn spending(&self, height: u64, checks_signatures: bool) -> Spending {
+        Spending {
+            height,
+            maturity: self.config.maturity,
+            checks_signatures,
+        }
     }
 
     /// The template on the best block.
@@ -189,8 +289,21 @@ impl State {
         let entry = self.blocks.get(&parent)?;
         let offered = offered(self.config.seed, parent, entry.header.time);
         let offered: Vec<Offered> = offered.into_iter().filter(|one| one.is_out(now)).collect();
-        let wtxids: Vec<Hash> = offered.iter().map(|one| one.wtxid).collect();
-        let fees = offered.iter().map(|one| one.transaction.fee).sum::<u64>();
+        let mut wtxids: Vec<Hash> = offered.iter().map(|one| one.wtxid).collect();
+        let mut transactions: Vec<Transaction> =
+            offered.into_iter().map(|one| one.transaction).collect();
+        // What waits is judged by the best chain's coins; who mines elsewhere leaves it waiting.
+        if parent == self.tip().hash {
+            for (tx, fee) in self.pool.next_block() {
+                wtxids.push(tx.wtxid);
+                transactions.push(Transaction {
+                    data: tx.raw.clone(),
+                    txid: tx.txid,
+                    fee,
+                });
+            }
+        }
+        let fees = transactions.iter().map(|tx| tx.fee).sum::<u64>();
         let mintime = self.median_before(parent).saturating_add(1);
         Template::new(TemplateFields {
             height: entry.height + 1,
@@ -201,7 +314,7 @@ impl State {
             mintime,
             reward: self.config.subsidy.checked_add(fees)?,
             fees,
-            transactions: offered.into_iter().map(|one| one.transaction).collect(),
+            transactions,
             witness_commitment: Some(commitment(&wtxids)),
             mweb: None,
             aux_flags: Vec::new(),
@@ -217,7 +330,12 @@ impl State {
         };
         match self.judge_block(&block, clock) {
             Err(reason) => Verdict::Refused(reason),
-            Ok((height, work, fees)) => Verdict::Good(Box::new(NewBlock {
+            Ok(Judged {
+                height,
+                work,
+                fees,
+                effect,
+            }) => Verdict::Good(Box::new(NewBlock {
                 hash: sha256d(&block.header),
                 entry: Entry {
                     bytes: bytes.to_vec(),
@@ -225,18 +343,15 @@ impl State {
                     height,
                     work,
                     fees,
+                    effect,
                     is_invalid: false,
                 },
             })),
         }
     }
 
-    /// The tests in litecoind's order, with its words. Gives height, work of the chain, fees.
-    fn judge_block(
-        &self,
-        block: &Block,
-        clock: Option<u64>,
-    ) -> Result<(u64, U256, u64), &'static str> {
+    /// The tests in litecoind's order, with its words.
+    fn judge_block(&self, block: &Block, clock: Option<u64>) -> Result<Judged, &'static str> {
         let header = HeaderFields::read(&block.header);
         if let Some(known) = self.blocks.get(&sha256d(&block.header)) {
             return Err(if known.is_invalid {
@@ -271,45 +386,62 @@ impl State {
             return Err("time-too-new");
         }
         let height = parent.height + 1;
-        let fees = self.judge_content(
+        let (fees, effect) = self.judge_content(
             block,
-            height,
+            self.spending(height, clock.is_some()),
             offered(self.config.seed, header.prev, parent.header.time),
         )?;
         if BLOCKS_MAX <= self.blocks.len() {
             return Err("dev-chain-full");
         }
-        Ok((
+        Ok(Judged {
             height,
-            parent.work.saturating_add(chain_work(header.nbits)),
+            work: parent.work.saturating_add(chain_work(header.nbits)),
             fees,
-        ))
+            effect,
+        })
     }
 
-    /// Coinbase, transactions, amounts, witnesses. Gives the fees.
+    /// Coinbase, transactions, amounts, witnesses. Gives the fees, and what it does to the coins.
     fn judge_content(
         &self,
         block: &Block,
-        height: u64,
+        at: Spending,
         offered: Vec<Offered>,
-    ) -> Result<u64, &'static str> {
+    ) -> Result<(u64, Effect), &'static str> {
         let coinbase = &block.coinbase;
         if !(2..=SCRIPT_SIG_BYTES_MAX).contains(&coinbase.script_sig.len()) {
             return Err("bad-cb-length");
         }
-        if !coinbase.script_sig.starts_with(&height_push(height)) {
+        if !coinbase.script_sig.starts_with(&height_push(at.height)) {
             return Err("bad-cb-height");
         }
+        let parent = HeaderFields::read(&block.header).prev;
+        let mut view = self.view_at(parent);
         let mut left = offered;
+        let mut effect = Effect::default();
         let mut fees = 0u64;
         for tx in &block.transactions {
             let is_it = |one: &Offered| one.transaction.txid == tx.txid && one.wtxid == tx.wtxid;
-            let place = left
-                .iter()
-                .position(is_it)
-                .ok_or("bad-txns-inputs-missingorspent")?;
-            fees += left.remove(place).transaction.fee;
+            if let Some(place) = left.iter().position(is_it) {
+                fees += left.remove(place).transaction.fee;
+                continue;
+            }
+            let tx = Tx::read(&tx.bytes).ok_or("bad-txns-vin-empty")?;
+            tx.check(at.height)?;
+            let (fee, done) = view.spend(&tx, at)?;
+            fees = fees
+                .checked_add(fee)
+                .filter(|fees| *fees <= SUBSIDY_MAX)
+                .ok_or("bad-txns-accumulated-fee-outofrange")?;
+            effect.spent.extend(done.spent);
+            effect.made.extend(done.made);
+            effect.payments.push((tx, fee));
         }
+        effect.coinbase = coinbase.txid;
+        effect
+            .made
+            .extend(made(coinbase.txid, &coinbase.outputs, at.height, true));
         let paid = coinbase
             .outputs
             .iter()
@@ -318,7 +450,35 @@ impl State {
             return Err("bad-cb-amount");
         }
         judge_witness(block)?;
-        Ok(fees)
+        Ok((fees, effect))
+    }
+
+    /// The coins as they are after any known block.
+    fn view_at(&self, parent: Hash) -> View<'_> {
+        let mut view = View::new(&self.coins);
+        let mut branch = Vec::new();
+        let chain = std::iter::successors(self.blocks.get_key_value(&parent), |(_, entry)| {
+            self.blocks.get_key_value(&entry.header.prev)
+        });
+        let mut fork = 0;
+        for (hash, entry) in chain {
+            if self.hash_at(entry.height) == Some(*hash) {
+                fork = entry.height;
+                break;
+            }
+            branch.push(entry);
+        }
+        let kept = usize::try_from(fork)
+            .unwrap_or(usize::MAX)
+            .saturating_add(1);
+        let left = self.best.iter().skip(kept).rev();
+        for entry in left.filter_map(|hash| self.blocks.get(hash)) {
+            view.disconnect(&entry.effect);
+        }
+        for entry in branch.into_iter().rev() {
+            view.connect(&entry.effect);
+        }
+        view
     }
 
     /// Keeps a good block; the chain with the most work is the best, of equals the one that was first.
@@ -360,22 +520,38 @@ impl State {
         self.follow(best.1);
     }
 
-    /// Makes the chain up to `tip` the best one.
+    /// Makes the chain up to `tip` the best one. What was mined on blocks that are left waits again, as far as it may.
     fn follow(&mut self, tip: Hash) {
         let mut branch = Vec::new();
+        let mut left = Vec::new();
         let mut at = tip;
         while let Some(entry) = self.blocks.get(&at) {
             if self.hash_at(entry.height) == Some(at) {
                 let kept = usize::try_from(entry.height)
                     .unwrap_or(usize::MAX)
                     .saturating_add(1);
-                self.best.truncate(kept);
+                left = self.best.split_off(kept.min(self.best.len()));
                 break;
             }
             branch.push(at);
             at = entry.header.prev;
         }
-        self.best.extend(branch.into_iter().rev());
+        let mut back = Vec::new();
+        for entry in left.iter().filter_map(|hash| self.blocks.get(hash)) {
+            back.extend(entry.effect.payments.iter().map(|(tx, _)| tx.clone()));
+        }
+        for entry in left.iter().rev().filter_map(|hash| self.blocks.get(hash)) {
+            self.coins.disconnect(&entry.effect);
+        }
+        for hash in branch.into_iter().rev() {
+            if let Some(entry) = self.blocks.get(&hash) {
+                self.coins.connect(hash, &entry.effect);
+            }
+            self.best.push(hash);
+        }
+        // Signatures were judged when it came.
+        let next = self.spending(self.tip().height + 1, false);
+        self.pool.refresh(back, &self.coins, next);
     }
 
     /// The chain from a block downwards, without the first block of all.
@@ -406,6 +582,15 @@ impl State {
             median(times)
         }
     }
+}
+
+/// What the judgement of a good block gives.
+struct Judged {
+    height: u64,
+    /// Of the chain up to and with it.
+    work: U256,
+    fees: u64,
+    effect: Effect,
 }
 
 /// BIP141: a commitment has its reserved value and fits the witnesses; without one there is no witness.

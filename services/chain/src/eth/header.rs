@@ -60,6 +60,14 @@ pub struct EthHeader {
     pub parent: Hash,
     /// Who is paid.
     pub miner: [u8; 20],
+    /// The miner's words, at most [`EXTRA_BYTES_MAX`].
+    pub extra: Vec<u8>,
+    /// Gas that its transactions used.
+    pub gas_used: u64,
+    /// Fee that is burnt, base units for a unit of gas: from London on.
+    pub base_fee: Option<U256>,
+    /// Keccak-256 of the list of its uncles.
+    pub uncles_hash: Hash,
     /// Its difficulty.
     pub difficulty: U256,
     /// Seconds since 1970; at most 2^32 − 1.
@@ -147,6 +155,11 @@ impl SealFields {
 impl HeaderJson {
     /// The header; `None` if a field is malformed, or the hash that was told is not that of the fields.
     pub(super) fn header(&self) -> Option<EthHeader> {
+        self.header_and_rlp().map(|(header, _)| header)
+    }
+
+    /// The same, and its RLP with the seal.
+    pub(super) fn header_and_rlp(&self) -> Option<(EthHeader, Vec<u8>)> {
         let fields = SealFields {
             parent: hash32(&self.parent_hash)?,
             uncles_hash: hash32(&self.sha3_uncles)?,
@@ -168,23 +181,29 @@ impl HeaderJson {
         };
         let mix = hash32(&self.mix_hash)?;
         let nonce = u64::from_be_bytes(array(&self.nonce)?);
-        let hash = fields.hash(&mix, nonce);
+        let rlp = fields.rlp(Some((&mix, nonce)));
+        let hash = keccak256(&rlp);
         if hash32(&self.hash)? != hash || UNCLES_MAX < self.uncles.len() {
             return None;
         }
         let uncles = self.uncles.iter().map(|text| hash32(text));
-        Some(EthHeader {
+        let header = EthHeader {
             hash,
             seal: fields.seal(),
             number: fields.number,
             parent: fields.parent,
             miner: fields.miner,
+            gas_used: fields.gas_used,
+            base_fee: fields.base_fee,
+            uncles_hash: fields.uncles_hash,
             difficulty: fields.difficulty,
             time: u32::try_from(fields.time).ok()?,
             nonce,
             mix,
             uncles: uncles.collect::<Option<_>>()?,
-        })
+            extra: fields.extra,
+        };
+        Some((header, rlp))
     }
 }
 
@@ -215,6 +234,14 @@ pub fn keccak256(message: &[u8]) -> Hash {
         *place = word.to_le_bytes();
     }
     hash
+}
+
+/// What a header commits to of its uncles, from their headers' RLP one after another.
+pub(super) fn uncles_hash(rlp: &[u8]) -> Hash {
+    let mut list = Vec::with_capacity(rlp.len() + 3);
+    put_head(&mut list, 0xc0, rlp.len());
+    list.extend_from_slice(rlp);
+    keccak256(&list)
 }
 
 /// A string's or list's head. Lengths are those of a header's parts: two bytes hold them.

@@ -10,10 +10,12 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::header::{EthHeader, HeaderJson};
-use super::words::{array, quantity64, shown};
+use super::words::{array, quantity64, shown, shown_bytes};
 use super::{EthFate, EthWork, SubmitEth, WorkItems};
 use crate::answer::SubmitAnswer;
 use crate::node::{ChainHeader, ChainTip, NodeError};
+use crate::rewards::Rewards;
+use crate::rpc::RpcFigures;
 use crate::rpc::{Client, Credentials, SMALL_ANSWER_BYTES_MAX, SUBMIT_PAUSE, SUBMIT_TRIES};
 
 /// Most bytes of an answer that holds a block with its transactions' hashes; a longer one is [`NodeError::TooLarge`].
@@ -32,12 +34,40 @@ pub struct EthConfig {
     pub address: String,
     /// User and password, where something before the node wants them; the node itself knows none.
     pub credentials: Option<Credentials>,
-    /// What a block pays without fees, base units; `None` if nobody says. It goes into [`EthWork::reward`] as it is.
-    pub reward: Option<u128>,
+    /// What blocks pay without fees; `None` if nobody says. Each work's [`EthWork::reward`] is its height's.
+    pub rewards: Option<Rewards>,
     /// Deadline of a question, connecting included.
     pub timeout: Duration,
     /// Deadline of one try of a submission.
     pub submit_timeout: Duration,
+    /// A block that tells the chain from another one with the same first block. A node that has another hash there gives no work;
+    /// of one that has no such block yet nothing is known.
+    pub landmark: Option<Landmark>,
+    /// Whom the node's blocks must pay (`eth_coinbase`). A node that says somebody else gives no work; one that knows no such call
+    /// says nothing. None: anybody.
+    pub payee: Option<[u8; 20]>,
+}
+
+/// A block that only one chain has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Landmark {
+    /// Its height.
+    pub height: u64,
+    /// Its hash, as it is shown.
+    pub hash: Hash,
+}
+
+impl Landmark {
+    /// Ethereum Classic's: its first block that Ethereum, which has the same blocks before, has not. Clients of both chains tell
+    /// their peers apart by it.
+    pub const ETHEREUM_CLASSIC: Self = Self {
+        height: 1_920_000,
+        hash: Hash([
+            0x94, 0x36, 0x5e, 0x3a, 0x8c, 0x0b, 0x35, 0x08, 0x9c, 0x1d, 0x11, 0x95, 0x08, 0x1f,
+            0xe7, 0x48, 0x9b, 0x52, 0x8a, 0x84, 0xb2, 0x21, 0x99, 0xc9, 0x16, 0x18, 0x0d, 0xb8,
+            0xb2, 0x8a, 0xde, 0x7f,
+        ]),
+    };
 }
 
 impl EthConfig {
@@ -47,9 +77,11 @@ impl EthConfig {
         Self {
             address,
             credentials: None,
-            reward: None,
+            rewards: None,
             timeout: Duration::from_secs(10),
             submit_timeout: Duration::from_secs(30),
+            landmark: None,
+            payee: None,
         }
     }
 }
@@ -81,6 +113,11 @@ impl EthNode {
         }
     }
 
+    /// What its questions cost so far.
+    pub(crate) fn figures(&self) -> RpcFigures {
+        self.client.figures()
+    }
+
     /// `eth_getWork`, held against the node's own tip: `None` where `known` is still current.
     ///
     /// # Errors
@@ -105,7 +142,8 @@ impl EthNode {
                 None => self.height().await?.saturating_add(1),
             };
             if height == wanted {
-                let mut work = items.on(&tip, self.config.reward)?;
+                let reward = self.config.rewards.as_ref();
+                let mut work = items.on(&tip, reward.and_then(|table| table.block(wanted)))?;
                 work.time = self
                     .pending_time(wanted)
                     .await
@@ -229,16 +267,10 @@ impl EthNode {
             let Some(of) = self.header_at(above).await? else {
                 break;
             };
-            for (index, hash) in of.uncles.iter().enumerate() {
-                let params = json!([shown(&of.hash), format!("0x{index:x}")]);
-                let method = "eth_getUncleByBlockHashAndIndex";
-                let uncle = self.header_by(method, &params).await?;
-                let uncle = uncle.filter(|uncle| uncle.hash == *hash);
-                let uncle = uncle.ok_or(NodeError::Garbage(method))?;
-                if is_ours(&uncle) {
-                    let (uncle, of) = (Box::new(uncle), Box::new(of));
-                    return Ok(EthFate::Uncle { uncle, of });
-                }
+            let uncles = self.uncles(&of).await?;
+            if let Some(uncle) = uncles.into_iter().find(is_ours) {
+                let (uncle, of) = (Box::new(uncle), Box::new(of));
+                return Ok(EthFate::Uncle { uncle, of });
             }
         }
         Ok(EthFate::Nowhere)
@@ -253,6 +285,29 @@ impl EthNode {
         array(&text).ok_or(NodeError::Garbage("eth_coinbase"))
     }
 
+    /// Whether its chain has the landmark and its blocks pay whom they must.
+    ///
+    /// # Errors
+    /// [`NodeError::OtherChain`], [`NodeError::OtherPayee`], and what hinders the questions.
+    pub async fn check_ours(&self) -> Result<(), NodeError> {
+        if let Some(Landmark { height, hash }) = self.config.landmark
+            && let Some(found) = self.hash_at(height).await?
+            && found != hash
+        {
+            let found = shown(&found);
+            let told = format!("its block {height} is {found}");
+            return Err(NodeError::OtherChain(told));
+        }
+        let Some(wanted) = self.config.payee else {
+            return Ok(());
+        };
+        match self.payee().await {
+            Ok(payee) if payee != wanted => Err(NodeError::OtherPayee(shown_bytes(&payee))),
+            Ok(_) | Err(NodeError::Fault { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn items(&self) -> Result<WorkItems, NodeError> {
         let items: Vec<String> = self.ask("eth_getWork", &json!([])).await?;
         WorkItems::read(&items)
@@ -263,7 +318,11 @@ impl EthNode {
         quantity64(&text).ok_or(NodeError::Garbage("eth_blockNumber"))
     }
 
-    async fn latest(&self) -> Result<EthHeader, NodeError> {
+    /// The best block's header.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub async fn latest(&self) -> Result<EthHeader, NodeError> {
         let method = "eth_getBlockByNumber";
         let header = self.header_by(method, &json!(["latest", false])).await?;
         header.ok_or(NodeError::Garbage(method))
@@ -305,16 +364,34 @@ impl EthNode {
         answer.await?.ok_or(NodeError::Garbage(method))
     }
 
-    async fn large<T: DeserializeOwned>(
+    pub(super) async fn large<T: DeserializeOwned>(
         &self,
         method: &'static str,
         params: &Value,
     ) -> Result<Option<T>, NodeError> {
+        self.sized(method, params, BLOCK_ANSWER_BYTES_MAX).await
+    }
+
+    pub(super) async fn sized<T: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        params: &Value,
+        bytes_max: usize,
+    ) -> Result<Option<T>, NodeError> {
         let request = self.client.body(method, params);
         let timeout = self.config.timeout;
-        self.client
-            .exchange(request, BLOCK_ANSWER_BYTES_MAX, timeout)
-            .await
+        self.client.exchange(request, bytes_max, timeout).await
+    }
+
+    /// One request with several questions of a method, each with its parameters; the answers are in that order.
+    pub(super) async fn exchange_batch<T: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        params: &[Value],
+        bytes_max: usize,
+    ) -> Result<Vec<Option<T>>, NodeError> {
+        let timeout = self.config.timeout;
+        self.client.batch(method, params, bytes_max, timeout).await
     }
 
     fn gave(&self, seal: Hash) {

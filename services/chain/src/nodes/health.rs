@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::events::NodeFault;
 use super::{Timing, Work};
 use crate::node::NodeWork;
 
@@ -34,6 +35,10 @@ pub(super) struct Health {
     behind_since: Option<Instant>,
     /// The last failure.
     pub(super) why: Option<String>,
+    /// What kind it was, until the node is well.
+    fault: Option<NodeFault>,
+    /// What was said of it last: whether it is well, else of what it is sick.
+    said: (bool, Option<NodeFault>),
     /// Whether it is on our chain: asked once, and again after each failure.
     pub(super) is_our_chain: bool,
 }
@@ -48,11 +53,15 @@ impl Health {
         if WELL_AFTER <= self.good {
             self.is_sick = false;
         }
+        if !self.is_sick {
+            self.fault = None;
+        }
         self.why = None;
     }
 
     /// The node did not answer as it should.
-    pub(super) fn failed(&mut self, why: String) {
+    pub(super) fn failed(&mut self, fault: NodeFault, why: String) {
+        self.fault = Some(fault);
         self.errors = self.errors.saturating_add(1);
         self.good = 0;
         self.is_sick = self.is_sick || ERRORS_MAX <= self.errors;
@@ -60,11 +69,11 @@ impl Health {
         self.why = Some(why);
     }
 
-    /// The node is on another chain: its work is worth nothing.
-    pub(super) fn is_elsewhere(&mut self, why: String) {
+    /// The node is on another chain, or pays somebody else: its work is worth nothing.
+    pub(super) fn is_elsewhere(&mut self, fault: NodeFault, why: String) {
         self.work = None;
         self.confirmed = None;
-        self.failed(why);
+        self.failed(fault, why);
         self.is_sick = true;
     }
 
@@ -85,7 +94,29 @@ impl Health {
     fn is_out_of_line(&mut self, why: String) {
         self.is_sick = true;
         self.good = 0;
+        self.fault = Some(NodeFault::WrongHeight);
         self.why = Some(why);
+    }
+
+    /// What is new of its health since this was asked last: what is wrong with it now, or nothing.
+    pub(super) fn news(
+        &mut self,
+        now: Instant,
+        stale_after: Duration,
+    ) -> Option<Option<NodeFault>> {
+        let is_well = self.is_well(now, stale_after);
+        let fault = match self.fault {
+            _ if is_well => None,
+            // It answered once, and is silent now.
+            None if self.confirmed.is_some() && !self.is_sick => Some(NodeFault::Dead),
+            fault => fault,
+        };
+        // One failure makes nobody sick yet: it is said when there were some, or where it has no work.
+        let is_news = (is_well, fault) != self.said && (is_well || fault.is_some());
+        is_news.then(|| {
+            self.said = (is_well, fault);
+            fault
+        })
     }
 
     fn reason(&self) -> &str {
@@ -220,7 +251,7 @@ mod tests {
         assert_eq!(choose(&mut nodes, start, &timing), Some(0), "the first");
         for _ in 0..ERRORS_MAX {
             assert_eq!(choose(&mut nodes, start, &timing), Some(0), "not yet sick");
-            nodes[0].failed("no answer in time".to_owned());
+            nodes[0].failed(NodeFault::Dead, "no answer in time".to_owned());
         }
         assert_eq!(
             choose(&mut nodes, start, &timing),

@@ -3,10 +3,11 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use orebook_schema::units::Hash;
 use tokio::time::Instant;
 
-use super::events::NodeEvent;
-use super::{LONG_POLL_SPACING, Shared, Work, health, lock};
+use super::events::{NodeEvent, NodeFault};
+use super::{ACCEPTED_MAX, LONG_POLL_SPACING, Shared, Work, health, lock};
 use crate::answer::SubmitAnswer;
 use crate::eth::{PUSH_SPACING, Push, PushDoor};
 use crate::node::{Found, Node, NodeError, NodeWork};
@@ -36,10 +37,31 @@ impl Shared {
             return SubmitAnswer::Unknown("there is no such node".to_owned());
         };
         let answer = node.submit(&found).await;
+        if answer == SubmitAnswer::Accepted && self.was_accepted(index, &found) {
+            self.events
+                .say(NodeEvent::AcceptedTwice { node: name.clone() });
+        }
         tracing::info!(node = %name, answer = ?answer, "a node answered to our block");
         self.ask_now
             .send_modify(|count| *count = count.wrapping_add(1));
         answer
+    }
+
+    /// Whether a node took a block before; from now on it has.
+    fn was_accepted(&self, index: usize, found: &Found) -> bool {
+        let name = match found {
+            Found::Block(block) => Hash::of(&[block]),
+            Found::Eth(found) => Hash::of(&[&found.seal.0, &found.nonce.to_be_bytes()]),
+        };
+        let mut accepted = lock(&self.accepted);
+        let was = accepted.contains(&(index, name));
+        if !was {
+            accepted.push_back((index, name));
+        }
+        if ACCEPTED_MAX < accepted.len() {
+            accepted.pop_front();
+        }
+        was
     }
 
     fn order(&self) -> Vec<usize> {
@@ -152,15 +174,15 @@ impl Shared {
     }
 
     async fn check_genesis(&self, node: &Node) -> Result<(), NodeError> {
-        let Some(genesis) = self.genesis else {
-            return Ok(());
-        };
-        let first = node.hash_at(0).await?;
-        if first == Some(genesis) {
-            return Ok(());
+        if let Some(genesis) = self.genesis {
+            let first = node.hash_at(0).await?;
+            if first != Some(genesis) {
+                let first = first.map(|first| node.shown(first));
+                let first = first.unwrap_or_default();
+                return Err(NodeError::OtherChain(format!("its first block is {first}")));
+            }
         }
-        let first = first.map(|first| node.shown(first));
-        Err(NodeError::OtherChain(first.unwrap_or_default()))
+        node.check_ours().await
     }
 
     /// Writes down how a look at a node ended, and says so where it changed something.
@@ -171,22 +193,27 @@ impl Shared {
         else {
             return;
         };
-        let was = health.is_well(now, self.timing.stale_after);
         match asked {
             Ok(work) => health.succeeded(work, now),
-            Err(error @ NodeError::OtherChain(_)) => health.is_elsewhere(error.to_string()),
-            Err(error) => health.failed(error.to_string()),
+            Err(error @ (NodeError::OtherChain(_) | NodeError::OtherPayee(_))) => {
+                health.is_elsewhere(NodeFault::of(&error), error.to_string());
+            }
+            Err(error) => health.failed(NodeFault::of(&error), error.to_string()),
         }
-        let is = health.is_well(now, self.timing.stale_after);
-        if was != is {
+        self.say_health(name, health, now);
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Says what is new of a node's health.
+    fn say_health(&self, name: &str, health: &mut health::Health, now: Instant) {
+        if let Some(fault) = health.news(now, self.timing.stale_after) {
             self.events.say(NodeEvent::Health {
-                node: name.clone(),
-                well: is,
+                node: name.to_owned(),
+                fault,
                 why: health.why.clone().unwrap_or_default(),
             });
         }
-        drop(state);
-        self.changed.notify_one();
     }
 
     /// Publishes work: the one place that does.
@@ -218,6 +245,9 @@ impl Shared {
     fn chosen(&self, now: Instant) -> Result<NodeWork, String> {
         let mut state = lock(&self.state);
         let chosen = health::choose(&mut state.health, now, &self.timing);
+        for (name, health) in self.names.iter().zip(&mut state.health) {
+            self.say_health(name, health, now);
+        }
         if state.chosen != chosen {
             let named = |index: Option<usize>| self.names.get(index?).cloned();
             self.events.say(NodeEvent::Source {

@@ -21,6 +21,7 @@ const HEAD_BYTES_MAX: usize = 64 << 10;
 /// [`NodeError::Connect`] if nothing was sent; [`NodeError::Broken`] if the exchange broke off, [`NodeError::TooLarge`].
 pub(super) async fn post(
     address: &str,
+    path: &str,
     authorization: Option<HeaderValue>,
     body: Bytes,
     bytes_max: usize,
@@ -33,7 +34,7 @@ pub(super) async fn post(
         .map_err(|error| NodeError::Connect(error.kind()))?;
     let mut request = Request::builder()
         .method(Method::POST)
-        .uri("/")
+        .uri(path)
         .header(HOST, address)
         .header(CONNECTION, "close")
         .header(CONTENT_TYPE, "application/json")

@@ -67,8 +67,8 @@ fn damage_in_the_middle_is_named_and_nothing_is_cut() {
     let (folder, time) = (tempfile::tempdir().expect("a folder"), Time::new());
     grow(&open(folder.path(), &time).expect("a chain"), &time, 4);
     let whole = fs::read(file_of(folder.path())).expect("the file");
-    // The first record has 41 bytes; the second begins there.
-    for (at, byte) in [(10, 0xff), (41, 9), (60, 0xff), (44, 0xff), (300, 0xff)] {
+    // The first record has 42 bytes; the second begins there.
+    for (at, byte) in [(10, 0xff), (42, 9), (60, 0xff), (45, 0xff), (300, 0xff)] {
         let mut damaged = whole.clone();
         damaged[at] ^= byte;
         fs::write(file_of(folder.path()), &damaged).expect("written");
@@ -97,4 +97,34 @@ fn a_folder_belongs_to_one_chain_and_one_process() {
     );
     assert!(matches!(other, Err(DevError::OtherChain)));
     open(folder.path(), &time).expect("the chain itself");
+}
+
+/// A record as the file has it.
+fn record(kind: u8, payload: &[u8]) -> Vec<u8> {
+    let len = u32::try_from(payload.len()).expect("short");
+    let head = [&[kind], len.to_le_bytes().as_slice(), payload].concat();
+    [head.as_slice(), &crc32c::crc32c(&head).to_le_bytes()].concat()
+}
+
+#[test]
+fn a_file_without_a_version_goes_on_and_one_of_a_later_version_is_refused() {
+    let (folder, time) = (tempfile::tempdir().expect("a folder"), Time::new());
+    let chain = open(folder.path(), &time).expect("a chain");
+    let blocks = grow(&chain, &time, 3);
+    let genesis = chain.genesis();
+    drop(chain);
+    let whole = fs::read(file_of(folder.path())).expect("the file");
+    let first = [genesis.0.as_slice(), &[1]].concat();
+    assert_eq!(whole[..42], record(1, &first));
+    let old = [record(1, &genesis.0).as_slice(), &whole[42..]].concat();
+    fs::write(file_of(folder.path()), &old).expect("written");
+    let chain = open(folder.path(), &time).expect("the chain");
+    assert_eq!(chain.tip().hash, blocks[2]);
+    drop(chain);
+    let later = [genesis.0.as_slice(), &[2]].concat();
+    let later = [record(1, &later).as_slice(), &whole[42..]].concat();
+    fs::write(file_of(folder.path()), &later).expect("written");
+    let error = open(folder.path(), &time).expect_err("a later version");
+    assert!(matches!(error, DevError::Version(2)), "{error}");
+    assert!(error.to_string().contains("move the folder away"));
 }

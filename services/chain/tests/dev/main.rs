@@ -11,4 +11,6 @@ mod growth;
 mod judgement;
 #[path = "../mining/mod.rs"]
 mod mining;
+mod payments;
 mod schedule;
+mod wallet;

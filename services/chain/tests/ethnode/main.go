@@ -4,6 +4,7 @@
 //   - The least difficulty is lowered. geth's 131,072 costs a light miner minutes a block.
 //   - eth_submitWork is checked here with the light cache and then handed to geth's remote sealer, which is told not to
 //     check again: for its own check it would first build a dataset of a gigabyte.
+//   - eth_transfer sends a coin of an account of the first block, so that blocks have fees.
 //   - miner.notify goes through a listener in this process, which needs the headers for that check, and from there to the
 //     address that was asked for, as geth writes it: the header (-notify-full) or the work array.
 //
@@ -26,11 +27,13 @@ import (
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/consensus"
 	"github.com/ethereum/go-ethereum/consensus/beacon"
 	"github.com/ethereum/go-ethereum/consensus/ethash"
 	"github.com/ethereum/go-ethereum/core"
 	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/eth"
 	"github.com/ethereum/go-ethereum/eth/downloader"
 	"github.com/ethereum/go-ethereum/eth/ethconfig"
@@ -119,6 +122,22 @@ func (s *sealer) SubmitWork(nonce types.BlockNonce, seal, mix common.Hash) bool 
 	return s.inner.SubmitWork(nonce, seal, mix)
 }
 
+// payer is an account that the first block gives coins to, for transactions. Its key is as good as public.
+var payer, _ = crypto.ToECDSA(bytes.Repeat([]byte{7}, 32))
+
+// Transfer is eth_transfer: a coin to nobody, at this price for each of 21,000 units of gas.
+func (s *sealer) Transfer(price hexutil.Big) (common.Hash, error) {
+	pool, config := s.ethereum.TxPool(), s.ethereum.BlockChain().Config()
+	tx, err := types.SignNewTx(payer, types.LatestSigner(config), &types.LegacyTx{
+		Nonce: pool.Nonce(crypto.PubkeyToAddress(payer.PublicKey)), To: &common.Address{0xee}, Value: big.NewInt(1),
+		Gas: params.TxGas, GasPrice: price.ToInt(),
+	})
+	if err != nil {
+		return common.Hash{}, err
+	}
+	return tx.Hash(), pool.AddLocal(tx)
+}
+
 func chainConfig(london bool) *params.ChainConfig {
 	zero := big.NewInt(0)
 	config := &params.ChainConfig{
@@ -156,7 +175,9 @@ func main() {
 	config := ethconfig.Defaults
 	config.NetworkId, config.SyncMode, config.NoPruning = 1337, downloader.FullSync, true
 	config.Genesis = &core.Genesis{
-		Config: chainConfig(*london), Difficulty: big.NewInt(*difficulty), GasLimit: 30_000_000, Alloc: core.GenesisAlloc{},
+		Config: chainConfig(*london), Difficulty: big.NewInt(*difficulty), GasLimit: 30_000_000, Alloc: core.GenesisAlloc{
+			crypto.PubkeyToAddress(payer.PublicKey): {Balance: big.NewInt(params.Ether)},
+		},
 	}
 	config.Miner.Etherbase, config.Miner.ExtraData = common.HexToAddress(*etherbase), []byte(*extra)
 	config.Miner.Noverify, config.Miner.NotifyFull = true, true

@@ -1,6 +1,7 @@
 //! A real go-ethereum chain, and a miner for it that is not ours: the crate `ethash`.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, LazyLock, Mutex, OnceLock};
@@ -24,7 +25,8 @@ pub(crate) struct Geth {
     child: Child,
     address: String,
     said: Arc<Mutex<String>>,
-    _folder: TempDir,
+    more: Vec<String>,
+    folder: TempDir,
 }
 
 impl Drop for Geth {
@@ -42,56 +44,91 @@ impl Drop for Geth {
 impl Geth {
     /// Starts a chain, and waits until it answers.
     pub(crate) fn start(more: &[&str]) -> Self {
-        static PROGRAM: OnceLock<std::path::PathBuf> = OnceLock::new();
-        let program = PROGRAM.get_or_init(|| golang::build("ethnode", "."));
         let folder = tempfile::tempdir().expect("a folder");
-        let caches = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ethash");
-        let mut child = Command::new(program)
-            .arg("-datadir")
-            .arg(folder.path())
-            .arg("-caches")
-            .arg(caches)
-            .arg(format!("-difficulty={DIFFICULTY}"))
-            .args(more)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the node starts");
-        let said = Arc::new(Mutex::new(String::new()));
-        let (mut stderr, log) = (child.stderr.take().expect("piped"), Arc::clone(&said));
-        // It ends with the node.
-        std::thread::spawn(move || {
-            let mut buffer = [0; 1_024];
-            while let Ok(count @ 1..) = stderr.read(&mut buffer) {
-                if let Ok(mut log) = log.lock() {
-                    log.push_str(&String::from_utf8_lossy(&buffer[..count]));
-                }
-            }
-        });
-        let mut line = String::new();
-        let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
-        let read = stdout.read_line(&mut line).map(|_| ());
-        let mut geth = Self {
+        let more: Vec<String> = more.iter().map(|word| (*word).to_owned()).collect();
+        let said = Arc::default();
+        let (child, address) = run(folder.path(), &more, &said);
+        Self {
             child,
-            address: String::new(),
+            address,
             said,
-            _folder: folder,
-        };
-        let address = line.trim().strip_prefix("ready http://");
-        geth.address = address
-            .unwrap_or_else(|| panic!("the node is not ready: {read:?} {line}"))
-            .to_owned();
-        geth
+            more,
+            folder,
+        }
+    }
+
+    /// Kills it at once, and starts it again with what is in its folder, at another port.
+    pub(crate) fn kill_and_start(&mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ends");
+        (self.child, self.address) = run(self.folder.path(), &self.more, &self.said);
     }
 
     pub(crate) fn config(&self) -> EthConfig {
         EthConfig::new(self.address.clone())
     }
 
+    /// A question that no client of ours asks; the answer's result.
+    pub(crate) fn ask(&self, method: &str, params: &serde_json::Value) -> serde_json::Value {
+        let body =
+            serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        let body = body.to_string();
+        let (address, len) = (&self.address, body.len());
+        let mut stream = TcpStream::connect(address).expect("the node listens");
+        let head = "Connection: close\r\nContent-Type: application/json";
+        write!(
+            stream,
+            "POST / HTTP/1.1\r\nHost: {address}\r\n{head}\r\nContent-Length: {len}\r\n\r\n{body}"
+        )
+        .expect("the node reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        let body = answer.split_once("\r\n\r\n").expect("a body").1;
+        let reply: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        assert!(reply["error"].is_null(), "{method}: {reply}");
+        reply["result"].clone()
+    }
+
     pub(crate) fn node(&self) -> EthNode {
         EthNode::new(self.config())
     }
+}
+
+/// The program, when it is ready, and where it listens.
+fn run(folder: &Path, more: &[String], said: &Arc<Mutex<String>>) -> (Child, String) {
+    static PROGRAM: OnceLock<std::path::PathBuf> = OnceLock::new();
+    let program = PROGRAM.get_or_init(|| golang::build("ethnode", "."));
+    let caches = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ethash");
+    let mut child = Command::new(program)
+        .arg("-datadir")
+        .arg(folder)
+        .arg("-caches")
+        .arg(caches)
+        .arg(format!("-difficulty={DIFFICULTY}"))
+        .args(more)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the node starts");
+    let (mut stderr, log) = (child.stderr.take().expect("piped"), Arc::clone(said));
+    // It ends with the node.
+    std::thread::spawn(move || {
+        let mut buffer = [0; 1_024];
+        while let Ok(count @ 1..) = stderr.read(&mut buffer) {
+            if let Ok(mut log) = log.lock() {
+                log.push_str(&String::from_utf8_lossy(&buffer[..count]));
+            }
+        }
+    });
+    let mut line = String::new();
+    let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
+    let read = stdout.read_line(&mut line).map(|_| ());
+    let Some(address) = line.trim().strip_prefix("ready http://") else {
+        let _killed = child.kill();
+        panic!("the node is not ready: {read:?} {line}");
+    };
+    (child, address.to_owned())
 }
 
 /// The first nonce from `from` on that meets the target.

@@ -6,11 +6,16 @@ use std::process::Command;
 /// From this minor version on the linker refuses what a library of geth's does with the runtime, unless it is told not to.
 const STRICT_LINKER: u32 = 23;
 
-/// Builds a package of a module under `tests/` into the target folder, by Go's own cache, and gives the program's path.
+/// Builds a package of a module of services/chain's tests into the target folder, by Go's own cache, and gives the program's
+/// path. Tests of the paymaster and
+/// of the whole system use this file too.
 pub(crate) fn build(module: &str, package: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests")
-        .join(module);
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let places = [".", "../chain", "../services/chain"];
+    let mut folders = places
+        .map(|place| own.join(place).join("tests").join(module))
+        .into_iter();
+    let folder = folders.find(|folder| folder.is_dir()).expect("a module");
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(module);
     let mut command = go(&folder);
     command.args(["build", "-mod=readonly", "-buildvcs=false", "-p", "2", "-o"]);

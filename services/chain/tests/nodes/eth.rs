@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use orebook_chain::eth::{PUSH_BYTES_MAX, SealFields, keccak256};
 use orebook_chain::{
-    EthConfig, EthWork, NodeConfig, NodeEvent, NodeKind, NodeWork, Nodes, NodesConfig, PushDoor,
-    SubmitAnswer, SubmitEth, Work,
+    EthConfig, EthWork, Landmark, NodeConfig, NodeEvent, NodeFault, NodeKind, NodeWork, Nodes,
+    NodesConfig, PushDoor, SubmitAnswer, SubmitEth, Work,
 };
 use orebook_schema::units::{Hash, U256, hex};
 use serde_json::{Value, json};
@@ -64,6 +64,11 @@ fn block(salt: u8, number: u64) -> Value {
     })
 }
 
+/// Height of the block that tells the chain from another with the same beginning.
+const LANDMARK: u64 = 2;
+/// Whom blocks must pay, twenty times.
+const PAYEE: u8 = 7;
+
 /// What a node does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wrong {
@@ -78,25 +83,41 @@ enum Wrong {
     ZeroTarget,
     ForgedHash,
     OtherChain,
+    OtherFork,
+    OtherPayee,
     AheadAlone,
     Words,
 }
 
 impl Wrong {
     /// Each, and what the operator is told of it.
-    const ALL: [(Self, &'static str); 12] = [
-        (Self::Dead, "broke off"),
-        (Self::Hangs, "no answer in time"),
-        (Self::NotReady, "no mining work available yet"),
-        (Self::OldWork, "old or wrong work"),
-        (Self::WorkAhead, "old or wrong work"),
-        (Self::OtherSeed, "seed"),
-        (Self::EasyTarget, "not near its parent's"),
-        (Self::ZeroTarget, "target is zero"),
-        (Self::ForgedHash, "cannot be read"),
-        (Self::OtherChain, "another chain"),
-        (Self::AheadAlone, "ahead alone"),
-        (Self::Words, "cannot be read"),
+    const ALL: [(Self, &'static str, NodeFault); 14] = [
+        (Self::Dead, "broke off", NodeFault::Dead),
+        (Self::Hangs, "no answer in time", NodeFault::Dead),
+        (
+            Self::NotReady,
+            "no mining work available yet",
+            NodeFault::Dead,
+        ),
+        (Self::OldWork, "old or wrong work", NodeFault::OldWork),
+        (Self::WorkAhead, "old or wrong work", NodeFault::OldWork),
+        (Self::OtherSeed, "seed", NodeFault::Unusable),
+        (
+            Self::EasyTarget,
+            "not near its parent's",
+            NodeFault::Unusable,
+        ),
+        (Self::ZeroTarget, "target is zero", NodeFault::Unusable),
+        (Self::ForgedHash, "cannot be read", NodeFault::Dead),
+        (
+            Self::OtherChain,
+            "its first block is",
+            NodeFault::OtherChain,
+        ),
+        (Self::OtherFork, "its block 2 is 0x", NodeFault::OtherChain),
+        (Self::OtherPayee, "pay 0x0909", NodeFault::OtherPayee),
+        (Self::AheadAlone, "ahead alone", NodeFault::WrongHeight),
+        (Self::Words, "cannot be read", NodeFault::Dead),
     ];
 }
 
@@ -125,7 +146,11 @@ fn answer(name: u8, state: State, method: &str, params: &Value) -> Reply {
         Wrong::AheadAlone => tip += 10,
         _ => {}
     }
-    let salt = u8::from(wrong == Wrong::OtherChain);
+    // Two chains with one beginning part at the second block.
+    let salt = |number| {
+        let is_fork = wrong == Wrong::OtherFork && LANDMARK <= number;
+        u8::from(wrong == Wrong::OtherChain || is_fork)
+    };
     match (method, &params[0]) {
         ("eth_getWork", _) => {
             let height = match wrong {
@@ -156,7 +181,7 @@ fn answer(name: u8, state: State, method: &str, params: &Value) -> Reply {
         ("eth_getBlockByNumber", number) => match number.as_str().expect("a word") {
             "pending" => fault(-32_000, "no pending block"),
             "latest" => {
-                let mut latest = block(salt, tip);
+                let mut latest = block(salt(tip), tip);
                 if wrong == Wrong::ForgedHash {
                     latest["number"] = format!("0x{:x}", tip + 1).into();
                 }
@@ -165,12 +190,16 @@ fn answer(name: u8, state: State, method: &str, params: &Value) -> Reply {
             number => {
                 let number = u64::from_str_radix(&number[2..], 16).expect("a number");
                 result(if number <= tip {
-                    block(salt, number)
+                    block(salt(number), number)
                 } else {
                     Value::Null
                 })
             }
         },
+        ("eth_coinbase", _) => {
+            let payee = if wrong == Wrong::OtherPayee { 9 } else { PAYEE };
+            result(json!(format!("0x{}", hex(&[payee; 20]))))
+        }
         ("eth_submitWork", _) => result(json!(true)),
         _ => fault(-32_601, "the method does not exist"),
     }
@@ -201,6 +230,11 @@ impl EthFake {
         let mut config = EthConfig::new(self.fake.address.clone());
         (config.timeout, config.submit_timeout) =
             (Duration::from_millis(400), Duration::from_millis(400));
+        config.payee = Some([PAYEE; 20]);
+        config.landmark = Some(Landmark {
+            height: LANDMARK,
+            hash: hash_of(LANDMARK),
+        });
         NodeConfig {
             name: name.to_owned(),
             kind: NodeKind::Eth(config),
@@ -217,7 +251,14 @@ fn set(fakes: &[EthFake], tip: u64, first: Wrong) {
 }
 
 fn genesis() -> Hash {
-    let shown = block(0, 0)["hash"].as_str().expect("a word").to_owned();
+    hash_of(0)
+}
+
+fn hash_of(number: u64) -> Hash {
+    let shown = block(0, number)["hash"]
+        .as_str()
+        .expect("a word")
+        .to_owned();
     let bytes = orebook_schema::units::unhex(&shown[2..]).expect("hex");
     Hash(bytes.try_into().expect("32 bytes"))
 }
@@ -262,9 +303,11 @@ async fn changed(events: &mut broadcast::Receiver<NodeEvent>, from: &str, to: &s
 }
 
 /// The faults in an order that a seed decides.
-fn shuffled(seed: u64) -> Vec<(Wrong, &'static str)> {
+fn shuffled(seed: u64) -> Vec<(Wrong, &'static str, NodeFault)> {
     let mut all = Wrong::ALL.to_vec();
-    all.sort_by_key(|(wrong, _)| Hash::of(&[&seed.to_le_bytes(), format!("{wrong:?}").as_bytes()]));
+    all.sort_by_key(|(wrong, ..)| {
+        Hash::of(&[&seed.to_le_bytes(), format!("{wrong:?}").as_bytes()])
+    });
     all
 }
 
@@ -299,7 +342,7 @@ async fn go_through_the_faults(seed: u64) {
     let (mut works, mut events) = (nodes.templates(), nodes.events());
     let mut height = 4;
     fresh(&mut works, 0, height).await;
-    for (wrong, told) in shuffled(seed) {
+    for (wrong, told, _) in shuffled(seed) {
         println!("seed {seed}: {wrong:?} at height {height}");
         height += 1;
         set(&fakes, height - 1, wrong);
@@ -317,6 +360,95 @@ async fn go_through_the_faults(seed: u64) {
         assert_eq!(why, "", "{wrong:?}: nothing is wrong before the first");
     }
     nodes.stop().await;
+}
+
+/// Waits until it is said that the first node has this fault, or none.
+async fn said(events: &mut broadcast::Receiver<NodeEvent>, wanted: Option<NodeFault>) -> String {
+    let told = async {
+        loop {
+            if let NodeEvent::Health { node, fault, why } =
+                events.recv().await.expect("nothing is lost")
+                && (node.as_str(), fault) == ("first", wanted)
+            {
+                return why;
+            }
+        }
+    };
+    within(&format!("{wanted:?}"), told).await
+}
+
+#[test]
+fn what_is_wrong_with_a_node_is_an_event_and_so_is_its_end() {
+    run(async {
+        let fakes = [
+            EthFake::start(0).await,
+            EthFake::start(1).await,
+            EthFake::start(2).await,
+        ];
+        let named = fakes.iter().zip(["first", "second", "third"]);
+        let nodes = Nodes::start(NodesConfig {
+            nodes: named.map(|(fake, name)| fake.config(name)).collect(),
+            genesis: Some(genesis()),
+            push: None,
+            timing: quick(),
+        });
+        let nodes = nodes.expect("a list");
+        let mut events = nodes.events();
+        said(&mut events, None).await;
+        let mut height = 4;
+        for (wrong, told, fault) in Wrong::ALL {
+            height += 1;
+            set(&fakes, height - 1, wrong);
+            let why = said(&mut events, Some(fault)).await;
+            assert!(why.contains(told), "{wrong:?}: {why}");
+            height += 1;
+            set(&fakes, height - 1, Wrong::Nothing);
+            assert_eq!(said(&mut events, None).await, "", "{wrong:?}");
+        }
+        nodes.stop().await;
+    });
+}
+
+#[test]
+fn a_node_that_is_not_there_yet_or_knows_no_such_call_is_not_refused() {
+    run(async {
+        let fake = EthFake::start(0).await;
+        let mut young = fake.config("young");
+        let NodeKind::Eth(config) = &mut young.kind else {
+            panic!("it is one")
+        };
+        config.landmark = Some(Landmark {
+            height: 1_000,
+            hash: Hash([1; 32]),
+        });
+        let silent = Fake::start(Arc::new(|method, params: &Value| match method {
+            "eth_coinbase" => fault(-32_601, "the method does not exist"),
+            _ => {
+                let (tip, wrong) = (4, Wrong::Nothing);
+                answer(1, State { tip, wrong }, method, params)
+            }
+        }))
+        .await;
+        let mut other = EthConfig::new(silent.address.clone());
+        other.payee = Some([1; 20]);
+        let other = NodeConfig {
+            name: "silent".to_owned(),
+            kind: NodeKind::Eth(other),
+        };
+        for node in [young, other] {
+            let nodes = Nodes::start(NodesConfig {
+                nodes: vec![node],
+                genesis: Some(genesis()),
+                push: None,
+                timing: quick(),
+            });
+            let nodes = nodes.expect("a list");
+            let mut works = nodes.templates();
+            let is_fresh = |work: &Work| matches!(work, Work::Fresh(_));
+            drop(within("work", works.wait_for(is_fresh)).await);
+            nodes.stop().await;
+        }
+    });
 }
 
 #[test]
@@ -339,6 +471,7 @@ fn a_solution_goes_to_every_node_and_a_second_true_is_as_good_as_the_first() {
             timing: quick(),
         });
         let nodes = nodes.expect("a list");
+        let mut events = nodes.events();
         let work = fresh(&mut nodes.templates(), 0, 4).await;
         let found = SubmitEth {
             seal: work.seal,
@@ -354,6 +487,15 @@ fn a_solution_goes_to_every_node_and_a_second_true_is_as_good_as_the_first() {
             );
             assert_eq!(answers[2], ("c".to_owned(), SubmitAnswer::Accepted));
         }
+        let mut twice = Vec::new();
+        while twice.len() < 2 {
+            let event = within("an event", events.recv()).await;
+            if let NodeEvent::AcceptedTwice { node } = event.expect("nothing is lost") {
+                twice.push(node);
+            }
+        }
+        twice.sort_unstable();
+        assert_eq!(twice, ["a", "c"], "each said yes again");
         let answers = within("answers", nodes.submit(vec![1])).await;
         assert!(
             matches!(&answers[0].1, SubmitAnswer::Unknown(why) if why.contains("this kind of node")),

@@ -128,12 +128,17 @@ pub(crate) async fn serve(
         }
     }
     let request: Value = serde_json::from_slice(&bytes[body_at..]).expect("our client sends JSON");
-    let method = request["method"].as_str().expect("a method").to_owned();
+    // Of several questions in one request the script gets all, as they are.
+    let (first, params) = match request.get(0) {
+        Some(first) => (first, &request),
+        None => (&request, &request["params"]),
+    };
+    let method = first["method"].as_str().expect("a method").to_owned();
     asked
         .lock()
         .expect("unpoisoned")
         .push((method.clone(), head));
-    let answer = match script(&method, &request["params"]) {
+    let answer = match script(&method, params) {
         Reply::Http(status, body) => format!(
             "HTTP/1.1 {status} Status\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()

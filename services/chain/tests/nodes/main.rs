@@ -13,4 +13,5 @@ mod lies;
 mod list;
 #[path = "../mining/mod.rs"]
 mod mining;
+mod pay;
 mod rpc;

@@ -3,11 +3,12 @@
 use orebook_desk::command::COMMAND_LIFE_MS_MAX;
 use orebook_desk::judge::judge;
 use orebook_ledger::authority::{Authority, thing_digest};
+use orebook_schema::account::{NAMES_MAX, Registration, SetBy, Setting, SettingValue};
 use orebook_schema::desk::{
     AdjustedBook, Adjustment, Ban, BanAction, BanTarget, Direction, Network, Reason,
 };
 use orebook_schema::event::{KeyAction, KeyChange, PolicyChange, SchemaEntry, SchemaSet};
-use orebook_schema::names::Pot;
+use orebook_schema::names::{Pot, RegisteredName, WorkerName};
 use orebook_schema::policy::Scheme;
 use orebook_schema::{Account, At, Event, Hash, Key, Kind, LedgerId, Policy, Role};
 
@@ -61,6 +62,112 @@ fn adjustment(amount: u128, expects: At) -> Event {
     }))
 }
 
+fn registration(name: &str, workers: &[&str], expects: At) -> Event {
+    let workers = workers.iter().map(|name| WorkerName::parse(name).unwrap());
+    Event::Account(Box::new(Registration {
+        name: RegisteredName::parse(name).unwrap(),
+        expects,
+        payout: Account::parse("script:51").unwrap(),
+        threshold: 0,
+        token: None,
+        registered_only: true,
+        workers: workers.collect(),
+    }))
+}
+
+fn setting(account: &str, by: SetBy, value: SettingValue, expects: At) -> Event {
+    let proof = match by {
+        SetBy::Operator => Vec::new(),
+        SetBy::Signed | SetBy::Token => vec![1],
+    };
+    Event::Setting(Box::new(Setting {
+        account: Account::parse(account).unwrap(),
+        expects,
+        by,
+        value,
+        proof,
+    }))
+}
+
+#[test]
+fn accounts_and_settings_are_refused_by_cause() {
+    let zero = At::default();
+    let mut authority = Authority::new(genesis());
+    authority.apply(at(5), &registration("anna", &["a", "b"], zero));
+    let pay = || SettingValue::PayNow;
+    authority.apply(at(6), &setting("name:anna", SetBy::Token, pay(), zero));
+    let mut new_address = registration("anna", &[], at(5));
+    if let Event::Account(said) = &mut new_address {
+        said.payout = Account::parse("script:52").unwrap();
+    }
+    for (event, expected) in [
+        (registration("ben", &[], zero), "taken"),
+        (registration("anna", &[], zero), "already"),
+        (registration("anna", &["a"], at(5)), "already"),
+        (registration("anna", &["a", "c"], at(5)), "taken"),
+        (registration("anna", &["c"], zero), "expects"),
+        (registration("anna", &["c", "a"], at(5)), "malformed"),
+        (new_address, "taken"),
+        (setting("name:anna", SetBy::Operator, pay(), at(6)), "taken"),
+        (
+            setting("name:anna", SetBy::Operator, pay(), at(5)),
+            "expects",
+        ),
+        (
+            setting("name:anna", SetBy::Token, pay(), at(6)),
+            "not_allowed",
+        ),
+        (
+            setting("name:ben", SetBy::Operator, pay(), zero),
+            "not_registered",
+        ),
+        (
+            setting(
+                "script:51",
+                SetBy::Operator,
+                SettingValue::Threshold(7),
+                zero,
+            ),
+            "taken",
+        ),
+        (
+            setting(
+                "script:51",
+                SetBy::Operator,
+                SettingValue::Donation(1_000_001),
+                zero,
+            ),
+            "malformed",
+        ),
+    ] {
+        assert_eq!(cause(&authority, &event), expected, "{event:?}");
+    }
+    for number in 1..NAMES_MAX {
+        authority.apply(at(7), &registration(&format!("n{number}"), &[], zero));
+    }
+    let late = registration("late", &[], zero);
+    assert_eq!(cause(&authority, &late), "too_many_accounts");
+}
+
+#[test]
+fn a_registration_is_said_and_the_state_has_all_of_it() {
+    let mut world = World::new();
+    let first = world.send(OPERATOR, &registration("anna", &["a", "b"], At::default()));
+    assert_eq!(first["outcome"], "obeyed", "{first:?}");
+    let refused = world.send(CLERK, &registration("ben", &[], At::default()));
+    assert_eq!(refused["cause"], "not_allowed");
+    let anna = Account::parse("name:anna").unwrap();
+    let state = world.state_of(Some(&anna));
+    let known = &state["account"]["registered"];
+    assert_eq!(known["at"], first["at"]);
+    assert_eq!(known["payout"], "script:51");
+    assert_eq!(known["registered_only"], true);
+    assert_eq!(known["workers"], serde_json::json!(["a", "b"]));
+    assert_eq!(state["account"]["set"], serde_json::json!([0, 0]));
+    let ben = world.state_of(Account::parse("name:ben").as_ref());
+    assert!(ben["account"]["registered"].is_null());
+}
+
 #[test]
 fn what_the_ledger_would_not_obey_or_people_would_regret_is_refused_by_cause() {
     use KeyAction::{InForce, Revoked};
@@ -90,6 +197,11 @@ fn what_the_ledger_would_not_obey_or_people_would_regret_is_refused_by_cause() {
     };
     let dear = policy_with(|policy| policy.pots[0].fee_ppm = 1_000_001);
     let scheme = |scheme| policy_with(move |policy| policy.pots[0].scheme = scheme);
+    let new_pot = |scheme| {
+        policy_with(move |policy| {
+            (policy.pots[0].pot, policy.pots[0].scheme) = (Pot(7), scheme);
+        })
+    };
     let gateway = GATEWAY;
     for (event, expected) in [
         (revoke(), "taken"),
@@ -119,9 +231,12 @@ fn what_the_ledger_would_not_obey_or_people_would_regret_is_refused_by_cause() {
         (fee(10_000, zero), "already"),
         (dear, "malformed"),
         (scheme(Scheme::Solo), "scheme"),
-        (scheme(Scheme::Prop), "unsettled"),
-        (scheme(Scheme::Pps), "unsettled"),
-        (scheme(Scheme::Fpps), "unsettled"),
+        (scheme(Scheme::Prop), "scheme"),
+        (scheme(Scheme::Pps), "scheme"),
+        (scheme(Scheme::Fpps), "scheme"),
+        (new_pot(Scheme::Prop), "taken"),
+        (new_pot(Scheme::Pps), "taken"),
+        (new_pot(Scheme::Fpps), "taken"),
         (policy_with(|policy| policy.pots[0].pot = Pot(7)), "taken"),
         (schema_set(1, Kind::Share as u8, 0), "taken"),
         (schema_set(0, Kind::Share as u8, 0), "already"),

@@ -18,7 +18,7 @@ use orebook_schema::event::{Approval, KeyAction, KeyChange, PolicyChange};
 use orebook_schema::genesis::{Algorithm, Approved, Genesis};
 use orebook_schema::names::{CoinName, Pot};
 use orebook_schema::policy::{NetworkFees, PotRules, Scheme};
-use orebook_schema::{At, Event, Hash, Kind, LedgerId, Policy, Role, StreamId};
+use orebook_schema::{Account, At, Event, Hash, Kind, LedgerId, Policy, Role, StreamId};
 use orebook_sim::broker::SimBroker;
 use orebook_sim::disk::SimDisk;
 use serde_json::Value;
@@ -65,7 +65,12 @@ pub(crate) fn policy(fee_ppm: u32) -> Policy {
         confirmed_depth: 5,
         orphan_depth: 3,
         threshold: 1,
+        address_hold_ms: 0,
         network_fees: NetworkFees::Pool,
+        auto_pay_limit: 0,
+        payout_depth: 6,
+        payout_final_depth: 12,
+        writeoff_ms: 0,
     }
 }
 
@@ -356,8 +361,13 @@ impl World {
     }
 
     pub(crate) fn state(&self) -> Value {
+        self.state_of(None)
+    }
+
+    /// The same, with what the desk knows of an account.
+    pub(crate) fn state_of(&self, account: Option<&Account>) -> Value {
         let (mirror, machine) = self.desks[0].running.as_ref().expect("it runs");
-        machine.state(mirror, None).expect("genesis is final")
+        machine.state(mirror, account).expect("genesis is final")
     }
 }
 

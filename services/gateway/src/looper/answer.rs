@@ -7,6 +7,7 @@ use super::{BATCHES_MAX, Loop};
 use crate::activity::{Activity, FirstShare};
 use crate::batch::{Answer, Batch, Candidate, ConnId, Outcome, Refusal};
 use crate::conn::Conn;
+use crate::edge::{EdgeTime, ShareResult};
 use crate::writer::{NO_ROOM, NOT_IN_FORCE};
 
 impl Loop {
@@ -15,10 +16,10 @@ impl Loop {
         let mut done = std::mem::take(&mut self.done);
         for mut batch in done.drain(..) {
             self.unanswered = self.unanswered.saturating_sub(batch.shares.len());
+            self.count_outcomes(&batch);
             for reply in &batch.replies {
                 self.answer(&batch, reply.conn, &reply.what);
             }
-            self.count_outcomes(&batch);
             batch.clear();
             if self.batches.len() < BATCHES_MAX {
                 self.batches.push(batch);
@@ -67,23 +68,35 @@ impl Loop {
     }
 
     fn count_outcomes(&mut self, batch: &Batch) {
+        let waited = self.now.saturating_duration_since(batch.received);
         let mut recorded = 0;
         for share in &batch.shares {
-            match share.outcome {
+            let result = match share.outcome {
                 Outcome::Recorded => {
                     recorded += 1;
                     self.counts.shares.stale += u64::from(share.stale);
+                    self.edge.work(share.edge, share.work);
+                    if share.stale {
+                        ShareResult::Stale
+                    } else {
+                        ShareResult::Accepted
+                    }
                 }
-                Outcome::Refused(Refusal::OldStream) => self.counts.shares.unknown_job += 1,
+                Outcome::Refused(Refusal::OldStream) => {
+                    self.counts.shares.unknown_job += 1;
+                    ShareResult::UnknownJob
+                }
                 Outcome::Refused(_) | Outcome::Waiting => {
                     self.counts.shares.other += 1;
                     self.counts.shares.unrecorded += 1;
+                    ShareResult::Unrecorded
                 }
-            }
+            };
+            self.edge.share(share.edge, result);
+            self.edge.time(share.edge, EdgeTime::Answer, waited);
         }
         self.counts.shares.accepted += recorded;
         if !batch.shares.is_empty() {
-            let waited = self.now.saturating_duration_since(batch.received);
             let count = u64::try_from(batch.shares.len()).unwrap_or(0);
             self.metrics.sessions().answer_ns.record(waited, count);
         }

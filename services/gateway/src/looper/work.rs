@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use orebook_chain::Template;
 use orebook_schema::names::{Account, Pot};
 
-use super::{Loop, NodeWork};
+use super::{Loop, NodeWork, note_handed_out};
 use crate::bridge::Standing;
 use crate::config::CLOCK_APART_S_MAX;
 use crate::conn::Cause;
@@ -15,8 +15,8 @@ use crate::jobs::Wanted;
 
 /// Said to miners while an epoch's cache is made.
 const NO_CACHE: &str = "the epoch's cache is being made: come again in some seconds";
-/// Notifications of one turn: between them shares are served.
-const SENDS_PER_TURN: usize = 256;
+/// Notifications of one turn, a millisecond or so: between them shares are served, and one waits for two turns at most.
+const SENDS_PER_TURN: usize = 128;
 /// Looks in which every connection was looked at once.
 const LOOKS: usize = 10;
 /// A job younger than this is not replaced for the sake of a new difficulty.
@@ -31,7 +31,8 @@ pub(super) struct Broadcast {
     next: usize,
     left: usize,
     count: usize,
-    began: Instant,
+    /// Before its first write.
+    began: Option<Instant>,
 }
 
 impl Loop {
@@ -174,7 +175,7 @@ impl Loop {
             next: next.checked_rem(count).unwrap_or(0),
             left: count,
             count,
-            began: self.now,
+            began: None,
         });
     }
 
@@ -182,6 +183,7 @@ impl Loop {
         let Some(mut broadcast) = self.broadcast.take() else {
             return;
         };
+        let began = *broadcast.began.get_or_insert_with(Instant::now);
         let mut sends = 0;
         while 0 < broadcast.left && sends < SENDS_PER_TURN {
             let slot = broadcast.next;
@@ -194,10 +196,17 @@ impl Loop {
             sends += usize::from(self.send_newest(slot));
         }
         if broadcast.left == 0 {
-            let took = self.now.saturating_duration_since(broadcast.began);
-            self.metrics.sessions().broadcast_ns.record(took, 1);
+            self.broadcast_began = Some(began);
         } else {
             self.broadcast = Some(broadcast);
+        }
+    }
+
+    /// Everything of this turn was written: if that ended a job's way to everybody, says how long it took.
+    pub(super) fn note_broadcast(&mut self) {
+        if let Some(began) = self.broadcast_began.take() {
+            let took = began.elapsed();
+            self.metrics.sessions().broadcast_ns.record(took, 1);
         }
     }
 
@@ -209,9 +218,20 @@ impl Loop {
         };
         let sent = conn.send_job(job, oldest, self.unit, &mut self.spare);
         if sent {
+            note_handed_out(&self.edge, conn, job.made, self.now);
             self.dirty.push(u32::try_from(slot).unwrap_or(u32::MAX));
         }
         sent
+    }
+
+    /// Sends the newest job once more to a miner who has it, at another difficulty.
+    fn send_again(&mut self, slot: usize) {
+        let (Some(job), Some(Some(conn))) = (self.jobs.newest(), self.conns.get_mut(slot)) else {
+            return;
+        };
+        if conn.send_again(job, self.unit, self.now, &mut self.spare) {
+            self.dirty.push(u32::try_from(slot).unwrap_or(u32::MAX));
+        }
     }
 
     /// Whether the policy that jobs follow has a pot.
@@ -257,6 +277,9 @@ impl Loop {
                 wanting.into_iter().for_each(|slot| {
                     self.send_newest(slot);
                 });
+            } else if self.caches.is_some() {
+                // The header is the node's: there is no further job of it.
+                wanting.into_iter().for_each(|slot| self.send_again(slot));
             }
         }
     }

@@ -7,6 +7,8 @@ use orebook_schema::{At, Hash, LedgerId, Role, StreamId};
 use tempfile::TempDir;
 
 use super::*;
+use crate::agents::AgentFamily;
+use crate::edge::EdgePlace;
 use std::sync::Arc;
 
 const TAGGED: Tagged = Tagged(0);
@@ -71,6 +73,7 @@ fn share(worker: u32, job: u32, nonce: u32) -> Candidate {
         work: Work::new(1_000).unwrap(),
         block: false,
         stale: false,
+        edge: EdgePlace::new(0, None, AgentFamily::NONE),
         proof: Proof::Header {
             nonce,
             ntime: 5,

@@ -2,7 +2,8 @@
 
 use orebook_gateway::Limits;
 use orebook_schema::activity::{
-    Closing, Entry, EntryKind, LoginFault, Network, REPORT_HEAD_BYTES, Reject, Report,
+    Closing, Entry, EntryKind, LoginFault, NODE_GROUPS_MAX, Network, NodeSaid, REPORT_HEAD_BYTES,
+    Reject, Report,
 };
 use serde_json::json;
 
@@ -152,6 +153,44 @@ fn an_agent_is_reported_without_control_characters() {
         })
         .collect();
     assert_eq!(agents, ["cg?miner/4.11?"]);
+}
+
+#[test]
+fn what_happens_to_nodes_is_reported_by_their_names_and_no_more_of_it_than_is_room_for() {
+    let pool = Pool::start(&Setup::default());
+    for _ in 0..3 {
+        pool.gateway.node_said(NodeSaid::OldWork, "geth-1");
+    }
+    pool.gateway.node_said(NodeSaid::Well, "geth\n1");
+    let said = |reports: &[Report], name: &str, of: NodeSaid| {
+        let counts = entries(reports).map(|entry| match entry {
+            Entry::Node { said, node, group } if node.as_str() == name && *said == of => {
+                group.count
+            }
+            _ => 0,
+        });
+        counts.sum::<u64>()
+    };
+    let before = pool.gateway.metrics().activity.reports;
+    pool.until("a report", |metrics| before < metrics.activity.reports);
+    for number in 0..40 {
+        let name = format!("node-{number}");
+        pool.gateway.node_said(NodeSaid::Dead, &name);
+    }
+    let reports = pool.stop().reports();
+    assert_eq!(said(&reports, "geth-1", NodeSaid::OldWork), 3);
+    assert_eq!(said(&reports, "geth?1", NodeSaid::Well), 1);
+    let things = entries(&reports).map(|entry| match entry {
+        Entry::Node { group, .. } => group.count,
+        Entry::Rest { of, count } if *of == EntryKind::Node => *count,
+        _ => 0,
+    });
+    assert_eq!(things.sum::<u64>(), 44, "each once, by name or in a sum");
+    for report in &reports {
+        let nodes = report.entries.iter().map(Entry::kind);
+        let nodes = nodes.filter(|kind| *kind == EntryKind::Node).count();
+        assert!(nodes <= NODE_GROUPS_MAX, "{nodes}");
+    }
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! Operators' bans: at the login, in the middle of a session, and after a restart.
 
-use orebook_gateway::{OfferedBan, OfferedControl, keep_control};
+use std::collections::BTreeSet;
+
+use orebook_gateway::{OfferedAccount, OfferedBan, OfferedControl, keep_control};
 use orebook_schema::desk::{Ban, BanAction, BanTarget, Network, Reason};
+use orebook_schema::names::RegisteredName;
 use orebook_schema::{At, Event};
 use serde_json::json;
 
@@ -116,6 +119,11 @@ fn what_a_peer_said_of_bans_holds_until_the_mirror_is_as_far_and_then_the_ledger
         root,
         at,
         policy,
+        accounts: vec![OfferedAccount {
+            name: RegisteredName::parse("clara").expect("a name"),
+            is_registered_only: false,
+            workers: BTreeSet::new(),
+        }],
         bans: vec![OfferedBan {
             target: BanTarget::Account(account("name-a")),
             until_ms: 0,
@@ -133,6 +141,7 @@ fn what_a_peer_said_of_bans_holds_until_the_mirror_is_as_far_and_then_the_ledger
     let why = json!("this account is banned: botnet");
     assert_eq!(login(&pool, "name-a"), (24, why));
     assert_eq!(login(&pool, "name-b").0, 0, "the mirror is behind the peer");
+    assert_eq!(login(&pool, "clara").0, 0, "the peer knows her");
     pool.ledger.log.set_down(false);
     let mut neighbour = pool.ledger.neighbour();
     while pool.ledger.reader().final_size() < ahead {
@@ -144,4 +153,8 @@ fn what_a_peer_said_of_bans_holds_until_the_mirror_is_as_far_and_then_the_ledger
     });
     assert!(heard, "a ban that the ledger does not have stays");
     assert_eq!(login(&pool, "name-b").0, 24);
+    // She is no account of the ledger's either.
+    let mut clara = Miner::connect(pool.address(0));
+    clara.subscribe();
+    assert_eq!(code(&clara.authorize("clara")), 24);
 }

@@ -15,7 +15,7 @@ fn limited(limits: Limits, exempt: &[&str]) -> Pool {
     let pool = Pool::start(&Setup {
         edge: EdgeConfig {
             exempt: exempt.collect(),
-            firewall: None,
+            ..EdgeConfig::default()
         },
         limits,
         ..Setup::default()
@@ -298,12 +298,12 @@ fn filtered(script: &str, timeout: Duration) -> Pool {
             ..Limits::default()
         },
         edge: EdgeConfig {
-            exempt: Vec::new(),
             firewall: Some(FirewallConfig {
                 program: "/bin/sh".into(),
                 arguments: arguments.map(str::to_owned).to_vec(),
                 timeout,
             }),
+            ..EdgeConfig::default()
         },
         ..Setup::default()
     });

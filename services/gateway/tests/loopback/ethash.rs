@@ -15,28 +15,29 @@ use orebook_schema::{Event, Hash, Work};
 use serde_json::{Value, json};
 
 use crate::pool::{DEADLINE, Pool, Setup, now_ms, workers};
+use crate::tls::{Tunnel, certificate};
 
 /// Hashes that a share takes here.
-const HASHES: u64 = 4;
+pub(crate) const HASHES: u64 = 4;
 /// A target that nobody meets here.
-const HARD: U256 = U256::from_limbs([0, 0, 0, 1]);
+pub(crate) const HARD: U256 = U256::from_limbs([0, 0, 0, 1]);
 
 fn cache() -> &'static Cache {
     static CACHE: OnceLock<Cache> = OnceLock::new();
     CACHE.get_or_init(|| Cache::build(EpochRule::Ethash.epoch(0).expect("the first")))
 }
 
-fn answer(seal: Hash, nonce: u64) -> Answer {
+pub(crate) fn answer(seal: Hash, nonce: u64) -> Answer {
     let mut answers = Vec::new();
     prove(cache(), &[Question { seal, nonce }], &mut answers);
     answers[0]
 }
 
-fn start() -> Pool {
+pub(crate) fn start() -> Pool {
     Pool::start(&setup())
 }
 
-fn setup() -> Setup {
+pub(crate) fn setup() -> Setup {
     let hashes = Work::new(HASHES).expect("work");
     Setup {
         algorithm: Algorithm::Ethash,
@@ -46,7 +47,7 @@ fn setup() -> Setup {
     }
 }
 
-fn given(name: &str, parent: &str, target: U256) -> EthWork {
+pub(crate) fn given(name: &str, parent: &str, target: U256) -> EthWork {
     EthWork {
         seal: Hash::of(&[name.as_bytes()]),
         target,
@@ -61,7 +62,7 @@ fn given(name: &str, parent: &str, target: U256) -> EthWork {
 
 impl Pool {
     /// Waits until miners have this work.
-    fn give(&self, work: EthWork) -> EthWork {
+    pub(crate) fn give(&self, work: EthWork) -> EthWork {
         let before = self.gateway.metrics().sessions.counts.jobs;
         self.gateway.eth_work(work);
         self.until("a job", |metrics| before < metrics.sessions.counts.jobs);
@@ -69,7 +70,7 @@ impl Pool {
     }
 
     /// Waits until so many shares of ethash are final; all of them.
-    fn final_nonces(&self, count: usize) -> Vec<EthashShare> {
+    pub(crate) fn final_nonces(&self, count: usize) -> Vec<EthashShare> {
         let start = Instant::now();
         loop {
             let events = self.ledger.events();
@@ -88,7 +89,7 @@ impl Pool {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Dialect {
+pub(crate) enum Dialect {
     EthProxy,
     NiceHash,
     Stratum2,
@@ -96,7 +97,7 @@ enum Dialect {
     GetWork,
 }
 
-const DIALECTS: [Dialect; 5] = [
+pub(crate) const DIALECTS: [Dialect; 5] = [
     Dialect::EthProxy,
     Dialect::NiceHash,
     Dialect::Stratum2,
@@ -106,13 +107,13 @@ const DIALECTS: [Dialect; 5] = [
 
 /// A job as a miner has it.
 #[derive(Clone, Debug)]
-struct Job {
+pub(crate) struct Job {
     id: String,
-    seal: Hash,
+    pub(crate) seal: Hash,
 }
 
 /// A miner.
-struct Rig {
+pub(crate) struct Rig {
     dialect: Dialect,
     stream: TcpStream,
     reader: BufReader<TcpStream>,
@@ -122,6 +123,8 @@ struct Rig {
     next_id: u64,
     notices: Vec<Value>,
     next_nonce: u64,
+    /// Lines of its HTTP requests beside those that are due.
+    pub(crate) headers: String,
 }
 
 fn text(value: &Value) -> String {
@@ -139,7 +142,7 @@ fn hash(value: &Value) -> Hash {
 
 impl Rig {
     /// Connected and logged in.
-    fn new(dialect: Dialect, address: SocketAddr, user: &str) -> Self {
+    pub(crate) fn new(dialect: Dialect, address: SocketAddr, user: &str) -> Self {
         let stream = TcpStream::connect(address).expect("somebody listens");
         stream.set_nodelay(true).expect("a socket");
         stream.set_read_timeout(Some(DEADLINE)).expect("a socket");
@@ -154,6 +157,7 @@ impl Rig {
             next_id: 1,
             notices: Vec::new(),
             next_nonce: 0,
+            headers: String::new(),
         };
         rig.log_in();
         rig
@@ -202,15 +206,16 @@ impl Rig {
         assert_eq!(reply["result"], json!(true), "{reply}");
     }
 
-    fn ask(&mut self, method: &str, params: &Value) -> Value {
+    pub(crate) fn ask(&mut self, method: &str, params: &Value) -> Value {
         let id = self.next_id;
         self.next_id += 1;
         let call = json!({ "id": id, "jsonrpc": "2.0", "method": method, "params": params });
         let call = call.to_string();
         if self.dialect == Dialect::GetWork {
-            let (path, len) = (&self.user, call.len());
-            let head =
-                format!("POST /{path} HTTP/1.1\r\nHost: pool\r\nContent-Length: {len}\r\n\r\n");
+            let (path, len, more) = (&self.user, call.len(), &self.headers);
+            let head = format!(
+                "POST /{path} HTTP/1.1\r\nHost: pool\r\n{more}Content-Length: {len}\r\n\r\n"
+            );
             let request = format!("{head}{call}");
             self.stream.write_all(request.as_bytes()).expect("it reads");
             return self.http_reply();
@@ -256,7 +261,7 @@ impl Rig {
     }
 
     /// The newest job; waits for one of this seal.
-    fn job(&mut self, seal: Hash) -> Job {
+    pub(crate) fn job(&mut self, seal: Hash) -> Job {
         if self.dialect == Dialect::GetWork {
             let reply = self.ask("eth_getWork", &json!([]));
             let job = self.node_job(&reply["result"]);
@@ -331,13 +336,13 @@ impl Rig {
         }
     }
 
-    fn share(&mut self, job: &Job) -> u64 {
+    pub(crate) fn share(&mut self, job: &Job) -> u64 {
         let target = Work::new(HASHES).expect("work").target(WorkUnit::Ethash);
         self.mine(job, target, U256::ZERO)
     }
 
     /// Submits; the error's code, 0 if it was accepted.
-    fn submit(&mut self, job: &Job, nonce: u64, mix: Hash) -> i64 {
+    pub(crate) fn submit(&mut self, job: &Job, nonce: u64, mix: Hash) -> i64 {
         let bytes = nonce.to_be_bytes();
         let rest = hex(&bytes[self.prefix.len()..]);
         let whole = format!("0x{}", hex(&bytes));
@@ -368,10 +373,27 @@ impl Rig {
 #[test]
 fn each_dialect_gets_work_and_its_share_is_final_once() {
     let pool = start();
+    each_dialect(&pool, pool.address(0));
+}
+
+#[test]
+fn each_dialect_walks_over_tls_as_in_plain() {
+    let (tls, _dir) = certificate();
+    let pool = Pool::start(&Setup {
+        tls: Some(tls),
+        ..setup()
+    });
+    let tunnel = Tunnel::plainly(&pool);
+    each_dialect(&pool, tunnel.address);
+    let counts = pool.gateway.metrics().sessions.counts;
+    assert_eq!(counts.handshakes, 5, "and none came in plain");
+}
+
+fn each_dialect(pool: &Pool, address: SocketAddr) {
     let work = pool.give(given("seal", "parent", HARD));
     let mut nonces = Vec::new();
     for (number, dialect) in DIALECTS.into_iter().enumerate() {
-        let mut rig = Rig::new(dialect, pool.address(0), &format!("name-{number}.rig"));
+        let mut rig = Rig::new(dialect, address, &format!("name-{number}.rig"));
         let job = rig.job(work.seal);
         rig.next_nonce = u64::try_from(number).expect("few") << 20;
         let nonce = rig.share(&job);

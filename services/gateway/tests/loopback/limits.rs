@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use orebook_gateway::Limits;
+use orebook_gateway::{Limits, REGISTER_DEFAULT};
 use orebook_schema::WorkerName;
 use serde_json::json;
 
@@ -85,7 +85,13 @@ fn failed_logins_say_why_and_end_a_connection_and_keep_an_address_out() {
             assert_eq!(code(&reply), 24, "{reply}");
             assert_eq!(reply["result"], json!(false));
             if user == "nobody" {
-                assert_eq!(reply["error"][1], json!("a login begins with name-"));
+                let why = reply["error"][1].as_str().expect("words");
+                let (address, name) = why.split_once("; ").expect("both");
+                assert_eq!(address, "a login begins with name-");
+                assert_eq!(
+                    name,
+                    format!("and no account nobody is registered: {REGISTER_DEFAULT}")
+                );
             }
         }
         assert!(flood.is_closed());

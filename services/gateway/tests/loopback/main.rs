@@ -7,19 +7,24 @@
     reason = "a test stops at the first surprise and says which"
 )]
 
+mod accounts;
 mod activity;
 mod bans;
 mod edge;
 mod ethash;
 mod faults;
+mod forwarded;
 mod keys;
 mod leave;
 mod limits;
+mod measured;
 mod miner;
 mod moved;
 mod others;
+mod pace;
 mod pool;
 mod proxy;
+mod rigs;
 mod room;
 mod sessions;
 mod silence;

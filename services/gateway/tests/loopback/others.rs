@@ -9,6 +9,7 @@ use orebook_ledger::log::Log as _;
 use orebook_ledger::spool::Spool;
 use orebook_schema::desk::BanTarget;
 use orebook_schema::event::{Approval, KeyAction, KeyChange, RecoveryCode, RecoveryNote};
+use orebook_schema::names::RegisteredName;
 use orebook_schema::summary::Summary;
 use orebook_schema::{At, Event, Hash, Role};
 use tempfile::TempDir;
@@ -99,14 +100,26 @@ impl Ledger {
 
     /// Place of a target's last obeyed ban or lift: what the next must expect.
     pub(crate) fn banned_at(&self, target: &BanTarget) -> At {
+        self.await_genesis();
+        let reader = self.reader();
+        let authority = reader.settled().authority().expect("a final genesis");
+        authority.ban(target).map_or(At::default(), |ban| ban.at)
+    }
+
+    /// Place of a name's last obeyed registration: what the next must expect.
+    pub(crate) fn registered_at(&self, name: &RegisteredName) -> At {
+        self.await_genesis();
+        let reader = self.reader();
+        let authority = reader.settled().authority().expect("a final genesis");
+        authority.last_registration(name)
+    }
+
+    fn await_genesis(&self) {
         let start = Instant::now();
         while self.reader().settled().authority().is_none() {
             assert!(start.elapsed() < DEADLINE, "the genesis is not final");
             std::thread::park_timeout(Duration::from_millis(5));
         }
-        let reader = self.reader();
-        let authority = reader.settled().authority().expect("a final genesis");
-        authority.ban(target).map_or(At::default(), |ban| ban.at)
     }
 }
 

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use orebook_chain::{Template, TemplateFields};
 use orebook_gateway::{
     ActivityParts, DifficultyRule, EdgeConfig, Elsewhere, EthashConfig, FoundBlock, Gateway,
-    GatewayConfig, GatewayHandle, GatewayParts, Limits, Metrics, Network, PortConfig, TlsFiles,
-    VERSION_MASK_DEFAULT, difficulty,
+    GatewayConfig, GatewayHandle, GatewayParts, Limits, Metrics, Network, PortConfig, Region,
+    TlsFiles, VERSION_MASK_DEFAULT, difficulty,
 };
 use orebook_ledger::activity::{ActivitySource as _, Ring, RingConfig, RingReader, open};
 use orebook_ledger::admit::{Parsed, State, Trust, Verdict};
@@ -208,7 +208,12 @@ fn policy() -> Policy {
         confirmed_depth: 6,
         orphan_depth: 3,
         threshold: 1,
+        address_hold_ms: 0,
         network_fees: NetworkFees::Pool,
+        auto_pay_limit: 0,
+        payout_depth: 6,
+        payout_final_depth: 12,
+        writeoff_ms: 0,
     }
 }
 
@@ -479,6 +484,7 @@ impl Pool {
                     proxy_from: setup.proxy_from.clone(),
                     elsewhere: setup.elsewhere.clone(),
                     tls: setup.tls.clone(),
+                    region: Region::parse("test").expect("a region"),
                 })
                 .collect(),
             payout_script: Script::new(&[0x51]).expect("a script").bytes().to_vec(),
@@ -513,9 +519,14 @@ impl Pool {
 
     /// Ends the gateway as a service manager does; the ledger goes on.
     pub(crate) fn stop(self) -> Ledger {
+        self.stop_and_count().0
+    }
+
+    /// Like [`Self::stop`], with its last figures: nothing is counted after them.
+    pub(crate) fn stop_and_count(self) -> (Ledger, Metrics) {
         self.gateway.stop().expect("no thread panicked");
         assert_eq!(self.fatal.lock().expect("no panic").as_slice(), [""; 0]);
-        self.ledger
+        (self.ledger, self.gateway.metrics())
     }
 
     pub(crate) fn address(&self, port: usize) -> SocketAddr {

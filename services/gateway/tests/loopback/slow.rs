@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use orebook_gateway::{DifficultyRule, Limits, difficulty};
+use orebook_ledger::log::Log as _;
 use orebook_pow::{Claim, PreparedJob};
 use orebook_schema::genesis::Algorithm;
 use orebook_schema::units::{U256, WorkUnit, target_of_bits};
@@ -11,7 +12,8 @@ use orebook_schema::{Event, Hash, Work};
 use serde_json::json;
 
 use crate::miner::{Found, Miner, Notified, code};
-use crate::pool::{EASY, HARD, Pool, Setup, account, jobs, shares, workers};
+use crate::others::cloned_frame;
+use crate::pool::{EASY, HARD, Pool, Setup, account, jobs, now_ms, shares, workers};
 
 fn scrypt_work(text: &str) -> Work {
     difficulty(text, WorkUnit::Scrypt).expect("a difficulty")
@@ -19,7 +21,11 @@ fn scrypt_work(text: &str) -> Work {
 
 /// One thread checks; every hash is a share on the first port, and none is on the second.
 fn pool(limits: Limits) -> Pool {
-    Pool::start(&Setup {
+    Pool::start(&setup(limits))
+}
+
+fn setup(limits: Limits) -> Setup {
+    Setup {
         algorithm: Algorithm::Scrypt2,
         ports: ["0.000001", "1000000"]
             .map(|text| DifficultyRule::Fixed(scrypt_work(text)))
@@ -30,7 +36,7 @@ fn pool(limits: Limits) -> Pool {
         },
         stale_grace: Duration::ZERO,
         ..Setup::default()
-    })
+    }
 }
 
 fn ready(pool: &Pool, port: usize, user: &str) -> Miner {
@@ -282,6 +288,52 @@ fn shares_and_a_block_are_recorded_though_their_miner_left_before_their_checks()
         shares.iter().filter(|share| share.block).count(),
         given.len()
     );
+}
+
+#[test]
+fn a_block_that_is_checked_while_its_stream_moves_is_a_block_and_a_share_is_told_21() {
+    let pool = pool(Limits::default());
+    pool.work_at(1, EASY);
+    let mut miner = ready(&pool, 0, "name-a");
+    let job = miner.job();
+    assert_eq!(code(&miner.submit("name-a", &claim(&job, 1))), 0);
+    pool.final_shares(1);
+    // Somebody copies the spool, and both go on.
+    let ledger = pool.stop();
+    let clone = cloned_frame(&ledger);
+    let pool = Pool::on(ledger, &setup(Limits::default()));
+    pool.work_at(2, EASY);
+    let mut miner = ready(&pool, 0, "name-a");
+    let job = miner.job();
+    assert_eq!(code(&miner.submit("name-a", &claim(&job, u32::MAX))), 0);
+    pool.final_shares(2);
+    let target = target_of_bits(EASY).expect("a target");
+    let block = miner.mine_between(&job, None, target, U256::ZERO);
+    let share = miner.mine_between(&job, None, U256::MAX, target);
+    let before = pool.gateway.metrics();
+    let waits: Vec<Found> = (1..=4).map(|nonce| claim(&job, u32::MAX - nonce)).collect();
+    for found in waits.iter().chain([&share, &block]) {
+        send(&mut miner, "name-a", found);
+    }
+    pool.until("they are read", |metrics| {
+        before.sessions.counts.lines + 6 <= metrics.sessions.counts.lines
+    });
+    let mut log = pool.ledger.log.clone();
+    let incarnation = log.newest().expect("it is up").expect("it is open");
+    log.send(incarnation, now_ms(), &clone)
+        .expect("the log takes everything");
+    let metrics = pool.until("the move", |metrics| metrics.spool.moves == 1);
+    assert!(
+        metrics.checks.checked < before.checks.checked + 5,
+        "the move came before the last two were checked"
+    );
+    let codes: Vec<u64> = (0..6).map(|_| code(&miner.reply())).collect();
+    assert_eq!(codes[4..], [21, 0], "{codes:?}");
+    let blocks = pool.blocks.lock().expect("no panic").clone();
+    assert!(blocks.iter().any(|given| given.hash == block.hash));
+    // The old work is over.
+    assert_eq!(code(&miner.submit("name-a", &claim(&job, 77))), 21);
+    drop(pool.stop());
 }
 
 #[test]

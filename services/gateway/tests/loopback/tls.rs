@@ -63,14 +63,14 @@ impl ServerCertVerifier for Notes {
 }
 
 /// What puts a miner's plain connection into TLS, as stunnel does.
-struct Tunnel {
-    address: SocketAddr,
+pub(crate) struct Tunnel {
+    pub(crate) address: SocketAddr,
     seen: Arc<Mutex<Vec<Vec<u8>>>>,
 }
 
 impl Tunnel {
     /// To a port, with these bytes before the hello.
-    fn to(
+    pub(crate) fn to(
         to: SocketAddr,
         before: Vec<u8>,
         versions: &[&'static rustls::SupportedProtocolVersion],
@@ -106,7 +106,7 @@ impl Tunnel {
         Self { address, seen }
     }
 
-    fn plainly(pool: &Pool) -> Self {
+    pub(crate) fn plainly(pool: &Pool) -> Self {
         Self::to(pool.address(0), Vec::new(), rustls::ALL_VERSIONS)
     }
 
@@ -194,13 +194,19 @@ struct Secure {
     _dir: tempfile::TempDir,
 }
 
-fn secure(limits: Limits, proxy_from: &[&str]) -> Secure {
+/// A certificate to be served, in a folder of its own.
+pub(crate) fn certificate() -> (TlsFiles, tempfile::TempDir) {
     let dir = tempfile::tempdir().expect("a folder");
     let files = TlsFiles {
         certificate: dir.path().join("pool.crt"),
         key: dir.path().join("pool.key"),
     };
     put(&files, "one");
+    (files, dir)
+}
+
+fn secure(limits: Limits, proxy_from: &[&str]) -> Secure {
+    let (files, dir) = certificate();
     let network = |text: &&str| Network::parse(text).expect("a network");
     let pool = Pool::start(&Setup {
         limits,

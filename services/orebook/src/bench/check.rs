@@ -20,10 +20,14 @@ use crate::Failure;
 pub(super) struct Checked {
     /// Shares that were answered `true`, each found once.
     pub(super) shares: u64,
+    /// Rigs that it names.
+    pub(super) workers: usize,
     /// Positions of the ledger.
     pub(super) positions: u64,
-    /// Bytes of its segments.
+    /// Bytes of its segments, room made ahead too.
     pub(super) bytes: u64,
+    /// Bytes of its final frames.
+    pub(super) frame_bytes: u64,
 }
 
 /// What a stream announced in an epoch.
@@ -47,14 +51,67 @@ pub(super) fn each_once(
     folder: &str,
     sent: &[SessionSent],
 ) -> Result<Checked, Failure> {
+    let mut sessions = sessions_of(sent)?;
+    let walked = walk(dir, folder, |events, mine| {
+        take(events, mine, &mut sessions)
+    })?;
+    let shares = sessions
+        .values()
+        .try_fold(0, |sum, session| session.judge().map(|shares| sum + shares))?;
+    Ok(Checked { shares, ..walked })
+}
+
+/// The same of ethash: whether each of these nonces was answered `true`. Their work was checked when they were made.
+pub(super) fn each_nonce_once(
+    dir: &Path,
+    folder: &str,
+    answered: &BTreeMap<u64, bool>,
+) -> Result<Checked, Failure> {
+    let mut times: BTreeMap<u64, u32> = BTreeMap::new();
+    let walked = walk(dir, folder, |events, mine| {
+        for event in events {
+            match event {
+                Event::Worker(worker) => {
+                    let worker = worker.as_ref().clone();
+                    mine.workers.insert(worker.number, worker);
+                }
+                Event::EthashShare(share) => *times.entry(share.nonce).or_default() += 1,
+                Event::Moved(_) => return Err("a moved share".to_owned()),
+                _ => {}
+            }
+        }
+        Ok(())
+    })?;
+    for (nonce, is_accepted) in answered {
+        let found = times.remove(nonce).unwrap_or(0);
+        let wanted = u32::from(*is_accepted);
+        if found != wanted {
+            let message = format!("nonce {nonce} is {found} times in the ledger, not {wanted}");
+            return Err(Failure::new(message).found());
+        }
+    }
+    if let Some((nonce, _)) = times.first_key_value() {
+        return Err(failed("a share that nobody sent", nonce).found());
+    }
+    let accepted = answered.values().filter(|is_accepted| **is_accepted);
+    let shares = u64::try_from(accepted.count()).unwrap_or(u64::MAX);
+    Ok(Checked { shares, ..walked })
+}
+
+/// Verifies a ledger as an auditor does, and shows the events of each final frame with what its stream announced.
+fn walk(
+    dir: &Path,
+    folder: &str,
+    mut look: impl FnMut(&[Event], &mut Announced) -> Result<(), String>,
+) -> Result<Checked, Failure> {
     let disk = RealDisk::new(dir.to_path_buf());
     let segments = format!("{folder}/segments");
     let verified = verify_files(&disk, &segments, Some(LEDGER), &mut |_| {})
         .map_err(|fault| failed("the ledger", fault).found())?;
     let opened = SegmentStore::open_read_only(disk, &segments, LEDGER, 0);
     let (store, _) = opened.map_err(|error| failed("the ledger", error).found())?;
-    let mut sessions = sessions_of(sent)?;
     let mut announced: BTreeMap<(StreamId, u32), Announced> = BTreeMap::new();
+    let mut frame_bytes = 0;
     for record in store.records(0) {
         let record = record.map_err(|error| failed("the ledger", error).found())?;
         let Record::Frame(stored) = record else {
@@ -64,20 +121,21 @@ pub(super) fn each_once(
         if verified.final_size <= stored.position {
             break;
         }
+        frame_bytes += u64::try_from(stored.frame.bytes().len()).unwrap_or(u64::MAX);
         let header = stored.frame.header();
         let mine = announced.entry((header.stream, header.epoch)).or_default();
         let events = stored.frame.decode();
         let events = events.map_err(|error| failed("the ledger", error).found())?;
-        take(&events, mine, &mut sessions)
+        look(&events, mine)
             .map_err(|what| failed(&format!("position {}", stored.position), what).found())?;
     }
-    let shares = sessions
-        .values()
-        .try_fold(0, |sum, session| session.judge().map(|shares| sum + shares))?;
+    let workers = announced.values().map(|mine| mine.workers.len()).sum();
     Ok(Checked {
-        shares,
+        shares: 0,
+        workers,
         positions: verified.positions,
         bytes: verified.bytes,
+        frame_bytes,
     })
 }
 

@@ -83,7 +83,7 @@ fn rate(cache: &Cache, together: usize, run: u64) -> Result<(Milli, Milli), Fail
 }
 
 /// What else ran on the machine: threads that ran or wanted to, over a minute. Without it the figure says little.
-fn load() -> String {
+pub(super) fn load() -> String {
     let said = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     said.split(' ').next().unwrap_or_default().to_owned()
 }

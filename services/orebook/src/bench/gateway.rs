@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 use orebook_archiver::{Fatal, Source, start_mirror};
 use orebook_archiver::{LogReader, Mirror, SharedLog, WaitLog, lock, new_stream, now_ms};
 use orebook_gateway::{
-    COMMIT_SPACING_DEFAULT, DifficultyRule, EXTRANONCE2_BYTES_DEFAULT, EdgeConfig, EthashConfig,
-    Gateway, GatewayConfig, GatewayHandle, GatewayParts, Limits, Metrics, PortConfig,
-    VERSION_MASK_DEFAULT,
+    ActivityParts, COMMIT_SPACING_DEFAULT, DifficultyRule, EXTRANONCE2_BYTES_DEFAULT, EdgeConfig,
+    EthashConfig, Gateway, GatewayConfig, GatewayHandle, GatewayParts, Limits, Metrics, PortConfig,
+    Region, TlsFiles, VERSION_MASK_DEFAULT,
 };
+use orebook_ledger::activity::{Ring, RingConfig};
 use orebook_ledger::archiver::{Archiver, ArchiverConfig};
 use orebook_ledger::disk::real::RealDisk;
 use orebook_ledger::reader::{ReadError, Reader};
@@ -26,8 +27,8 @@ use orebook_schema::{Kind, Role, Work};
 use serde::{Deserialize, Serialize};
 
 use super::ground::{
-    ARCHIVE, LEDGER, MIRROR, POT, account, failed, payout_script, signer, spool_config, template,
-    write_genesis,
+    ARCHIVE, COIN, LEDGER, MIRROR, POT, account, eth_work, failed, payout_script, signer,
+    spool_config, template, template_of, write_genesis,
 };
 #[cfg(feature = "kafka")]
 use crate::up::pool_log::PoolLog;
@@ -43,22 +44,64 @@ const TURN: Duration = Duration::from_millis(10);
 const RECORDS_MAX: usize = 256;
 /// All files of the spool: what is answered while the archiver stands still fits several times.
 const SPOOL_TOTAL_BYTES: u64 = 8 << 30;
+/// The activity log, and the time between its reports: as configured unless told otherwise.
+const ACTIVITY_BYTES: u64 = 64 << 20;
+const ACTIVITY_FLUSH: Duration = Duration::from_secs(10);
 /// The archiver's spool holds checkpoints only.
 const SMALL_SPOOL: (u64, u64) = (1 << 20, 64 << 20);
 
 /// What the process is told.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct GatewaySettings {
     /// An empty folder; over brokers one with the genesis in the mirror's folder.
     pub(super) dir: PathBuf,
     /// `host:port` of brokers; none: the embedded log, with archiver and mirror in the process.
     pub(super) brokers: Vec<String>,
+    /// It keeps an activity log, as a pool does unless told otherwise.
+    pub(super) activity: bool,
+    /// Certificate and key of its port; none: plain.
+    pub(super) tls: Option<(PathBuf, PathBuf)>,
+    /// A chain of ethash instead of sha256d: the epoch of its work, and the folder of caches.
+    pub(super) ethash: Option<(u64, PathBuf)>,
 }
 
 /// What it says first: miners may come.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Ready {
     pub(super) address: SocketAddr,
+}
+
+/// What it is told next, a line each.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) enum GatewayOrder {
+    /// New jobs of one parent, so far apart; said when the last one is out: [`Broadcasts`].
+    Jobs { count: u32, apart_ms: u64 },
+    /// What it counted so far: [`Counts`].
+    Tell,
+    /// Everything is to become final: [`GatewayFigures`].
+    Finish,
+}
+
+/// How long new jobs took to everybody.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Broadcasts {
+    pub(super) count: u64,
+    /// From a job's making to the return of its last write, nanoseconds.
+    pub(super) p50_ns: u64,
+    pub(super) max_ns: u64,
+}
+
+/// What a gateway counted.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Counts {
+    pub(super) accepted: u64,
+    pub(super) miners: u64,
+    pub(super) logins: u64,
+    pub(super) failed_logins: u64,
+    pub(super) kept_out: u64,
+    pub(super) turned_away: u64,
+    pub(super) activity_bytes: u64,
+    pub(super) activity_lost: u64,
 }
 
 /// What it says at the end, when everything it recorded is final.
@@ -92,7 +135,7 @@ pub(super) fn run() -> Result<(), Failure> {
     };
     let settings: GatewaySettings =
         serde_json::from_str(&line()?).map_err(|error| failed("settings", error))?;
-    let disk = RealDisk::new(settings.dir);
+    let disk = RealDisk::new(settings.dir.clone());
     if !settings.brokers.is_empty() {
         #[cfg(feature = "kafka")]
         return over_brokers(&disk, settings.brokers, &mut line);
@@ -103,7 +146,7 @@ pub(super) fn run() -> Result<(), Failure> {
         Arc::new(AtomicBool::new(false)),
         Arc::new(AtomicBool::new(false)),
     );
-    let keeper = Keeper::open(&disk, paused.clone(), stop.clone())?;
+    let keeper = Keeper::open(&disk, settings.algorithm(), paused.clone(), stop.clone())?;
     let (mirror, log) = (keeper.mirror.clone(), keeper.log.clone());
     let fault: Arc<Mutex<Option<String>>> = Arc::default();
     let seen = fault.clone();
@@ -128,13 +171,13 @@ pub(super) fn run() -> Result<(), Failure> {
         let reader = lock(&mirror);
         Ok(0 < reader.final_size() && reader.incarnation().is_some())
     })?;
-    let gateway = start(&disk, &mirror, log)?;
+    let gateway = start(&disk, &mirror, log, &settings)?;
     until("a job", || Ok(0 < gateway.metrics().sessions.counts.jobs))?;
     paused.store(true, Ordering::SeqCst);
     let address = gateway.addresses().first().copied();
     let address = address.ok_or_else(|| Failure::new("the gateway has no port"))?;
     say(&Ready { address })?;
-    line()?;
+    obey(&gateway, &mut line)?;
     let metrics = gateway.metrics();
     paused.store(false, Ordering::SeqCst);
     let mut counted = Counted::default();
@@ -164,7 +207,7 @@ fn over_brokers(
 ) -> Result<(), Failure> {
     let config = orebook_kafka::KafkaConfig::development(brokers);
     let kafka = |error: orebook_kafka::OpenError| failed("kafka", error);
-    let log = orebook_kafka::KafkaLog::open(&config, super::ground::COIN, LEDGER).map_err(kafka)?;
+    let log = orebook_kafka::KafkaLog::open(&config, COIN, LEDGER).map_err(kafka)?;
     let log = PoolLog::Kafka(log);
     let opened = Reader::open(disk.clone(), MIRROR, LEDGER, StoreConfig::default(), 0);
     let (reader, _) = opened.map_err(|error| failed("mirror", error))?;
@@ -183,12 +226,12 @@ fn over_brokers(
         let reader = lock(&mirror);
         Ok(0 < reader.final_size() && reader.incarnation().is_some())
     })?;
-    let gateway = start(disk, &mirror, log)?;
+    let gateway = start(disk, &mirror, log, &GatewaySettings::default())?;
     until("a job", || Ok(0 < gateway.metrics().sessions.counts.jobs))?;
     let address = gateway.addresses().first().copied();
     let address = address.ok_or_else(|| Failure::new("the gateway has no port"))?;
     say(&Ready { address })?;
-    line()?;
+    obey(&gateway, line)?;
     let metrics = gateway.metrics();
     let mut counted = Counted::default();
     until("all shares to be final", || {
@@ -231,21 +274,93 @@ fn until(what: &str, mut done: impl FnMut() -> Result<bool, Failure>) -> Result<
     Ok(())
 }
 
-fn start<L: WaitLog>(disk: &RealDisk, mirror: &Mirror, log: L) -> Result<GatewayHandle, Failure> {
+impl GatewaySettings {
+    const fn algorithm(&self) -> Algorithm {
+        match self.ethash {
+            None => Algorithm::Sha256d,
+            Some(_) => Algorithm::Ethash,
+        }
+    }
+}
+
+/// Does what it is told, until it is to finish.
+fn obey(
+    gateway: &GatewayHandle,
+    line: &mut impl FnMut() -> Result<String, Failure>,
+) -> Result<(), Failure> {
+    loop {
+        let said = line()?;
+        match serde_json::from_str(&said).map_err(|error| failed(&said, error))? {
+            GatewayOrder::Jobs { count, apart_ms } => {
+                say(&broadcast(gateway, count, Duration::from_millis(apart_ms))?)?;
+            }
+            GatewayOrder::Tell => say(&counts(&gateway.metrics()))?,
+            GatewayOrder::Finish => return Ok(()),
+        }
+    }
+}
+
+fn broadcast(gateway: &GatewayHandle, count: u32, apart: Duration) -> Result<Broadcasts, Failure> {
+    // Made before anything is measured: elsewhere a node's answer is read by another thread.
+    let templates = (1..=count).map(|number| template_of(number).map(Arc::new));
+    let templates = templates.collect::<Result<Vec<_>, _>>()?;
+    let before = gateway.metrics().sessions.broadcast_ns;
+    let start = Instant::now();
+    for (number, template) in (1..).zip(templates) {
+        gateway.template(template);
+        let next = apart * number;
+        std::thread::sleep(next.saturating_sub(start.elapsed()));
+    }
+    let wanted = before.count() + u64::from(count);
+    until("the last job to be out", || {
+        Ok(wanted <= gateway.metrics().sessions.broadcast_ns.count())
+    })?;
+    let after = gateway.metrics().sessions.broadcast_ns;
+    Ok(Broadcasts {
+        count: u64::from(count),
+        p50_ns: after.per_mille(500),
+        max_ns: after.per_mille(1_000),
+    })
+}
+
+fn counts(metrics: &Metrics) -> Counts {
+    let counts = &metrics.sessions.counts;
+    Counts {
+        accepted: counts.accepted,
+        miners: counts.miners,
+        logins: counts.logins,
+        failed_logins: counts.failed_logins,
+        kept_out: counts.bans,
+        turned_away: counts.refused.all(),
+        activity_bytes: metrics.activity.bytes,
+        activity_lost: metrics.activity.lost,
+    }
+}
+
+fn start<L: WaitLog>(
+    disk: &RealDisk,
+    mirror: &Mirror,
+    log: L,
+    settings: &GatewaySettings,
+) -> Result<GatewayHandle, Failure> {
     let config = spool_config(Role::Gateway, FILE_BYTES_DEFAULT, SPOOL_TOTAL_BYTES);
     let opened = Spool::open(disk.clone(), "gateway/spool", config, signer(Role::Gateway));
     let (spool, _) = opened.map_err(|error| failed("spool", error))?;
-    // The least work there is: one hash of 65,536 misses it.
+    // The least work there is: one hash of 65,536 misses it, of ethash none.
     let work = Work::new(1).ok_or_else(|| Failure::new("work"))?;
     let config = GatewayConfig {
-        algorithm: Algorithm::Sha256d,
+        algorithm: settings.algorithm(),
         ports: vec![PortConfig {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             pot: POT,
             difficulty: DifficultyRule::Fixed(work),
             proxy_from: Vec::new(),
             elsewhere: Vec::new(),
-            tls: None,
+            tls: settings
+                .tls
+                .clone()
+                .map(|(certificate, key)| TlsFiles { certificate, key }),
+            region: Region::default(),
         }],
         payout_script: payout_script(),
         coinbase_text: "bench".to_owned(),
@@ -255,7 +370,10 @@ fn start<L: WaitLog>(disk: &RealDisk, mirror: &Mirror, log: L) -> Result<Gateway
         stale_grace: Duration::from_secs(60),
         limits: Limits::default(),
         edge: EdgeConfig::default(),
-        ethash: EthashConfig::default(),
+        ethash: EthashConfig {
+            cache_folder: settings.ethash.as_ref().map(|(_, folder)| folder.clone()),
+            ..EthashConfig::default()
+        },
     };
     let parts = GatewayParts {
         spool,
@@ -265,25 +383,44 @@ fn start<L: WaitLog>(disk: &RealDisk, mirror: &Mirror, log: L) -> Result<Gateway
         control_dir: "gateway/control".to_owned(),
         parse_account: Box::new(account),
         on_block: Box::new(|_| {}),
-        activity: None,
+        activity: settings.activity.then(|| activity(disk)).transpose()?,
         fatal: Arc::new(|why| {
             tracing::error!(why, "the bench ends");
             std::process::abort();
         }),
     };
     let gateway = Gateway::start(config, parts).map_err(|error| failed("gateway", error))?;
-    gateway.template(Arc::new(template()?));
+    match &settings.ethash {
+        None => gateway.template(Arc::new(template()?)),
+        Some((epoch, _)) => gateway.eth_work(eth_work(*epoch)?),
+    }
     Ok(gateway)
+}
+
+/// The activity log in files, as `orebook up` has it.
+fn activity(disk: &RealDisk) -> Result<ActivityParts, Failure> {
+    let keep = RingConfig {
+        bytes_max: ACTIVITY_BYTES,
+        age_ms_max: u64::MAX,
+    };
+    let ring = Ring::open(disk.clone(), "activity", keep, now_ms());
+    Ok(ActivityParts {
+        sink: Box::new(ring.map_err(|error| failed("activity", error))?),
+        signer: signer(Role::Gateway),
+        coin: COIN,
+        flush: ACTIVITY_FLUSH,
+    })
 }
 
 impl Keeper {
     fn open(
         disk: &RealDisk,
+        algorithm: Algorithm,
         paused: Arc<AtomicBool>,
         stop: Arc<AtomicBool>,
     ) -> Result<Self, Failure> {
         let now = now_ms();
-        write_genesis(disk, 65_536, now, &[ARCHIVE, MIRROR])?;
+        write_genesis(disk, (65_536, algorithm), now, &[ARCHIVE, MIRROR])?;
         let config = ArchiverConfig {
             ledger: LEDGER,
             store: StoreConfig::default(),
@@ -359,7 +496,9 @@ impl Counted {
                 break;
             }
             let events = stored.frame.events().map_while(Result::ok);
-            let shares = events.filter(|event| event.kind == Kind::Share as u8);
+            let shares = events.filter(|event| {
+                event.kind == Kind::Share as u8 || event.kind == Kind::EthashShare as u8
+            });
             self.shares += shares.map(|_| 1).sum::<u64>();
             self.positions = stored.position + 1;
         }

@@ -1,6 +1,7 @@
 //! What every bench stands on: a ledger that is thrown away, its keys, its jobs and rigs.
 
 use orebook_archiver::now_ms;
+use orebook_chain::EthWork;
 use orebook_chain::template::{CoinbaseParts, JobParts, Template, TemplateFields, Transaction};
 use orebook_ledger::admit::{State, Verdict};
 use orebook_ledger::build::genesis_frame;
@@ -8,10 +9,11 @@ use orebook_ledger::disk::real::RealDisk;
 use orebook_ledger::segment::SegmentStore;
 use orebook_ledger::sign::Signer;
 use orebook_ledger::spool::SpoolConfig;
+use orebook_pow::ethash::{EPOCH_BLOCKS, Epoch, EpochRule};
 use orebook_schema::genesis::{Algorithm, Approved};
 use orebook_schema::names::{CoinName, Pot, RegisteredName};
 use orebook_schema::policy::{NetworkFees, PotRules, Scheme};
-use orebook_schema::units::WorkUnit;
+use orebook_schema::units::{U256, WorkUnit};
 use orebook_schema::work::{Extranonce, Job, Worker};
 use orebook_schema::{
     Account, At, Genesis, Hash, Key, Kind, LedgerId, Policy, Role, StreamId, WorkerName,
@@ -88,11 +90,16 @@ fn policy() -> Policy {
         confirmed_depth: 100,
         orphan_depth: 6,
         threshold: 100_000,
+        address_hold_ms: 0,
         network_fees: NetworkFees::Pool,
+        auto_pay_limit: 0,
+        payout_depth: 6,
+        payout_final_depth: 12,
+        writeoff_ms: 0,
     }
 }
 
-fn genesis(segment_positions: u32) -> Result<Genesis, Failure> {
+fn genesis(segment_positions: u32, algorithm: Algorithm) -> Result<Genesis, Failure> {
     let roles = [Role::Desk, Role::Gateway, Role::Archiver];
     let mut producers: Vec<(Key, Role)> = roles.map(|role| (signer(role).key(), role)).to_vec();
     producers.sort_unstable();
@@ -101,7 +108,7 @@ fn genesis(segment_positions: u32) -> Result<Genesis, Failure> {
         coin: COIN,
         // Roles that are processes of their own want to know how addresses of the coin are written.
         coin_name: CoinName::parse("dev").ok_or_else(|| Failure::new("the coin's name"))?,
-        algorithm: Algorithm::Sha256d,
+        algorithm,
         decimals: 8,
         chain: Hash::ZERO,
         segment_positions,
@@ -118,13 +125,13 @@ fn genesis(segment_positions: u32) -> Result<Genesis, Failure> {
 /// Writes the genesis where archiver and readers begin: in each of these folders.
 pub(super) fn write_genesis(
     disk: &RealDisk,
-    segment_positions: u32,
+    (segment_positions, algorithm): (u32, Algorithm),
     now: u64,
     folders: &[&str],
 ) -> Result<(), Failure> {
     let stream = StreamId::from_parts(now, [1; 10]);
     let frame = genesis_frame(
-        &genesis(segment_positions)?,
+        &genesis(segment_positions, algorithm)?,
         stream,
         now,
         &signer(Role::Desk),
@@ -148,10 +155,15 @@ pub(super) fn write_genesis(
 
 /// A template like a busy chain's: 12 merkle branches, a witness commitment, a block target that nobody meets.
 pub(super) fn template() -> Result<Template, Failure> {
+    template_of(0)
+}
+
+/// One of several of the same parent, each with other transactions.
+pub(super) fn template_of(number: u32) -> Result<Template, Failure> {
     let time = u32::try_from(now_ms() / 1_000).unwrap_or(u32::MAX);
     let one = |n: u32| Transaction {
         data: vec![0; 10],
-        txid: Hash::of(&[b"transaction", &n.to_le_bytes()]),
+        txid: Hash::of(&[b"transaction", &number.to_le_bytes(), &n.to_le_bytes()]),
         fee: 1_000,
     };
     let commitment = [&[0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed][..], &[7; 32]].concat();
@@ -176,6 +188,28 @@ pub(super) fn template() -> Result<Template, Failure> {
         )));
     }
     Ok(template)
+}
+
+/// A node's work of ethash in an epoch: a block target that nobody meets.
+pub(super) fn eth_work(epoch: u64) -> Result<EthWork, Failure> {
+    let height = epoch * EPOCH_BLOCKS;
+    let seed = EpochRule::Ethash.epoch(height).map(Epoch::seed);
+    let target = U256::from_limbs([0, 0, 0, 1]);
+    Ok(EthWork {
+        seal: eth_seal(),
+        seed: seed.ok_or_else(|| Failure::new("an epoch that nobody knows"))?,
+        target,
+        height,
+        network_work: WorkUnit::Ethash.network_work(target),
+        parent: Hash::of(&[b"parent"]),
+        time: u32::try_from(now_ms() / 1_000).unwrap_or(u32::MAX),
+        reward: Some(2_000_000_000_000_000_000),
+    })
+}
+
+/// What is hashed in it.
+pub(super) fn eth_seal() -> Hash {
+    Hash::of(&[b"seal"])
 }
 
 /// Who is paid by the blocks that nobody finds.

@@ -11,11 +11,12 @@ use orebook_ledger::disk::real::RealDisk;
 use orebook_ledger::log::{Log as _, LogError};
 use orebook_ledger::segment::{Record, SegmentStore, Verified, verify_files};
 use orebook_schema::frame::IncarnationOpened;
+use orebook_schema::genesis::Algorithm;
 use orebook_schema::{FRAME_EVENTS_MAX, Hash, Kind, Role};
 
 use super::brokers::Brokers;
 use super::check::{Checked, each_once};
-use super::gateway::{GatewayFigures, GatewaySettings, Ready};
+use super::gateway::{GatewayFigures, GatewayOrder, GatewaySettings, Ready};
 use super::ground::{ARCHIVE, COIN, LEDGER, LOGIN, MIRROR, failed, write_genesis, write_key};
 use super::http::get;
 use super::load::{LoadFigures, LoadSettings};
@@ -134,7 +135,7 @@ impl Pool {
         let disk = RealDisk::new(dir.to_path_buf());
         let ledgers = [ARCHIVER_HOME, PROJECTOR_HOME].map(|home| format!("{home}/ledger"));
         let folders = [MIRROR, &ledgers[0], &ledgers[1]];
-        write_genesis(&disk, 65_536, now_ms(), &folders)?;
+        write_genesis(&disk, (65_536, Algorithm::Sha256d), now_ms(), &folders)?;
         write_key(
             &dir.join(ARCHIVER_HOME).join("keys/archiver-1.key"),
             Role::Archiver,
@@ -145,6 +146,7 @@ impl Pool {
         let settings = GatewaySettings {
             dir: dir.to_path_buf(),
             brokers: brokers.addresses(),
+            ..GatewaySettings::default()
         };
         let mut gateway = Part::start("gateway", None, dir, &settings)?;
         let ready: Ready = gateway.hear()?;
@@ -204,7 +206,7 @@ impl Pool {
 
     /// Ends it; the archiver's ledger holds each share that was answered `true` once.
     fn end(mut self, dir: &Path, sent: &LoadFigures) -> Result<Checked, Failure> {
-        self.gateway.tell("finish")?;
+        self.gateway.order(&GatewayOrder::Finish)?;
         let recorded: GatewayFigures = self.gateway.hear()?;
         self.gateway.end()?;
         self.projector.ask_to_end()?;

@@ -96,10 +96,7 @@ pub(super) fn run() -> Result<(), Failure> {
 struct Conn {
     stream: TcpStream,
     extranonce1: String,
-    user: String,
-    /// A submit up to the number as the id, from there to the extranonce2, and from there to the nonce.
-    head: Vec<u8>,
-    middle: Vec<u8>,
+    shares: Shares,
     sent: u32,
     refused: Vec<u32>,
     /// When the unanswered shares were due, nanoseconds since the start.
@@ -157,7 +154,7 @@ fn now_us() -> u64 {
 }
 
 /// Number and verdict of an answer to a submit; none if the line is something else.
-fn answer(line: &[u8]) -> Option<(u32, bool)> {
+pub(super) fn answer(line: &[u8]) -> Option<(u32, bool)> {
     let rest = line.strip_prefix(b"{\"id\":")?;
     let digits = rest.iter().position(|byte| !byte.is_ascii_digit())?;
     let (id, rest) = rest.split_at_checked(digits)?;
@@ -165,82 +162,25 @@ fn answer(line: &[u8]) -> Option<(u32, bool)> {
     Some((id, rest.starts_with(b",\"result\":true")))
 }
 
-impl Conn {
-    fn login(settings: &LoadSettings, number: u32) -> Result<Self, Failure> {
-        let lost = |error: std::io::Error| failed(&format!("connection {number}"), error);
-        let stream = std::net::TcpStream::connect(settings.address).map_err(lost)?;
-        stream.set_nodelay(true).map_err(lost)?;
-        stream.set_read_timeout(Some(LAST_ANSWERS)).map_err(lost)?;
-        let user = format!("{LOGIN}.rig{number}");
-        let subscribe = json!({"id": "s", "method": "mining.subscribe", "params": ["bench"]});
-        let authorize = json!({"id": "a", "method": "mining.authorize", "params": [user, "x"]});
-        (&stream)
-            .write_all(format!("{subscribe}\n{authorize}\n").as_bytes())
-            .map_err(lost)?;
-        let mut lines = BufReader::new(&stream);
-        let (mut extranonce1, mut is_in, mut job) = (None, false, None);
-        while extranonce1.is_none() || !is_in || job.is_none() {
-            let mut line = String::new();
-            if lines.read_line(&mut line).map_err(lost)? == 0 {
-                return Err(Failure::new(format!("connection {number} was closed")));
-            }
-            let said: Value = serde_json::from_str(&line).map_err(|error| failed(&line, error))?;
-            let result = said.get("result");
-            match said.get("id").and_then(Value::as_str) {
-                Some("s") => {
-                    let size = result
-                        .and_then(|result| result.get(2))
-                        .and_then(Value::as_u64);
-                    let text = result
-                        .and_then(|result| result.get(1))
-                        .and_then(Value::as_str);
-                    extranonce1 = text
-                        .filter(|_| size == Some(EXTRANONCE2_BYTES))
-                        .map(str::to_owned);
-                    if extranonce1.is_none() {
-                        return Err(Failure::new(format!("subscribe: {line}")));
-                    }
-                }
-                Some("a") if result == Some(&Value::Bool(true)) => is_in = true,
-                Some(_) => return Err(Failure::new(format!("authorize: {line}"))),
-                None => job = job_of(&said).or(job),
-            }
-        }
-        let more = lines.buffer().to_vec();
-        stream.set_read_timeout(None).map_err(lost)?;
-        stream.set_nonblocking(true).map_err(lost)?;
-        let mut conn = Self {
-            stream: TcpStream::from_std(stream),
-            extranonce1: extranonce1.unwrap_or_default(),
-            user,
-            head: Vec::new(),
-            middle: Vec::new(),
-            sent: 0,
-            refused: Vec::new(),
-            waiting: VecDeque::new(),
-            out: Vec::new(),
-            rest: Vec::new(),
-        };
-        if let Some((job, time)) = job {
-            conn.work_on(&job, &time);
-        }
-        conn.take(&more, 0, &mut Tally::default())?;
-        Ok(conn)
-    }
+/// How a rig's shares of a job are written.
+pub(super) struct Shares {
+    pub(super) user: String,
+    /// From a submit's id to the extranonce2, and from there to the nonce.
+    head: Vec<u8>,
+    middle: Vec<u8>,
+}
 
-    fn work_on(&mut self, job: &str, time: &str) {
+impl Shares {
+    /// Of the job with this id and time.
+    pub(super) fn work_on(&mut self, (job, time): &(String, String)) {
         let user = &self.user;
         self.head =
             format!(",\"method\":\"mining.submit\",\"params\":[\"{user}\",\"{job}\",\"").into();
         self.middle = format!("\",\"{time}\",\"").into();
     }
 
-    /// Writes the next share behind what waits to be sent.
-    fn submit(&mut self, due_ns: u64) {
-        let number = self.sent;
-        self.sent += 1;
-        self.waiting.push_back(due_ns);
-        let out = &mut self.out;
+    /// Writes the share of this number; its answer has it as the id.
+    pub(super) fn write(&self, out: &mut Vec<u8>, number: u32) {
         out.extend_from_slice(b"{\"id\":");
         // Writing to a Vec cannot fail.
         write!(out, "{number}").unwrap_or_default();
@@ -249,6 +189,102 @@ impl Conn {
         out.extend_from_slice(&self.middle);
         hex8(out, nonce(number));
         out.extend_from_slice(b"\"]}\n");
+    }
+}
+
+/// What a login gave.
+pub(super) struct LoggedIn {
+    pub(super) extranonce1: String,
+    pub(super) shares: Shares,
+    /// Bytes that came behind.
+    pub(super) more: Vec<u8>,
+}
+
+/// Logs a rig in and waits for its first job.
+pub(super) fn log_in(stream: &std::net::TcpStream, number: u32) -> Result<LoggedIn, Failure> {
+    let lost = |error: std::io::Error| failed(&format!("connection {number}"), error);
+    stream.set_nodelay(true).map_err(lost)?;
+    stream.set_read_timeout(Some(LAST_ANSWERS)).map_err(lost)?;
+    let user = format!("{LOGIN}.rig{number}");
+    let subscribe = json!({"id": "s", "method": "mining.subscribe", "params": ["bench"]});
+    let authorize = json!({"id": "a", "method": "mining.authorize", "params": [user, "x"]});
+    (&*stream)
+        .write_all(format!("{subscribe}\n{authorize}\n").as_bytes())
+        .map_err(lost)?;
+    let mut lines = BufReader::new(stream);
+    let (mut extranonce1, mut is_in, mut job) = (None, false, None);
+    while extranonce1.is_none() || !is_in || job.is_none() {
+        let mut line = String::new();
+        if lines.read_line(&mut line).map_err(lost)? == 0 {
+            return Err(Failure::new(format!("connection {number} was closed")));
+        }
+        let said: Value = serde_json::from_str(&line).map_err(|error| failed(&line, error))?;
+        let result = said.get("result");
+        match said.get("id").and_then(Value::as_str) {
+            Some("s") => {
+                let size = result
+                    .and_then(|result| result.get(2))
+                    .and_then(Value::as_u64);
+                let text = result
+                    .and_then(|result| result.get(1))
+                    .and_then(Value::as_str);
+                extranonce1 = text
+                    .filter(|_| size == Some(EXTRANONCE2_BYTES))
+                    .map(str::to_owned);
+                if extranonce1.is_none() {
+                    return Err(Failure::new(format!("subscribe: {line}")));
+                }
+            }
+            Some("a") if result == Some(&Value::Bool(true)) => is_in = true,
+            Some(_) => return Err(Failure::new(format!("authorize: {line}"))),
+            None => job = job_of(&said).or(job),
+        }
+    }
+    let mut shares = Shares {
+        user,
+        head: Vec::new(),
+        middle: Vec::new(),
+    };
+    if let Some(job) = job {
+        shares.work_on(&job);
+    }
+    Ok(LoggedIn {
+        extranonce1: extranonce1.unwrap_or_default(),
+        shares,
+        more: lines.buffer().to_vec(),
+    })
+}
+
+impl Conn {
+    fn login(settings: &LoadSettings, number: u32) -> Result<Self, Failure> {
+        let lost = |error: std::io::Error| failed(&format!("connection {number}"), error);
+        let stream = std::net::TcpStream::connect(settings.address).map_err(lost)?;
+        let LoggedIn {
+            extranonce1,
+            shares,
+            more,
+        } = log_in(&stream, number)?;
+        stream.set_read_timeout(None).map_err(lost)?;
+        stream.set_nonblocking(true).map_err(lost)?;
+        let mut conn = Self {
+            stream: TcpStream::from_std(stream),
+            extranonce1,
+            shares,
+            sent: 0,
+            refused: Vec::new(),
+            waiting: VecDeque::new(),
+            out: Vec::new(),
+            rest: Vec::new(),
+        };
+        conn.take(&more, 0, &mut Tally::default())?;
+        Ok(conn)
+    }
+
+    /// Writes the next share behind what waits to be sent.
+    fn submit(&mut self, due_ns: u64) {
+        self.waiting.push_back(due_ns);
+        self.shares.write(&mut self.out, self.sent);
+        self.sent += 1;
     }
 
     fn fill(&mut self, in_flight: u32, now_ns: u64) {
@@ -267,7 +303,7 @@ impl Conn {
                 Ok(more) => written += more,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(failed(&self.user, error)),
+                Err(error) => return Err(failed(&self.shares.user, error)),
             }
         }
         self.out.drain(..written);
@@ -278,11 +314,16 @@ impl Conn {
     fn read(&mut self, buffer: &mut [u8], now_ns: u64, tally: &mut Tally) -> Result<(), Failure> {
         loop {
             let len = match self.stream.read(buffer) {
-                Ok(0) => return Err(Failure::new(format!("{}: the gateway hung up", self.user))),
+                Ok(0) => {
+                    return Err(Failure::new(format!(
+                        "{}: the gateway hung up",
+                        self.shares.user
+                    )));
+                }
                 Ok(len) => len,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => return Err(failed(&self.user, error)),
+                Err(error) => return Err(failed(&self.shares.user, error)),
             };
             self.take(buffer.get(..len).unwrap_or_default(), now_ns, tally)?;
             // A short read took everything; what comes later is another event.
@@ -313,8 +354,8 @@ impl Conn {
         let Some((number, accepted)) = answer(line) else {
             let said: Value =
                 serde_json::from_slice(line).map_err(|error| failed(&shown(), error))?;
-            if let Some((job, time)) = job_of(&said) {
-                self.work_on(&job, &time);
+            if let Some(job) = job_of(&said) {
+                self.shares.work_on(&job);
             }
             return Ok(());
         };
@@ -340,7 +381,7 @@ impl Conn {
 }
 
 /// Job id and time of a notify.
-fn job_of(said: &Value) -> Option<(String, String)> {
+pub(super) fn job_of(said: &Value) -> Option<(String, String)> {
     let params = said
         .get("params")
         .filter(|_| said.get("method") == Some(&"mining.notify".into()))?;

@@ -14,6 +14,8 @@ use crate::Failure;
 const RAISE_FILES: &str = r#"ulimit -n "$(ulimit -H -n)" 2>/dev/null; exec "$@""#;
 /// Ticks a second of /proc (USER_HZ): 100 on every Linux that Rust's std supports.
 const TICK_NS: u64 = 10_000_000;
+/// Behind others: `nice`.
+const NICE: u8 = 10;
 /// Last bytes of a process's log that are shown when it failed.
 const LOG_BYTES_SHOWN: usize = 2_000;
 
@@ -46,10 +48,20 @@ impl Part {
         dir: &Path,
         settings: &impl Serialize,
     ) -> Result<Self, Failure> {
-        let mut part = Self::spawn(name, core, dir, &["bench-part", name])?;
-        let settings = serde_json::to_string(settings)
-            .map_err(|error| Failure::new(format!("{name}: {error}")))?;
-        part.tell(&settings)?;
+        let mut part = Self::spawn(name, (core, 0), dir, &["bench-part", name])?;
+        part.order(settings)?;
+        Ok(part)
+    }
+
+    /// The same, behind others of its core where both want it.
+    pub(super) fn start_behind(
+        name: &str,
+        core: Option<u8>,
+        dir: &Path,
+        settings: &impl Serialize,
+    ) -> Result<Self, Failure> {
+        let mut part = Self::spawn(name, (core, NICE), dir, &["bench-part", name])?;
+        part.order(settings)?;
         Ok(part)
     }
 
@@ -61,12 +73,12 @@ impl Part {
         dir: &Path,
         arguments: &[&str],
     ) -> Result<Self, Failure> {
-        Self::spawn(name, core, dir, arguments)
+        Self::spawn(name, (core, 0), dir, arguments)
     }
 
     fn spawn(
         name: &str,
-        core: Option<u8>,
+        (core, nice): (Option<u8>, u8),
         dir: &Path,
         arguments: &[&str],
     ) -> Result<Self, Failure> {
@@ -76,6 +88,9 @@ impl Part {
         command.args(["-c", RAISE_FILES, "sh"]);
         if let Some(core) = core {
             command.args(["taskset", "-c", &core.to_string()]);
+        }
+        if 0 < nice {
+            command.args(["nice", "-n", &nice.to_string()]);
         }
         let mut child = command
             .arg(std::env::current_exe().map_err(failed)?)
@@ -106,6 +121,12 @@ impl Part {
     pub(super) fn tell(&mut self, line: &str) -> Result<(), Failure> {
         let told = writeln!(self.stdin, "{line}").and_then(|()| self.stdin.flush());
         told.map_err(|error| self.failed(&error.to_string()))
+    }
+
+    /// Says to it what it is to do.
+    pub(super) fn order(&mut self, order: &impl Serialize) -> Result<(), Failure> {
+        let order = serde_json::to_string(order);
+        self.tell(&order.map_err(|error| self.failed(&error.to_string()))?)
     }
 
     /// The next line that it says.
@@ -162,6 +183,39 @@ pub(super) fn cpu_ns(pid: u32) -> Result<u64, Failure> {
         .ok_or_else(|| Failure::new(format!("{path}: {text}")))
 }
 
+/// Bytes of a process in memory.
+pub(super) fn resident(pid: u32) -> Result<u64, Failure> {
+    memory(pid, "VmRSS:")
+}
+
+/// The most that it ever had.
+pub(super) fn resident_peak(pid: u32) -> Result<u64, Failure> {
+    memory(pid, "VmHWM:")
+}
+
+fn memory(pid: u32, field: &str) -> Result<u64, Failure> {
+    let path = format!("/proc/{pid}/status");
+    let text =
+        fs::read_to_string(&path).map_err(|error| Failure::new(format!("{path}: {error}")))?;
+    kib(&text, field)
+        .map(|kib| kib * 1_024)
+        .ok_or_else(|| Failure::new(format!("{path}: {text}")))
+}
+
+fn kib(status: &str, field: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+    line.split_ascii_whitespace().next()?.parse().ok()
+}
+
+/// Files that a process may have open: the soft limit.
+pub(super) fn files(pid: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_ascii_whitespace().next()?.parse().ok()
+}
+
 /// utime + stime, fields 14 and 15 (proc(5)); the name before them may hold anything.
 fn ticks(stat: &str) -> Option<u64> {
     let (_, fields) = stat.rsplit_once(')')?;
@@ -181,5 +235,16 @@ mod tests {
         assert_eq!(ticks(stat), Some(42));
         assert_eq!(ticks("7 (a) R 1"), None);
         assert!(cpu_ns(std::process::id()).is_ok());
+    }
+
+    #[test]
+    fn memory_and_files_are_found() {
+        assert_eq!(
+            kib("VmHWM:\t 9 kB\nVmRSS:\t     1234 kB\n", "VmRSS:"),
+            Some(1_234)
+        );
+        assert_eq!(kib("VmHWM:\t 9 kB\n", "VmRSS:"), None);
+        assert!(0 < resident(std::process::id()).unwrap());
+        assert!(files(std::process::id()).is_some());
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use orebook_gateway::COMMIT_SPACING_DEFAULT;
 
 use super::check::{Checked, each_once};
-use super::gateway::{GatewayFigures, GatewaySettings, Ready};
+use super::gateway::{GatewayFigures, GatewayOrder, GatewaySettings, Ready};
 use super::ground::{BRANCHES, MIRROR, failed};
 use super::load::{LoadFigures, LoadSettings};
 use super::process::{Part, can_pin};
@@ -14,8 +14,8 @@ use super::{Milli, Point};
 use crate::{Failure, say};
 
 /// Core of the gateway, all its threads, and of the process that sends.
-const GATEWAY_CORE: u8 = 0;
-const LOAD_CORE: u8 = 1;
+pub(super) const GATEWAY_CORE: u8 = 0;
+pub(super) const LOAD_CORE: u8 = 1;
 /// A core that is busy for so many thousandths of the time is full.
 const FULL_PER_MILLE: u64 = 950;
 
@@ -104,7 +104,7 @@ fn once(dir: &Path, regime: Regime) -> Result<Figures, Failure> {
     let dir = fs::canonicalize(dir).map_err(|error| failed("a folder", error))?;
     let settings = GatewaySettings {
         dir: dir.clone(),
-        brokers: Vec::new(),
+        ..GatewaySettings::default()
     };
     let mut gateway = Part::start("gateway", core(GATEWAY_CORE), &dir, &settings)?;
     let ready: Ready = gateway.hear()?;
@@ -121,7 +121,7 @@ fn once(dir: &Path, regime: Regime) -> Result<Figures, Failure> {
     let mut load = Part::start("load", core(LOAD_CORE), &dir, &settings)?;
     let sent: LoadFigures = load.hear()?;
     load.end()?;
-    gateway.tell("finish")?;
+    gateway.order(&GatewayOrder::Finish)?;
     let recorded: GatewayFigures = gateway.hear()?;
     gateway.end()?;
     let checked = each_once(&dir, MIRROR, &sent.sessions)?;

@@ -13,6 +13,7 @@ use orebook_ledger::reader::{ReadError, Reader};
 use orebook_ledger::segment::{SegmentStore, StoreConfig};
 use orebook_ledger::spool::Spool;
 use orebook_schema::frame::IncarnationOpened;
+use orebook_schema::genesis::Algorithm;
 use orebook_schema::work::{Difficulty, Extranonce, Share};
 use orebook_schema::{At, Event, Role, StreamId, Work};
 
@@ -141,7 +142,12 @@ impl Sim {
     ) -> Result<Self, Failure> {
         let disk = RealDisk::new(dir.to_path_buf());
         let folders = [&[ARCHIVE, MIRROR], folders].concat();
-        write_genesis(&disk, segment_positions, BEGIN_MS, &folders)?;
+        write_genesis(
+            &disk,
+            (segment_positions, Algorithm::Sha256d),
+            BEGIN_MS,
+            &folders,
+        )?;
         let config = ArchiverConfig {
             ledger: LEDGER,
             store: StoreConfig::default(),

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use orebook_gateway::{
-    EXEMPT_MAX, EdgeConfig, FIREWALL_ARGUMENTS_MAX, FirewallConfig, Limits, Network, TlsFiles,
+    EXEMPT_MAX, EdgeConfig, FIREWALL_ARGUMENTS_MAX, FirewallConfig, Limits, Network,
+    REGISTER_BYTES_MAX, REGISTER_DEFAULT, TlsFiles,
 };
 use serde::Deserialize;
 
@@ -73,6 +74,8 @@ pub struct Doors {
     pub exempt: Vec<String>,
     /// The system's filter; none unless said.
     pub firewall: Option<Firewall>,
+    /// Where or how to be registered, for those whose login names no account.
+    pub register: String,
 }
 
 fn seconds(time: Duration) -> u32 {
@@ -108,6 +111,7 @@ impl Default for Doors {
             ban_s: seconds(limits.ban),
             exempt: Vec::new(),
             firewall: None,
+            register: REGISTER_DEFAULT.to_owned(),
         }
     }
 }
@@ -174,11 +178,17 @@ pub fn edge(gateway: &Gateway) -> Result<EdgeConfig, String> {
     if EXEMPT_MAX < doors.exempt.len() {
         return Err(format!("doors.exempt: more than {EXEMPT_MAX} networks"));
     }
+    if !EdgeConfig::may_register(&doors.register) {
+        return Err(format!(
+            "doors.register: 1 to {REGISTER_BYTES_MAX} printable ASCII characters"
+        ));
+    }
     let read =
         |text: &String| Network::parse(text).map_err(|why| format!("doors.exempt: {text}: {why}"));
     Ok(EdgeConfig {
         exempt: doors.exempt.iter().map(read).collect::<Result<_, _>>()?,
         firewall: doors.firewall.as_ref().map(firewall).transpose()?,
+        register: doors.register.clone(),
     })
 }
 
@@ -249,6 +259,7 @@ mod tests {
     #[test]
     fn what_is_said_reaches_the_gateway() {
         let text = "[[gateway]]\n[gateway.doors]\nban_s = 7\nconnects_per_minute = 9\n\
+                    register = \"register at pool.example\"\n\
                     exempt = [\"10.0.0.0/8\", \"2001:db8::/32\"]\n\
                     [[gateway.port]]\nlisten = \"[::]:3443\"\ndifficulty = \"1\"\n\
                     tls = { certificate_file = \"a.crt\", key_file = \"a.key\" }\n";
@@ -258,6 +269,7 @@ mod tests {
         assert_eq!(limits.ban, Duration::from_secs(7));
         assert_eq!(limits.connects_per_minute, 9);
         assert_eq!(edge(gateway).unwrap().exempt.len(), 2);
+        assert_eq!(edge(gateway).unwrap().register, "register at pool.example");
         let files = tls(&gateway.port[0]).unwrap();
         assert_eq!(files.certificate, PathBuf::from("a.crt"));
         assert_eq!(files.key, PathBuf::from("a.key"));
@@ -276,6 +288,7 @@ mod tests {
                 "gateway 1: doors.exempt: 10.0.0.1/8: bits are set",
             ),
             ("bans = 1", "unknown field `bans`"),
+            ("register = \"\"", "doors.register: 1 to 200 printable"),
             (
                 "firewall = { command = [] }",
                 "doors.firewall: a command is a program",

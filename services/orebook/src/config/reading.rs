@@ -6,10 +6,10 @@ use std::path::Path;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use orebook_gateway::{Network, PROXY_FROM_MAX};
-use orebook_replay::folds::money::unsettled;
+use orebook_gateway::{Network, PROXY_FROM_MAX, REGION_BYTES_MAX, Region};
+use orebook_schema::policy::ADDRESS_HOLD_MS_MAX;
 
-use super::{Config, Node, NodeKind, POTS_MAX, PPM, Pool, Port, edge};
+use super::{Config, Gateway, Node, NodeKind, POTS_MAX, PPM, Pool, Port, edge, wallet};
 
 /// Largest configuration file, bytes.
 pub const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -119,8 +119,9 @@ fn check(config: &Config) -> Result<(), String> {
                     port.listen
                 ));
             }
-            balancers(port)
-                .map_err(|why| format!("port {} of gateway {number}: {why}", port.listen))?;
+            let wrong = |why| format!("port {} of gateway {number}: {why}", port.listen);
+            balancers(port).map_err(wrong)?;
+            region(gateway, port).map_err(wrong)?;
         }
     }
     let mut operators = BTreeSet::new();
@@ -165,6 +166,7 @@ fn check(config: &Config) -> Result<(), String> {
     if !config.node.is_empty() && config.pool.payout_address.is_none() {
         return Err("pool.payout_address: say which address the coinbases pay".to_owned());
     }
+    wallet::check(config)?;
     check_nodes(config)
 }
 
@@ -195,11 +197,14 @@ fn check_nodes(config: &Config) -> Result<(), String> {
     let of_ethash = [
         ("block_reward", pool.block_reward.is_some()),
         ("push_listen", pool.push_listen.is_some()),
+        ("landmark", pool.landmark.is_some()),
     ];
     if let Some((key, _)) = of_ethash.iter().find(|(_, said)| *said && ethash == 0) {
         return Err(format!("pool.{key}: only with nodes of kind ethash"));
     }
-    pool.reward().map(|_| ())
+    pool.landmark()?;
+    pool.payouts()?;
+    pool.rewards().map(|_| ())
 }
 
 /// The load balancers of a port.
@@ -215,9 +220,26 @@ pub fn balancers(port: &Port) -> Result<Vec<Network>, String> {
     port.proxy_from.iter().map(read).collect()
 }
 
-/// Whether the pots make a policy that the money fold can settle; else where the fault stands, and what it is.
+/// Where a port of a gateway stands.
+///
+/// # Errors
+/// What is wrong with `region`, in words.
+pub fn region(gateway: &Gateway, port: &Port) -> Result<Region, String> {
+    match port.region.as_ref().or(gateway.region.as_ref()) {
+        None => Ok(Region::default()),
+        Some(text) => Region::parse(text).ok_or_else(|| {
+            format!("region: {text:?}: 1 to {REGION_BYTES_MAX} of a to z, digits and hyphens")
+        }),
+    }
+}
+
+/// Whether the pots make a policy that a ledger can hold; else where the fault stands, and what it is.
 fn check_pots(pool: &Pool) -> Result<(), (Range<usize>, String)> {
     let mut numbers = BTreeSet::new();
+    if ADDRESS_HOLD_MS_MAX < pool.address_hold_ms {
+        let message = format!("pool.address_hold_ms: at most {ADDRESS_HOLD_MS_MAX}, 30 days");
+        return Err((0..0, message));
+    }
     if pool.pot.is_empty() {
         return Err((0..0, "pool.pot: a pool has at least one pot".to_owned()));
     }
@@ -229,13 +251,6 @@ fn check_pots(pool: &Pool) -> Result<(), (Range<usize>, String)> {
         }
         if !numbers.insert(number) {
             return Err((at, format!("pool.pot: pot {number} stands here twice")));
-        }
-        if let Some(what) = unsettled(pot.scheme.get_ref().in_ledger()) {
-            let message = format!(
-                "pool.pot: {what} of pot {number} cannot be settled yet; the money fold would stop at \
-                 the first job under it. pplns and solo can be"
-            );
-            return Err((pot.scheme.span(), message));
         }
         if *pot.window_ppm.get_ref() == 0 {
             let message = format!("pool.pot: pot {number} has a window of nothing");
@@ -314,6 +329,8 @@ mod tests {
         assert_eq!(config.http, defaults.http);
         assert_eq!(config.spool, defaults.spool);
         assert_eq!(config.settler, defaults.settler);
+        let wallet = config.wallet.as_ref().unwrap();
+        assert!(wallet.is_dry_run(false), "nobody is paid by an example");
         assert_eq!(config.desk_listen(), defaults.desk_listen());
         assert_eq!(config.desk.answer_ms, defaults.desk.answer_ms);
         assert_eq!(config.desk.operator.len(), 1);
@@ -330,7 +347,7 @@ mod tests {
             (node.kind, &node.credentials_file),
             (NodeKind::Ethash, &None)
         );
-        assert_eq!(config.pool.reward(), Ok(Some(1_638_400_000_000_000_000)));
+        assert_eq!(config.pool.rewards(), Ok(None), "the coin's own table");
         assert!(config.pool.push_listen.is_some());
     }
 
@@ -399,6 +416,14 @@ mod tests {
                 "pool.block_reward: only with nodes of kind ethash",
             ),
             (
+                "[pool]\nlandmark = { height = 1, hash = \"0x12\" }\n",
+                "pool.landmark: only with nodes of kind ethash",
+            ),
+            (
+                "[pool]\npayout_address = \"a\"\nlandmark = { height = 1, hash = \"0x12\" }\n[[node]]\nname = \"a\"\nrpc = \"127.0.0.1:1\"\nkind = \"ethash\"\n",
+                "pool.landmark: \"0x12\" is no hash",
+            ),
+            (
                 "[pool]\npush_listen = \"127.0.0.1:0\"\n",
                 "pool.push_listen: only with nodes of kind ethash",
             ),
@@ -410,7 +435,28 @@ mod tests {
                 "[[gateway]]\n[[gateway.port]]\nlisten = \"127.0.0.1:1\"\ndifficulty = \"1\"\nproxy_from = [\"::1\", \"10.0.0.1/8\"]\n",
                 "port 127.0.0.1:1 of gateway 1: proxy_from: 10.0.0.1/8: bits are set behind the network's own",
             ),
+            (
+                "[[gateway]]\nregion = \"EU\"\n[[gateway.port]]\nlisten = \"127.0.0.1:1\"\ndifficulty = \"1\"\n",
+                "port 127.0.0.1:1 of gateway 1: region: \"EU\": 1 to 16 of a to z, digits and hyphens",
+            ),
             ("[activity]\nretention_days = 0\n", "1 to 365"),
+            (
+                "[pool]\naddress_hold_ms = 2592000001\n",
+                "at most 2592000000",
+            ),
+            (
+                "[pool]\nauto_pay_limit = \"1.5\"\n",
+                "pool.auto_pay_limit: \"1.5\" is no whole number",
+            ),
+            (
+                "[pool]\npayout_depth = 4\n",
+                "below payout_final_depth, not 4 and 4",
+            ),
+            ("[pool]\npayout_depth = 0\n", "payout_depth is at least 1"),
+            (
+                "[pool]\nwriteoff_ms = 1099511627777\n",
+                "at most 1099511627776",
+            ),
             ("[activity]\ntotal_bytes = 1\n", "2097152 or more"),
             ("[activity]\nflush_ms = 99\n", "100 to 60000"),
             ("[http]\nlisten = \"nowhere\"\n", "invalid socket address"),
@@ -423,8 +469,8 @@ mod tests {
                 "desk.operator anna: a key is 64 hex digits",
             ),
             (
-                "[[desk.operator]]\nname = \"anna\"\nkey = \"12\"\nmay = [\"pay\"]\n",
-                "unknown variant `pay`",
+                "[[desk.operator]]\nname = \"anna\"\nkey = \"12\"\nmay = [\"mint\"]\n",
+                "unknown variant `mint`",
             ),
             ("data = \n", ""),
         ] {
@@ -434,27 +480,12 @@ mod tests {
     }
 
     #[test]
-    fn a_pot_that_the_money_fold_cannot_settle_or_the_ledger_cannot_hold_is_refused_at_its_line() {
+    fn a_pot_that_the_ledger_cannot_hold_is_refused_at_its_line() {
         let pots = |rows: &str| format!("[pool]\npot = [\n{rows}\n]\n");
         let many: String = (0..17)
             .map(|pot| format!("{{ pot = {pot}, scheme = \"solo\" }},\n"))
             .collect();
         for (rows, place, says) in [
-            (
-                "{ pot = 0, scheme = \"pplns\" },\n{ pot = 3, scheme = \"prop\" },",
-                (4, 21),
-                "the scheme prop of pot 3 cannot be settled yet",
-            ),
-            (
-                "{ pot = 0, scheme = \"pps\" },",
-                (3, 21),
-                "the scheme pps of pot 0 cannot be settled yet",
-            ),
-            (
-                "{ scheme = \"fpps\", pot = 7 },",
-                (3, 12),
-                "the scheme fpps of pot 7 cannot be settled yet",
-            ),
             (
                 "{ pot = 0, scheme = \"pplnz\" },",
                 (3, 21),
@@ -487,13 +518,24 @@ mod tests {
     #[test]
     fn configured_pots_are_the_rules_of_a_new_ledger_by_number() {
         let text = "[[pool.pot]]\npot = 9\nscheme = \"solo\"\nfee_ppm = 0\n\
-                    [[pool.pot]]\npot = 2\nscheme = \"pplns\"\nwindow_ppm = 5\nfee_ppm = 1000000\n";
+                    [[pool.pot]]\npot = 2\nscheme = \"pplns\"\nwindow_ppm = 5\nfee_ppm = 1000000\n\
+                    [[pool.pot]]\npot = 3\nscheme = \"prop\"\nfee_ppm = 1\n\
+                    [[pool.pot]]\npot = 4\nscheme = \"pps\"\nfee_ppm = 2\n\
+                    [[pool.pot]]\npot = 5\nscheme = \"fpps\"\nfee_ppm = 3\n";
         let rules = parse(text).unwrap().pool.rules();
         let said: Vec<_> = rules
             .iter()
-            .map(|rules| (rules.pot.0, rules.scheme.name(), rules.n_ppm, rules.fee_ppm))
+            .map(|rules| (rules.pot.0, rules.scheme.name(), rules.fee_ppm))
             .collect();
-        assert_eq!(said, [(2, "pplns", 5, 1_000_000), (9, "solo", 1, 0)]);
+        let expected = [
+            (2, "pplns", 1_000_000),
+            (3, "prop", 1),
+            (4, "pps", 2),
+            (5, "fpps", 3),
+            (9, "solo", 0),
+        ];
+        assert_eq!(said, expected);
+        assert_eq!((rules[0].n_ppm, rules[4].n_ppm), (5, 1));
     }
 
     #[test]

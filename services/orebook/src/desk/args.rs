@@ -1,10 +1,15 @@
 //! Arguments of people's commands.
 
+mod account;
+mod pay;
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use orebook_schema::Role;
 
+pub(crate) use self::account::{AccountCommand, RegisterArgs, SetArgs, SetCommand};
+pub(crate) use self::pay::{PayCommand, WriteOffArgs};
 use crate::cli::{Format, RoleArgs};
 
 /// Days that a command may be taken at most.
@@ -155,7 +160,7 @@ pub(crate) enum PolicyCommand {
     /// Says a policy: the one in force, with what is given here changed.
     Set {
         #[command(flatten)]
-        change: PolicyArgs,
+        change: Box<PolicyArgs>,
         #[command(flatten)]
         say: SayArgs,
     },
@@ -185,11 +190,23 @@ pub(crate) struct PolicyArgs {
     /// Payout threshold, base units.
     #[arg(long)]
     pub(crate) threshold: Option<u128>,
+    /// Ledger time that a change of an account's address waits, milliseconds.
+    #[arg(long)]
+    pub(crate) address_hold_ms: Option<u64>,
+    /// A batch of payouts whose total is at most this needs no approval, base units.
+    #[arg(long)]
+    pub(crate) auto_pay_limit: Option<u128>,
+    /// Confirmations at which a payout counts as paid, and after which it is not watched any more.
+    #[arg(long, value_names = ["PAID", "FINAL"], num_args = 2)]
+    pub(crate) payout_depths: Option<Vec<u32>>,
+    /// How long an account must owe before it may be written off, milliseconds of ledger time.
+    #[arg(long)]
+    pub(crate) writeoff_ms: Option<u64>,
     /// Blocks on top at which a block counts as immature, confirmed, orphaned.
     #[arg(long, value_names = ["IMMATURE", "CONFIRMED", "ORPHAN"], num_args = 3)]
     pub(crate) depths: Option<Vec<u32>>,
     /// The whole policy from a file instead: JSON, as `policy show --format json` has it under "says".
-    #[arg(long, conflicts_with_all = ["pot", "fee_ppm", "window_ppm", "bonus_ppm", "stale_ppm", "keep_tx_fees", "threshold", "depths"])]
+    #[arg(long, conflicts_with_all = ["pot", "fee_ppm", "window_ppm", "bonus_ppm", "stale_ppm", "keep_tx_fees", "threshold", "address_hold_ms", "auto_pay_limit", "payout_depths", "writeoff_ms", "depths"])]
     pub(crate) file: Option<PathBuf>,
 }
 
@@ -301,7 +318,7 @@ pub(crate) struct AdjustArgs {
   orebook approve --thing HEX --ledger UUID --key approver-1.key --print > signed     without any network
   orebook send signed")]
 pub(crate) struct ApproveArgs {
-    /// Digest of the thing, as the desk named it.
+    /// Digest of the thing, as the desk named it; of a batch of payouts as the paymaster did.
     #[arg(long, value_name = "HEX")]
     pub(crate) thing: String,
     /// The ledger's uuid; given, the desk is not asked what the thing is.

@@ -34,16 +34,13 @@ pub(super) fn account(state: &Value, text: &str) -> Result<Account, Failure> {
         return Ok(account);
     }
     let coin = match state["coin"].as_str() {
-        Some("dev") => "development",
+        Some("dev" | "verium-test") => "development",
         Some(coin) => coin,
         None => return Err(strange("coin")),
     };
     let coin = Coin::parse(coin)
         .ok_or_else(|| Failure::new(format!("addresses of {coin} are not known")))?;
-    let script = address::parse(text, coin);
-    script
-        .map(Account::Script)
-        .map_err(|error| Failure::new(format!("{text}: {error}")))
+    address::account(text, coin).map_err(|error| Failure::new(format!("{text}: {error}")))
 }
 
 /// A network as people write it; a ban's has a shortest prefix of its own.
@@ -66,7 +63,7 @@ fn target(state: &Value, args: &TargetArgs) -> Result<BanTarget, Failure> {
     }
 }
 
-fn reason(text: &str) -> Result<Reason, Failure> {
+pub(super) fn reason(text: &str) -> Result<Reason, Failure> {
     Reason::parse(text)
         .ok_or_else(|| Failure::new("a reason is 1 to 200 printable ASCII characters"))
 }

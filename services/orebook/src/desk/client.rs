@@ -1,4 +1,4 @@
-//! One question to the desk over HTTP/1.1, on a connection of its own.
+//! One question to the desk or another role over HTTP/1.1, on a connection of its own.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
@@ -14,19 +14,39 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const ANSWER_BYTES_MAX: u64 = 8 << 20;
 
 /// GET of a path: status and JSON.
-pub(super) fn get(desk: &str, path: &str) -> Result<(u16, Value), Failure> {
-    ask(desk, "GET", path, &[])
+pub(crate) fn get(desk: &str, path: &str) -> Result<(u16, Value), Failure> {
+    ask("the desk", desk, "GET", path, &[])
+}
+
+/// GET of a path of another role, called `what`: its JSON.
+pub(super) fn get_json(what: &str, host: &str, path: &str) -> Result<Value, Failure> {
+    let (status, body) = ask(what, host, "GET", path, &[])?;
+    match status {
+        200 => Ok(body),
+        status => {
+            let said = body.pointer("/error/message").and_then(Value::as_str);
+            let said = said.unwrap_or("no reason");
+            Err(Failure::new(format!("{what} at {host}: {status}: {said}")))
+        }
+    }
 }
 
 /// POST of bytes: status and JSON.
 pub(super) fn post(desk: &str, path: &str, body: &[u8]) -> Result<(u16, Value), Failure> {
-    ask(desk, "POST", path, body)
+    ask("the desk", desk, "POST", path, body)
 }
 
-fn ask(desk: &str, method: &str, path: &str, body: &[u8]) -> Result<(u16, Value), Failure> {
+fn ask(
+    what: &str,
+    desk: &str,
+    method: &str,
+    path: &str,
+    body: &[u8],
+) -> Result<(u16, Value), Failure> {
     let failed = |error: std::io::Error| {
-        Failure::new(format!("the desk at {desk}: {error}"))
-            .hint("does it run? --desk says where; `orebook up` prints it")
+        Failure::new(format!("{what} at {desk}: {error}")).hint(
+            "does it run? `orebook up` prints where; --desk, --api, --url and --paymaster say it",
+        )
     };
     let mut addresses = desk.to_socket_addrs().map_err(failed)?;
     let address = addresses.next();
@@ -44,7 +64,7 @@ fn ask(desk: &str, method: &str, path: &str, body: &[u8]) -> Result<(u16, Value)
     let mut answer = Vec::new();
     let mut limited = stream.take(ANSWER_BYTES_MAX);
     limited.read_to_end(&mut answer).map_err(failed)?;
-    read(&answer).ok_or_else(|| Failure::new(format!("{desk} does not answer like a desk")))
+    read(&answer).ok_or_else(|| Failure::new(format!("{desk} does not answer like {what}")))
 }
 
 /// Status and body of an answer that ended with its connection.

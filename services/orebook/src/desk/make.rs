@@ -122,7 +122,7 @@ pub(super) fn policy_changed(state: &Value, change: &PolicyArgs) -> Result<Event
     };
     if !policy.is_legal() {
         return Err(Failure::new("the policy is outside of its limits")
-            .hint("fees at most 1000000 ppm, a window of at least 1, immature before confirmed"));
+            .hint("fees at most 1000000 ppm, a window of at least 1, immature before confirmed, paid before final"));
     }
     let expects = state
         .pointer("/policy/at")
@@ -147,6 +147,13 @@ fn changed(mut policy: Policy, change: &PolicyArgs) -> Result<Policy, Failure> {
             .hint("`orebook policy show` shows its pots; --file says a policy with a new one"));
     }
     policy.threshold = change.threshold.unwrap_or(policy.threshold);
+    policy.address_hold_ms = change.address_hold_ms.unwrap_or(policy.address_hold_ms);
+    policy.auto_pay_limit = change.auto_pay_limit.unwrap_or(policy.auto_pay_limit);
+    policy.writeoff_ms = change.writeoff_ms.unwrap_or(policy.writeoff_ms);
+    if let Some([paid, last]) = change.payout_depths.as_deref() {
+        policy.payout_depth = *paid;
+        policy.payout_final_depth = *last;
+    }
     if let Some([immature, confirmed, orphan]) = change.depths.as_deref() {
         policy.immature_depth = *immature;
         policy.confirmed_depth = *confirmed;
@@ -164,7 +171,12 @@ struct PolicyText {
     confirmed_depth: u32,
     orphan_depth: u32,
     threshold: String,
+    address_hold_ms: u64,
     network_fees: String,
+    auto_pay_limit: String,
+    payout_depth: u32,
+    payout_final_depth: u32,
+    writeoff_ms: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -222,11 +234,19 @@ fn policy_from(text: &str) -> Result<Policy, String> {
             .threshold
             .parse()
             .map_err(|_| "threshold is a number in a text".to_owned())?,
+        address_hold_ms: read.address_hold_ms,
         network_fees: match read.network_fees.as_str() {
             "pool" => NetworkFees::Pool,
             "miner" => NetworkFees::Miner,
             _ => return Err("network_fees are pool or miner".to_owned()),
         },
+        auto_pay_limit: read
+            .auto_pay_limit
+            .parse()
+            .map_err(|_| "auto_pay_limit is a number in a text".to_owned())?,
+        payout_depth: read.payout_depth,
+        payout_final_depth: read.payout_final_depth,
+        writeoff_ms: read.writeoff_ms,
     })
 }
 
@@ -276,7 +296,9 @@ mod tests {
     use super::*;
 
     const POLICY: &str = r#"{"pots":[{"pot":0,"scheme":"pplns","n_ppm":2,"fee_ppm":3,"bonus_ppm":4,"stale_ppm":5,
-        "keep_tx_fees":true}],"immature_depth":1,"confirmed_depth":2,"orphan_depth":3,"threshold":"7","network_fees":"miner"}"#;
+        "keep_tx_fees":true}],"immature_depth":1,"confirmed_depth":2,"orphan_depth":3,"threshold":"7",
+        "address_hold_ms":60000,"network_fees":"miner","auto_pay_limit":"11","payout_depth":6,"payout_final_depth":12,
+        "writeoff_ms":5}"#;
 
     fn state(policy: &Policy) -> Value {
         let bytes = orebook_schema::units::hex(&policy.to_bytes());
@@ -292,6 +314,10 @@ mod tests {
             stale_ppm: None,
             keep_tx_fees: None,
             threshold: None,
+            address_hold_ms: None,
+            auto_pay_limit: None,
+            payout_depths: None,
+            writeoff_ms: None,
             depths: None,
             file: None,
         }
@@ -303,6 +329,10 @@ mod tests {
         let state = state(&policy);
         let mut change = nothing();
         change.fee_ppm = Some(9);
+        change.address_hold_ms = Some(1);
+        change.auto_pay_limit = Some(12);
+        change.payout_depths = Some(vec![7, 9]);
+        change.writeoff_ms = Some(6);
         change.depths = Some(vec![4, 8, 6]);
         let Event::Policy(said) = policy_changed(&state, &change).unwrap() else {
             panic!("a policy");
@@ -312,6 +342,19 @@ mod tests {
         assert_eq!(said.policy.pots[0].n_ppm, 2);
         assert_eq!(said.policy.confirmed_depth, 8);
         assert_eq!(said.policy.threshold, 7);
+        assert_eq!(
+            (policy.address_hold_ms, said.policy.address_hold_ms),
+            (60_000, 1)
+        );
+        let payouts = |policy: &Policy| {
+            let depths = (policy.payout_depth, policy.payout_final_depth);
+            (policy.auto_pay_limit, depths, policy.writeoff_ms)
+        };
+        assert_eq!(payouts(&policy), (11, (6, 12), 5));
+        assert_eq!(payouts(&said.policy), (12, (7, 9), 6));
+        let mut wrong = nothing();
+        wrong.payout_depths = Some(vec![9, 9]);
+        assert!(policy_changed(&state, &wrong).is_err());
         for (pot, fee_ppm, depths) in [
             (Some(1), None, None),
             (None, Some(1_000_001), None),

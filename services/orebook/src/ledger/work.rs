@@ -1,9 +1,10 @@
 //! `orebook ledger verify --work`: every share that counts is hashed again, from the ledger's bytes alone.
 //!
 //! What admission cannot know, since it hashes nothing: a share that misses its target, a block that is none, a share under
-//! another stream's tag or nonce prefix, one share twice, a block that no share explains. Each is named by its place.
+//! another stream's tag or nonce prefix, one share twice and no void of it, a void of what is no copy, a block that no share
+//! explains. Each is named by its place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use orebook_ledger::admit::{Admitted, Parsed};
@@ -12,6 +13,7 @@ use orebook_pow::{Claim, PreparedJob, coinbase_tag};
 use orebook_schema::event::NO_NUMBER;
 use orebook_schema::genesis::{Algorithm, Genesis};
 use orebook_schema::units::{U256, WorkUnit};
+use orebook_schema::void::Void;
 use orebook_schema::work::{
     BlockFound, EthashHeader, EthashJob, EthashShare, Share, Worker, ethash_name,
 };
@@ -36,6 +38,7 @@ enum Fault {
     Tag,
     Prefix,
     Duplicate(At),
+    Void,
     Unexplained,
     Mix,
     Job,
@@ -50,6 +53,7 @@ impl std::fmt::Display for Fault {
             Self::BlockNotSaid => "a share whose hash makes a block, not said to be one",
             Self::Tag => "a share whose coinbase has another stream's or epoch's tag",
             Self::Prefix => "a share whose nonce is outside of its worker's prefix",
+            Self::Void => "a void of a share that has not the name of the other",
             Self::Duplicate(first) => return write!(f, "a share that is also at {first}"),
             Self::Unexplained => "a block found that no share explains",
             Self::Mix => "a block found whose header has another mix than its nonce gives",
@@ -152,6 +156,8 @@ pub(super) struct WorkAudit {
     /// The first 16 bytes of each share's name, and its place: the position's 48 bits and the index's 16.
     names: Vec<[u64; 3]>,
     found: Vec<Found>,
+    /// Voids with their places.
+    voids: Vec<(At, Void)>,
     findings: Findings,
 }
 
@@ -172,6 +178,7 @@ impl WorkAudit {
             waiting: Vec::new(),
             names: Vec::new(),
             found: Vec::new(),
+            voids: Vec::new(),
             findings: Findings::default(),
         })
     }
@@ -234,6 +241,7 @@ impl WorkAudit {
                 Event::Share(share) => self.share(at, stream, (stream, epoch), share),
                 Event::EthashShare(share) => self.ethash_share(at, stream, share),
                 Event::BlockFound(found) => self.block_found(at, found),
+                Event::Void(void) => self.voids.push((at, *void)),
                 other => self.announce(at, stream, other),
             }
         }
@@ -379,22 +387,49 @@ impl WorkAudit {
                 self.findings.add(one.at, fault);
             }
             let [first, second] = name_words(&hashed.name);
-            let place = one.at.position << 16 | u64::from(one.at.index);
-            self.names.push([first, second, place]);
+            self.names.push([first, second, packed(one.at)]);
         }
         Ok(())
+    }
+
+    /// The shares that voids take back rightly: both it cites are shares of one name. A void of others is a fault; one that
+    /// repeats another, as two archivers may say it, is none.
+    fn judge_voids(&mut self) -> BTreeSet<u64> {
+        let cited = self.voids.iter();
+        let mut cited: BTreeMap<u64, Option<[u64; 2]>> = cited
+            .flat_map(|(_, void)| [packed(void.share), packed(void.first)])
+            .map(|place| (place, None))
+            .collect();
+        for [first, second, place] in &self.names {
+            if let Some(name) = cited.get_mut(place) {
+                *name = Some([*first, *second]);
+            }
+        }
+        let name = |at: At| cited.get(&packed(at)).copied().flatten();
+        let mut right = BTreeSet::new();
+        for (at, void) in &self.voids {
+            if name(void.share).is_some() && name(void.share) == name(void.first) {
+                right.insert(packed(void.share));
+            } else {
+                self.findings.add(*at, Fault::Void);
+            }
+        }
+        right
     }
 
     /// Hashes what waits, and looks for shares that are there twice and for blocks without a share.
     pub(super) fn finish(mut self) -> Result<Findings, Failure> {
         self.hash_waiting()?;
         self.names.sort_unstable();
+        let void = self.judge_voids();
         let mut first_of_name: Option<[u64; 3]> = None;
         for name in &self.names {
             match first_of_name {
                 Some(first) if first[..2] == name[..2] => {
-                    self.findings
-                        .add(place(name[2]), Fault::Duplicate(place(first[2])));
+                    if !void.contains(&name[2]) {
+                        let fault = Fault::Duplicate(place(first[2]));
+                        self.findings.add(place(name[2]), fault);
+                    }
                 }
                 _ => first_of_name = Some(*name),
             }
@@ -418,6 +453,11 @@ impl WorkAudit {
         }
         Ok(self.findings)
     }
+}
+
+/// A place in one number, as [`place`] reads it.
+fn packed(at: At) -> u64 {
+    at.position << 16 | u64::from(at.index)
 }
 
 /// As the money rules have it: at the block target a share is accepted also where it misses its own.

@@ -10,14 +10,17 @@ use orebook_chain::dev::{DevChain, DevConfig, bits_of_difficulty};
 use orebook_chain::hash::sha256d;
 use orebook_chain::nodes::{NodeConfig, NodeKind, Nodes, NodesConfig, Timing};
 use orebook_chain::rpc::{Credentials, RpcConfig};
-use orebook_chain::{EthConfig, PushDoor};
+use orebook_chain::{EthConfig, Landmark, PushDoor, Rewards};
 use orebook_schema::Hash;
 use orebook_schema::names::{Account, Script};
 use orebook_schema::units::WorkUnit;
+use orebook_settler::ethash::EthRules;
+use orebook_settler::look::{Dialect, Payout};
 use tokio::runtime::Handle;
 
 use super::duty::Duty;
 use super::place::Place;
+use super::wallet;
 use crate::Failure;
 use orebook::config::{Config, Development, NodeKind as NodeText};
 
@@ -59,17 +62,32 @@ impl Paid {
             Self::Node(_) => &[],
         }
     }
+
+    /// Whom nodes' blocks pay; none where the coinbase is ours.
+    const fn payee(&self) -> Option<[u8; 20]> {
+        match self {
+            Self::Script(_) => None,
+            Self::Node(payee) => Some(*payee),
+        }
+    }
 }
 
 /// Addresses of the ledger's coin.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Addresses(Network);
+pub(crate) struct Addresses(pub(super) Network);
 
 impl Addresses {
     /// Those of a ledger's coin.
     pub(crate) fn of(place: &Place) -> Result<Self, Failure> {
-        let coin = place.genesis.coin_name.as_str();
-        let name = if coin == "dev" { "development" } else { coin };
+        Self::of_coin(place.genesis.coin_name.as_str())
+    }
+
+    /// Those of a coin, as a genesis names it.
+    pub(crate) fn of_coin(coin: &str) -> Result<Self, Failure> {
+        let name = match coin {
+            "dev" | "verium-test" => "development",
+            coin => coin,
+        };
         Network::parse(name)
             .map(Self)
             .ok_or_else(|| Failure::new(format!("addresses of {coin} are not known")))
@@ -121,13 +139,17 @@ impl Chain {
                 name: "development".to_owned(),
                 kind: NodeKind::Dev(dev.clone()),
             }],
-            None => configured(config, network)?,
+            None => configured(config, place, network, paid(config, None, network)?.payee())?,
         };
         let mut timing = Timing::default();
         if dev.is_some() {
             timing.poll = DEV_POLL;
         }
-        let payout = paid(config, network)?;
+        let own = match &dev {
+            Some(_) => wallet::development_script(config, place)?,
+            None => None,
+        };
+        let payout = paid(config, own, network)?;
         // Who gives no work waits for none; and a settler may run beside a gateway, by the same configuration.
         let push = config.pool.push_listen.filter(|_| duty.has_gateways());
         let push = push.map(|address| {
@@ -149,10 +171,25 @@ impl Chain {
         Ok(Self { nodes, dev, payout })
     }
 
-    /// Whether what became of blocks is said here. Not of ethash-likes yet: their blocks stand in the ledger, found, until a
-    /// settler knows uncles and fees.
-    pub(crate) fn is_settled(&self) -> bool {
-        matches!(self.payout, Paid::Script(_))
+    /// How the chain's blocks are known to be ours, for the settler.
+    pub(crate) fn dialect(&self, config: &Config, place: &Place) -> Result<Dialect, Failure> {
+        match &self.payout {
+            Paid::Script(script) => Ok(Dialect::Bitcoin(Payout {
+                scripts: vec![script.bytes().to_vec()],
+                texts: vec![config.pool.text.clone()],
+            })),
+            Paid::Node(payee) => match rewards(config, place)? {
+                Some(rewards) => Ok(Dialect::Ethash(EthRules::new(*payee, rewards))),
+                None => {
+                    let coin = place.genesis.coin_name.as_str();
+                    Err(
+                        Failure::new(format!("what blocks of {coin} pay is not known")).hint(
+                            "say it in pool.block_reward, with the heights at which it changes",
+                        ),
+                    )
+                }
+            },
+        }
     }
 }
 
@@ -182,8 +219,13 @@ fn check_kinds(config: &Config, place: &Place) -> Result<(), Failure> {
     }
 }
 
-fn paid(config: &Config, network: Network) -> Result<Paid, Failure> {
+/// Whom the pool's blocks pay. On the development chain the wallet's own key, where the folder has one: what is mined is what
+/// is paid from.
+fn paid(config: &Config, own: Option<Script>, network: Network) -> Result<Paid, Failure> {
     let Some(text) = &config.pool.payout_address else {
+        if let Some(script) = own {
+            return Ok(Paid::Script(script));
+        }
         let script = script_of_name(POOL_NAME);
         let script = script.ok_or_else(|| Failure::new("the development pool has no script"))?;
         return Ok(Paid::Script(script));
@@ -230,18 +272,28 @@ async fn watch_payees(nodes: Nodes, wanted: [u8; 20], network: Network) {
     }
 }
 
-fn configured(config: &Config, network: Network) -> Result<Vec<NodeConfig>, Failure> {
+/// The nodes, whose blocks must pay the pool where they say whom they pay.
+fn configured(
+    config: &Config,
+    place: &Place,
+    network: Network,
+    payee: Option<[u8; 20]>,
+) -> Result<Vec<NodeConfig>, Failure> {
+    let coins = (network == Network::EthereumClassic).then_some(Landmark::ETHEREUM_CLASSIC);
+    let landmark = config.pool.landmark().map_err(Failure::new)?.or(coins);
     let mweb = matches!(
         network,
         Network::Litecoin | Network::LitecoinTest | Network::LitecoinRegtest
     );
-    let reward = config.pool.reward().map_err(Failure::new)?;
+    let rewards = rewards(config, place)?;
     let one = |node: &orebook::config::Node| {
         let credentials = node.credentials_file.clone().map(Credentials::file);
         let kind = match (node.kind, credentials) {
             (NodeText::Ethash, credentials) => NodeKind::Eth(EthConfig {
                 credentials,
-                reward,
+                rewards: rewards.clone(),
+                landmark,
+                payee,
                 ..EthConfig::new(node.rpc.clone())
             }),
             (NodeText::Bitcoin, Some(credentials)) => {
@@ -258,6 +310,12 @@ fn configured(config: &Config, network: Network) -> Result<Vec<NodeConfig>, Fail
         })
     };
     config.node.iter().map(one).collect()
+}
+
+/// What blocks of an ethash-like pay: as the configuration says, else the table of the ledger's coin.
+fn rewards(config: &Config, place: &Place) -> Result<Option<Rewards>, Failure> {
+    let said = config.pool.rewards().map_err(Failure::new)?;
+    Ok(said.or_else(|| Rewards::of_coin(place.genesis.coin_name.as_str())))
 }
 
 fn development(config: &Development, place: &Place) -> Result<DevChain, Failure> {
@@ -362,15 +420,17 @@ mod tests {
     #[test]
     fn an_ethash_like_pays_by_its_nodes_and_others_by_a_script_of_ours() {
         let config = nodes("ethash");
-        let of_nodes = paid(&config, Network::EthereumClassic).unwrap();
+        let of_nodes = paid(&config, None, Network::EthereumClassic).unwrap();
         assert!(matches!(of_nodes, Paid::Node([0x5a, 0xae, ..])));
         assert!(of_nodes.script().is_empty());
-        let said = paid(&config, Network::Litecoin).unwrap_err().to_string();
+        let said = paid(&config, None, Network::Litecoin)
+            .unwrap_err()
+            .to_string();
         assert!(
             said.contains("pool.payout_address: an address of an Ethereum-like"),
             "{said}"
         );
-        let own = paid(&Config::default(), Network::Development).unwrap();
+        let own = paid(&Config::default(), None, Network::Development).unwrap();
         assert!(matches!(own, Paid::Script(_)) && !own.script().is_empty());
     }
 }

@@ -74,6 +74,8 @@ fn operators(config: &Config) -> Result<Operators, Failure> {
             DeskRight::Schema => Right::Schema,
             DeskRight::Ban => Right::Ban,
             DeskRight::Adjust => Right::Adjust,
+            DeskRight::Account => Right::Account,
+            DeskRight::Pay => Right::Pay,
         });
         Ok(Operator {
             name: one.name.clone(),

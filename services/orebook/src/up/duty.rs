@@ -13,6 +13,8 @@ pub(crate) enum Duty {
     Settler,
     /// Folds, API, pages.
     Projector,
+    /// Pays miners: the only role that reaches a wallet.
+    Paymaster,
     /// Takes people's commands.
     Desk,
 }
@@ -23,7 +25,9 @@ impl Duty {
         match self {
             Self::All => Some(1),
             Self::Archiver(number) => Some(number),
-            Self::Gateway(_) | Self::Settler | Self::Projector | Self::Desk => None,
+            Self::Gateway(_) | Self::Settler | Self::Projector | Self::Paymaster | Self::Desk => {
+                None
+            }
         }
     }
 
@@ -40,6 +44,11 @@ impl Duty {
     /// Whether the settler runs here.
     pub(crate) const fn has_settler(self) -> bool {
         matches!(self, Self::All | Self::Settler)
+    }
+
+    /// Whether the paymaster runs here.
+    pub(crate) const fn has_paymaster(self) -> bool {
+        matches!(self, Self::All | Self::Paymaster)
     }
 
     /// Whether people's commands are taken here.

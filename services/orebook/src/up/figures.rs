@@ -1,15 +1,19 @@
 //! Figures of the roles as lines of OpenMetrics, for `/metrics`. Labels come from closed sets: gateways by number, results by
 //! name, never an address or a worker.
 
+mod edge;
+
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use orebook_archiver::ArchiveStatus;
 use orebook_chain::nodes::{NodeHealth, Nodes};
+use orebook_chain::rpc::{RPC_BOUNDS_MS, RPC_ERRORS};
 use orebook_gateway::{Distribution, GatewayHandle, Metrics};
 use orebook_settler::metrics::Counters;
 
+use super::paymaster::Shown;
 use super::pool_log::PoolLog;
 
 /// Quantiles shown of a distribution, per mille.
@@ -24,6 +28,8 @@ pub(crate) struct Figures {
     pub(crate) archiver: Option<Arc<ArchiveStatus>>,
     pub(crate) log: PoolLog,
     pub(crate) settler: Option<Arc<Counters>>,
+    /// Empty until it runs.
+    pub(crate) paymaster: Shown,
     /// Limit of each gateway's spool.
     pub(crate) spool_bytes: u64,
     pub(crate) nodes: Option<Nodes>,
@@ -58,6 +64,28 @@ fn seconds(ns: u64) -> String {
     format!("{}.{:09}", ns / NS, ns % NS)
 }
 
+/// The buckets of a histogram, from those that count each value once, and how many values there are. Bounds are microseconds;
+/// the last bucket has none.
+fn each_bucket(family: &mut Family<'_>, labels: &str, (bounds_us, buckets): (&[u64], &[u64])) {
+    let ends = bounds_us.iter().map(|us| bound(*us));
+    let ends = ends.chain(["+Inf".to_owned()]);
+    let mut so_far: u64 = 0;
+    for (end, count) in ends.zip(buckets) {
+        so_far = so_far.saturating_add(*count);
+        family.sample("_bucket", &format!("{{{labels},le=\"{end}\"}}"), so_far);
+    }
+    family.sample("_count", &format!("{{{labels}}}"), so_far);
+}
+
+/// A bucket's bound in seconds, as OpenMetrics wants it: a decimal without needless zeros.
+fn bound(us: u64) -> String {
+    let (whole, part) = (us / 1_000_000, us % 1_000_000);
+    let digits = format!("{part:06}");
+    let digits = digits.trim_end_matches('0');
+    let digits = if digits.is_empty() { "0" } else { digits };
+    format!("{whole}.{digits}")
+}
+
 impl Figures {
     /// Appends everything.
     pub(crate) fn write(&self, out: &mut String) {
@@ -78,8 +106,11 @@ impl Figures {
             );
         }
         if let Some(nodes) = &self.nodes {
-            chain_nodes(out, &nodes.health());
+            let nodes = nodes.health();
+            chain_nodes(out, &nodes);
+            node_questions(out, &nodes);
         }
+        edge::write(out, &gateways);
         distribution(
             out,
             &gateways,
@@ -103,7 +134,7 @@ impl Figures {
             &gateways,
             (
                 "orebook_gateway_broadcast_seconds",
-                "From making a job to its last notification",
+                "From the first write of a job to the last one's return",
             ),
             |metrics| &metrics.sessions.broadcast_ns,
         );
@@ -128,6 +159,13 @@ impl Figures {
             let mut family =
                 Family::new(out, "orebook_settler", "gauge", "What the settler counts");
             for (name, value) in settler.read().entries() {
+                family.sample("", &format!("{{what=\"{name}\"}}"), value);
+            }
+        }
+        if let Some((paymaster, _)) = self.paymaster.get() {
+            let help = "What the paymaster counts";
+            let mut family = Family::new(out, "orebook_paymaster", "gauge", help);
+            for (name, value) in paymaster.read().entries() {
                 family.sample("", &format!("{{what=\"{name}\"}}"), value);
             }
         }
@@ -157,6 +195,30 @@ fn chain_nodes(out: &mut String, nodes: &[NodeHealth]) {
     for node in nodes {
         if let Some(height) = node.height {
             family.sample("", &label(node), height);
+        }
+    }
+}
+
+/// What asking nodes costs. The development chain is in this process and costs nothing.
+fn node_questions(out: &mut String, nodes: &[NodeHealth]) {
+    let asked: Vec<_> = nodes
+        .iter()
+        .map(|node| (plain(&node.name), node.rpc.unwrap_or_default()))
+        .collect();
+    let help = "Time of a question to a chain node, answered or not; long polls left out";
+    let mut family = Family::new(out, "orebook_node_rpc_seconds", "histogram", help);
+    let bounds_us = RPC_BOUNDS_MS.map(|ms| ms * 1_000);
+    for (name, figures) in &asked {
+        let labels = format!("node=\"{name}\"");
+        each_bucket(&mut family, &labels, (&bounds_us, &figures.buckets));
+        family.sample("_sum", &format!("{{{labels}}}"), seconds(figures.sum_ns));
+    }
+    let help = "Questions to a chain node that failed, by why";
+    let mut family = Family::new(out, "orebook_node_rpc_errors", "counter", help);
+    for (name, figures) in &asked {
+        for (error, count) in RPC_ERRORS.iter().zip(figures.errors) {
+            let labels = format!("{{node=\"{name}\",error=\"{error}\"}}");
+            family.sample("_total", &labels, count);
         }
     }
 }
@@ -200,6 +262,32 @@ fn archiver(out: &mut String, status: &ArchiveStatus) {
         "Turns of the archiver that ended in an error that may pass",
     );
     family.sample("_total", "", load(&status.errors));
+    gauge(
+        out,
+        "orebook_archiver_names",
+        "Names of shares that are held, to find copies (ethash-likes)",
+        load(&status.names),
+    );
+    for (name, help, value) in [
+        (
+            "orebook_archiver_names_forgotten",
+            "Names forgotten before their time: copies of such shares are not found",
+            &status.names_forgotten,
+        ),
+        (
+            "orebook_archiver_unnamed_shares",
+            "Shares whose job is not held, so that copies of them are not found",
+            &status.unnamed,
+        ),
+        (
+            "orebook_archiver_voids",
+            "Voids of shares that were credited twice, said",
+            &status.voids,
+        ),
+    ] {
+        let mut family = Family::new(out, name, "counter", help);
+        family.sample("_total", "", load(value));
+    }
 }
 
 fn sessions(out: &mut String, gateways: &[(usize, Metrics)]) {
@@ -518,5 +606,32 @@ fn distribution(
         let labels = format!("{{gateway=\"{number}\"}}");
         family.sample("_count", &labels, times.count());
         family.sample("_sum", &labels, seconds(times.sum()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_add_up_and_their_bounds_are_decimals() {
+        let mut out = String::new();
+        let mut family = Family::new(&mut out, "a_seconds", "histogram", "b");
+        each_bucket(
+            &mut family,
+            "c=\"d\"",
+            (&[100, 2_500, 1_000_000, 30_000_000], &[1, 0, 2, 0, 4]),
+        );
+        let expected = [
+            "# TYPE a_seconds histogram",
+            "# HELP a_seconds b",
+            "a_seconds_bucket{c=\"d\",le=\"0.0001\"} 1",
+            "a_seconds_bucket{c=\"d\",le=\"0.0025\"} 1",
+            "a_seconds_bucket{c=\"d\",le=\"1.0\"} 3",
+            "a_seconds_bucket{c=\"d\",le=\"30.0\"} 3",
+            "a_seconds_bucket{c=\"d\",le=\"+Inf\"} 7",
+            "a_seconds_count{c=\"d\"} 7",
+        ];
+        assert_eq!(out.lines().collect::<Vec<_>>(), expected);
     }
 }

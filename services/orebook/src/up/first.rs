@@ -7,17 +7,19 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use orebook_archiver::{MirrorStatus, fetch_control, lock};
-use orebook_gateway::{OfferedBan, OfferedControl, control_size, keep_control};
+use orebook_gateway::{OfferedAccount, OfferedBan, OfferedControl, control_size, keep_control};
 use orebook_projector::{Metrics, Server};
-use orebook_replay::folds::control::{BanInForce, Snapshot};
+use orebook_replay::folds::control::{BanInForce, RegisteredWorker, Snapshot};
+use orebook_replay::rows::Row;
+use orebook_schema::Account;
 use orebook_schema::desk::Reason;
 use tokio::runtime::Handle;
 
+use super::End;
 use super::duty::Duty;
 use super::health;
 use super::place::Place;
 use super::roles::{Roles, control_dir};
-use super::{End, settles};
 use crate::Failure;
 use orebook::config::Config;
 
@@ -144,8 +146,6 @@ fn offered(snapshot: Snapshot) -> Result<Option<OfferedControl>, Failure> {
     let Some(newest) = snapshot.state.policy().cloned() else {
         return Ok(None);
     };
-    settles(&newest.policy)
-        .map_err(|why| Failure::new(format!("the ledger's policy at {}: {why}", newest.at)))?;
     let bans = snapshot.state.bans.iter().filter(|ban| ban.is_ban);
     let offered = |ban: &BanInForce| {
         Some(OfferedBan {
@@ -154,7 +154,24 @@ fn offered(snapshot: Snapshot) -> Result<Option<OfferedControl>, Failure> {
             reason: Reason::parse(&ban.reason)?,
         })
     };
+    let state = &snapshot.state;
+    let accounts = state.accounts.iter().filter_map(|account| {
+        let Account::Name(name) = &account.account else {
+            return None;
+        };
+        let own = |worker: &&RegisteredWorker| worker.account == account.account;
+        let first = state
+            .workers
+            .partition_point(|worker| Row::key(worker) < account.account.to_bytes());
+        let workers = state.workers.iter().skip(first).take_while(own);
+        Some(OfferedAccount {
+            name: name.clone(),
+            is_registered_only: account.is_registered_only,
+            workers: workers.map(|row| row.worker.clone()).collect(),
+        })
+    });
     Ok(Some(OfferedControl {
+        accounts: accounts.collect(),
         bans: bans.filter_map(offered).collect(),
         ledger: snapshot.state.genesis.ledger,
         size: snapshot.size,

@@ -25,7 +25,7 @@ pub(crate) struct Place {
     /// Position 0 as it is stored.
     pub(crate) first: StoredFrame,
     pub(crate) stop_at: StopAt,
-    _lock: File,
+    _lock: Option<File>,
     /// Removed at the end, where nobody named a folder.
     _forgotten: Option<TempDir>,
 }
@@ -44,7 +44,7 @@ impl Place {
         };
         let refused = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
         fs::create_dir_all(&path).map_err(refused)?;
-        let lock = lock(&path)?;
+        let lock = Some(lock(&path)?);
         if !path.join("ledger").exists() {
             init::quietly(Wanted {
                 data: path.clone(),
@@ -55,12 +55,18 @@ impl Place {
                 approvers: 1,
                 needed: 1,
                 pots: pool.rules(),
+                address_hold_ms: pool.address_hold_ms,
+                payouts: pool.payouts().map_err(Failure::new)?,
             })?;
         }
         Self::locked(path, lock, forgotten)
     }
 
-    fn locked(path: PathBuf, lock: File, forgotten: Option<TempDir>) -> Result<Self, Failure> {
+    fn locked(
+        path: PathBuf,
+        lock: Option<File>,
+        forgotten: Option<TempDir>,
+    ) -> Result<Self, Failure> {
         let (first, genesis) = first_of(&path)?;
         Ok(Self {
             path,
@@ -87,8 +93,13 @@ impl Place {
                 "`orebook init` makes one; each machine gets its ledger folder, and of its keys only its own",
             ));
         }
-        let lock = lock(path)?;
+        let lock = Some(lock(path)?);
         Self::locked(path.to_path_buf(), lock, None)
+    }
+
+    /// Opens the folder beside a process that uses it: for who only reads.
+    pub(crate) fn beside(path: &Path) -> Result<Self, Failure> {
+        Self::locked(path.to_path_buf(), None, None)
     }
 
     /// The folder.

@@ -16,26 +16,20 @@ use orebook_archiver::{
 use orebook_chain::nodes::Work;
 use orebook_chain::{NodeWork, SubmitEth};
 use orebook_desk::Desk;
-use orebook_gateway::{
-    AskedDifficulty, DifficultyRule, Elsewhere, EthashConfig, Found, FoundBlock, Gateway,
-    GatewayConfig, GatewayHandle, GatewayParts, Limits, PortConfig, VERSION_MASK_DEFAULT,
-    VardiffRule, difficulty,
-};
+use orebook_gateway::{Found, FoundBlock, Gateway, GatewayHandle, GatewayParts};
 use orebook_ledger::archiver::{Archiver, ArchiverConfig};
 use orebook_ledger::reader::Reader;
 use orebook_ledger::segment::StoreConfig;
 use orebook_ledger::spool::{Spool, SpoolConfig};
+use orebook_paymaster::Paymaster;
 use orebook_projector::{
     Accounts, ActivityReader, ApiConfig, Member, Metrics, MirrorSays, Projector, Server, Verify,
     router,
 };
-use orebook_replay::store::MemoryStore;
+use orebook_replay::store::{MemoryStore, Store};
 use orebook_schema::Role;
 use orebook_schema::genesis::Genesis;
-use orebook_schema::names::Pot;
-use orebook_schema::units::WorkUnit;
 use orebook_schema::work::EthashHeader;
-use orebook_settler::look::Payout;
 use orebook_settler::{MachineConfig, Settler, SettlerConfig, SettlerParts};
 use tokio::runtime::Handle;
 
@@ -44,16 +38,14 @@ use super::chain::{Addresses, Chain};
 use super::desk;
 use super::duty::Duty;
 use super::figures::Figures;
+use super::gateways::gateway_config;
 use super::health::{self, Readiness};
+use super::paymaster::{self, Around, Shown};
 use super::place::Place;
 use super::pool_log::PoolLog;
 use crate::Failure;
-use orebook::config::{
-    AskedText, Config, Gateway as GatewayText, NodeKind, Port, balancers, edge, tls,
-};
+use orebook::config::{Config, Gateway as GatewayText};
 
-/// Retargets of a variable difficulty look at so many times the wanted time between shares.
-const RETARGET_SHARES: u32 = 12;
 /// Archivers', settlers' and desks' spools hold checkpoints, states and commands only.
 pub(super) const SMALL_SPOOL_FILE_BYTES: u64 = 1 << 20;
 /// All files of such a spool.
@@ -61,8 +53,6 @@ pub(super) const SMALL_SPOOL_TOTAL_BYTES: u64 = 64 << 20;
 
 /// Folder of the archiver's ledger, in the pool's.
 const LEDGER: &str = "ledger";
-/// Folder of ethash's caches, which gateways of one folder share.
-const CACHES: &str = "ethash";
 /// Folder of the mirror's.
 const MIRROR: &str = "mirror";
 /// How often the log is asked to forget what it need not keep.
@@ -83,6 +73,9 @@ pub(crate) struct Roles {
     archiver: Option<Running>,
     archived: Option<Arc<ArchiveStatus>>,
     settler: Option<Settler>,
+    paymaster: Option<Paymaster>,
+    /// What the paymaster shows, once it runs: it starts after the pages.
+    paid: Shown,
     desk: Option<(Desk, Server)>,
     gateways: Vec<Arc<GatewayHandle>>,
     /// Whether it was asked to end.
@@ -269,6 +262,8 @@ impl Roles {
             archiver: None,
             archived: None,
             settler: None,
+            paymaster: None,
+            paid: Arc::default(),
             desk: None,
             gateways: Vec::new(),
             ending: Arc::new(AtomicBool::new(false)),
@@ -330,9 +325,7 @@ impl Roles {
             self.desk = desk::start(self.duty, config, place, mirror, log, &self.fatal)?;
         }
         if let Some(chain) = chain {
-            if self.duty.has_settler() && !chain.is_settled() {
-                tracing::warn!("blocks of ethash-likes are not settled yet: they stay found");
-            } else if self.duty.has_settler() {
+            if self.duty.has_settler() {
                 self.start_settler(config, place, chain)?;
             }
             let sinks = if gateways.is_empty() {
@@ -346,6 +339,7 @@ impl Roles {
                 self.gateways.push(Arc::new(handle));
             }
             self.feed_templates(chain);
+            self.tell_of_nodes(chain);
             let mut ports = gateways.iter().flat_map(|(_, gateway)| &gateway.port);
             if ports.any(|port| port.tls.is_some()) {
                 self.heed_hangup()?;
@@ -356,6 +350,7 @@ impl Roles {
             archiver: self.archived.clone(),
             log: self.log.another()?,
             settler: self.settler.as_ref().map(Settler::counters),
+            paymaster: self.paid.clone(),
             spool_bytes: config.spool.total_bytes,
             nodes: chain.map(|chain| chain.nodes.clone()),
             desk: self.desk.as_ref().map(|(desk, _)| desk.counters()),
@@ -370,6 +365,11 @@ impl Roles {
         let router = router.merge(segments_router(
             place.path().join(segments).join("segments"),
         ));
+        let router = if self.duty.has_paymaster() {
+            router.merge(paymaster::plan_router(self.paid.clone()))
+        } else {
+            router
+        };
         let (archived, mirrored) = (self.archived.clone(), self.mirror_status.clone());
         let router = router.merge(control_router(move || {
             let of_archiver = archived.as_ref().and_then(|status| status.control.bytes());
@@ -379,6 +379,33 @@ impl Roles {
             .map_err(|error| failed(&format!("cannot listen at {}", config.http.listen), error))?;
         let server = Server::start(listener, router).map_err(|error| failed("pages", error))?;
         self.server = Some(server);
+        Ok(())
+    }
+
+    /// Starts the paymaster, after the pages: in one process it asks these for their digests.
+    pub(crate) fn start_paymaster(
+        &mut self,
+        config: &Config,
+        place: &Place,
+        chain: Option<&Chain>,
+        rows: Arc<dyn Store>,
+    ) -> Result<(), Failure> {
+        let around = Around {
+            duty: self.duty,
+            mirror: self.mirror()?,
+            log: self.log.another()?,
+            pages: self.http().filter(|_| self.duty.has_projector()),
+            runtime: self.runtime.clone(),
+            fatal: self.fatal.clone(),
+        };
+        let chain = chain.and_then(|chain| chain.dev.clone());
+        self.paymaster = paymaster::start(config, place, chain, rows, around)?;
+        if let Some(running) = &self.paymaster {
+            // It is set once, here.
+            self.paid
+                .get_or_init(|| (running.counters(), running.standing()));
+            self.runtime.spawn(paymaster::watch(self.paid.clone()));
+        }
         Ok(())
     }
 
@@ -444,10 +471,7 @@ impl Roles {
         let settings = SettlerConfig {
             machine: MachineConfig {
                 spool: small_spool(&place.genesis, Role::Settler),
-                payout: Payout {
-                    scripts: vec![chain.payout.script().to_vec()],
-                    texts: vec![config.pool.text.clone()],
-                },
+                dialect: chain.dialect(config, place)?,
                 sights: orebook_settler::machine::SIGHTS_DEFAULT,
                 grace_ms: config.settler.grace_ms,
                 watch_heights: orebook_settler::machine::WATCH_HEIGHTS_DEFAULT,
@@ -537,6 +561,7 @@ impl Roles {
         let mirror = self.mirror.clone();
         let mirrored = self.mirror_status.clone();
         let desk = self.desk.as_ref().map(|(desk, _)| desk.counters());
+        let paid = (self.duty == Duty::Paymaster).then(|| self.paid.clone());
         Arc::new(move || {
             if ending.load(Ordering::Acquire) {
                 return Some("draining: this process ends".to_owned());
@@ -546,6 +571,12 @@ impl Roles {
                 .is_some_and(|desk| desk.read().key_refused != 0)
             {
                 return Some("the desk's key is not in force".to_owned());
+            }
+            if let Some(paid) = &paid
+                && let Some(why) =
+                    paymaster::not_ready(paid.get().map(|(counters, _)| counters.read()))
+            {
+                return Some(why);
             }
             let is_full = |gateway: &GatewayHandle| gateway.metrics().spool.is_full;
             let mut alive = gateways.iter().filter_map(std::sync::Weak::upgrade);
@@ -593,6 +624,13 @@ impl Roles {
             }
         });
         Ok(())
+    }
+
+    /// What happens to nodes from now on is activity.
+    fn tell_of_nodes(&self, chain: &Chain) {
+        let gateways = self.gateways.iter().map(Arc::downgrade).collect();
+        self.runtime
+            .spawn(super::said::tell(chain.nodes.clone(), gateways));
     }
 
     /// Gives every gateway the newest template, from now on.
@@ -651,6 +689,9 @@ impl Roles {
             quiet(server.stop());
             quiet(desk.stop());
         }
+        if let Some(paymaster) = self.paymaster {
+            quiet(paymaster.stop());
+        }
         if let Some(settler) = self.settler {
             quiet(settler.stop());
         }
@@ -685,114 +726,4 @@ fn verify_commands(place: &Place) -> Vec<Verify> {
             format!("./orebook replay --data {data} --into again"),
         ),
     ]
-}
-
-/// What a configuration says of gateways, without starting one.
-pub(crate) fn check(config: &Config, gateways: &[GatewayText]) -> Result<(), Failure> {
-    let is_ethash = config.node.iter().any(|node| node.kind == NodeKind::Ethash);
-    let unit = if is_ethash {
-        WorkUnit::Ethash
-    } else {
-        WorkUnit::Sha256d
-    };
-    for port in gateways.iter().flat_map(|gateway| &gateway.port) {
-        elsewhere(port)?;
-        rule(port, unit)?;
-        if let Some(files) = tls(port) {
-            let what = format!("port {}", port.listen);
-            files.check().map_err(|error| failed(&what, error))?;
-        }
-    }
-    if orebook_chain::template::TEXT_BYTES_MAX < config.pool.text.len() {
-        return Err(Failure::new("pool.text is longer than 32 bytes"));
-    }
-    Ok(())
-}
-
-fn elsewhere(port: &Port) -> Result<Vec<Elsewhere>, Failure> {
-    let wrong = |text: &str| {
-        Failure::new(format!(
-            "port {}: elsewhere = {text:?} is no host:port",
-            port.listen
-        ))
-    };
-    let all = port.elsewhere.all().iter();
-    all.map(|text| Elsewhere::parse(text).ok_or_else(|| wrong(text)))
-        .collect()
-}
-
-fn limits(gateway: &GatewayText) -> Limits {
-    let drain = &gateway.drain;
-    Limits {
-        idle: Duration::from_secs(u64::from(gateway.idle_s)),
-        slowest_hashes_per_s: gateway.slowest_hashes_per_s,
-        drain_wave: usize::try_from(drain.wave).unwrap_or(usize::MAX),
-        drain_interval: Duration::from_millis(u64::from(drain.interval_ms)),
-        drain_grace: Duration::from_secs(u64::from(drain.grace_s)),
-        drain_max: Duration::from_secs(u64::from(drain.max_s)),
-        check_threads: usize::from(gateway.checks.threads),
-        check_wait: Duration::from_secs(u64::from(gateway.checks.wait_s)),
-        ..gateway.doors.limits()
-    }
-}
-
-fn rule(port: &Port, unit: WorkUnit) -> Result<DifficultyRule, Failure> {
-    let work = |text: &str| {
-        difficulty(text, unit)
-            .ok_or_else(|| Failure::new(format!("port {}: {text} is no difficulty", port.listen)))
-    };
-    match (&port.difficulty, &port.vardiff) {
-        (Some(text), _) => Ok(DifficultyRule::Fixed(work(text)?)),
-        (None, Some(vardiff)) => {
-            let target = Duration::from_secs(u64::from(vardiff.seconds_per_share));
-            Ok(DifficultyRule::Vardiff(VardiffRule {
-                start: work(&vardiff.start)?,
-                min: work(&vardiff.min)?,
-                max: work(&vardiff.max)?,
-                target,
-                retarget: target * RETARGET_SHARES,
-                asked: match vardiff.password {
-                    AskedText::Start => AskedDifficulty::Start,
-                    AskedText::Fixed => AskedDifficulty::Fixed,
-                },
-            }))
-        }
-        (None, None) => Err(Failure::new(format!("port {}: no difficulty", port.listen))),
-    }
-}
-
-fn gateway_config(
-    (number, gateway): (u8, &GatewayText),
-    config: &Config,
-    place: &Place,
-    chain: &Chain,
-) -> Result<GatewayConfig, Failure> {
-    let unit = place.genesis.algorithm.work_unit();
-    let ports = gateway.port.iter().map(|port| {
-        Ok(PortConfig {
-            address: port.listen,
-            pot: Pot(port.pot),
-            difficulty: rule(port, unit)?,
-            proxy_from: balancers(port).map_err(Failure::new)?,
-            elsewhere: elsewhere(port)?,
-            tls: tls(port),
-        })
-    });
-    Ok(GatewayConfig {
-        algorithm: place.genesis.algorithm,
-        ports: ports.collect::<Result<_, Failure>>()?,
-        payout_script: chain.payout.script().to_vec(),
-        coinbase_text: config.pool.text.clone(),
-        extranonce2_bytes: orebook_gateway::EXTRANONCE2_BYTES_DEFAULT,
-        version_mask: VERSION_MASK_DEFAULT,
-        commit_spacing: Duration::from_millis(u64::from(gateway.commit_ms)),
-        stale_grace: Duration::from_millis(u64::from(gateway.stale_grace_ms)),
-        limits: limits(gateway),
-        edge: edge(gateway).map_err(Failure::new)?,
-        ethash: EthashConfig {
-            gateway: number,
-            cache_folder: Some(place.path().join(CACHES)),
-            rule: None,
-        },
-    })
 }

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use orebook_schema::activity::{
-    AgentText, Closed, Entry, EntryKind, LoginFault, Network, Opened, Reject, Report,
+    AgentText, Closed, Entry, EntryKind, LoginFault, Network, NodeSaid, NodeText, Opened, Reject,
+    Report,
 };
 use orebook_schema::names::WorkerName;
 use orebook_schema::{Account, Key};
@@ -18,6 +19,8 @@ pub const WORKERS_MAX: usize = 262_144;
 pub const REJECTED_MAX: usize = 4_096;
 /// Networks with failed logins of an hour that are told apart; those of further ones count in the sums only.
 pub const NETWORKS_MAX: usize = 4_096;
+/// Things about chain nodes of an hour that are told apart; further ones are not shown.
+const NODES_SAID_MAX: usize = 1_024;
 /// Runs of a gateway whose reports are known again.
 const RUNS_MAX: usize = 16;
 /// A gateway that was not heard for so long is away: its sessions are not counted. Three silent minutes.
@@ -63,6 +66,8 @@ pub(crate) struct Hours {
     pub(crate) failed_logins: [u64; LoginFault::ALL.len()],
     pub(crate) networks: BTreeMap<Network, u64>,
     pub(crate) bans: u64,
+    /// What happened to chain nodes, and when it did last, milliseconds since 1970.
+    pub(crate) nodes: BTreeMap<(NodeText, NodeSaid), (u64, u64)>,
     /// What found no group, by kind.
     pub(crate) rest: BTreeMap<EntryKind, u64>,
 }
@@ -105,6 +110,11 @@ fn add(to: &mut u64, count: u64) {
     *to = to.saturating_add(count);
 }
 
+fn note_node(to: &mut (u64, u64), (count, last_ms): (u64, u64)) {
+    add(&mut to.0, count);
+    to.1 = to.1.max(last_ms);
+}
+
 fn place<T: PartialEq>(all: &[T], one: &T) -> usize {
     all.iter().position(|known| known == one).unwrap_or(0)
 }
@@ -134,7 +144,10 @@ impl Tables {
                 Entry::Opened(opened) => self.opened(report, opened, now_ms),
                 Entry::Closed(closed) => self.closed(report.key, closed),
                 _ if hour < oldest => {}
-                counted => self.hours.entry(hour).or_default().count(counted),
+                counted => {
+                    let hour = self.hours.entry(hour).or_default();
+                    hour.count(counted, report.from_ms);
+                }
             }
         }
     }
@@ -258,6 +271,9 @@ impl Tables {
             for (network, count) in &hour.networks {
                 add(sum.networks.entry(*network).or_default(), *count);
             }
+            for (said, counted) in &hour.nodes {
+                note_node(sum.nodes.entry(said.clone()).or_default(), *counted);
+            }
             for (kind, count) in &hour.rest {
                 add(sum.rest.entry(*kind).or_default(), *count);
             }
@@ -305,7 +321,7 @@ impl Gateway {
 }
 
 impl Hours {
-    fn count(&mut self, entry: &Entry) {
+    fn count(&mut self, entry: &Entry, from_ms: u64) {
         match entry {
             Entry::Opened(_) | Entry::Closed(_) => {}
             Entry::FailedLogins {
@@ -337,6 +353,13 @@ impl Hours {
                 let reasons = self.rejected.entry(account.clone()).or_default();
                 if let Some(count) = reasons.get_mut(reason) {
                     add(count, group.count);
+                }
+            }
+            Entry::Node { said, node, group } => {
+                let key = (node.clone(), *said);
+                if self.nodes.len() < NODES_SAID_MAX || self.nodes.contains_key(&key) {
+                    let last_ms = from_ms.saturating_add(group.last_ms.into());
+                    note_node(self.nodes.entry(key).or_default(), (group.count, last_ms));
                 }
             }
             Entry::Rest { of, count } => add(self.rest.entry(*of).or_default(), *count),

@@ -12,11 +12,12 @@ use orebook_schema::{Account, WorkerName};
 use serde::Serialize;
 
 use super::amount::{base_units, hashrate as shown_hashrate, ratio, sub_units, whole};
+use super::payment::{PaymentView, payment};
 use super::pools::{HASHRATE_WINDOW_MS, genesis, must_exist, parse_at, pot_of, reversed};
 use super::query::{Query, bad, plain};
 use super::{Api, Inner, Refusal};
 use crate::books::Point;
-use crate::folds::{HASHRATE, MONEY, WORKERS};
+use crate::folds::{CONTROL, HASHRATE, MONEY, WORKERS};
 use crate::moment::rfc3339;
 
 /// Longest text of an account.
@@ -34,6 +35,7 @@ struct AccountView {
     address: String,
     /// Whether the ledger ever named it.
     known: bool,
+    payment: PaymentView,
     /// Base units, rounded down.
     balances: BalancesView,
     /// The same in sub-units (10^-9 base units), exactly.
@@ -116,10 +118,12 @@ pub(super) async fn account(
             .as_ref()
             .map(|mining| mining.shares)
             .unwrap_or_default();
+        let payment = payment(api, point, &account)?;
         Ok(AccountView {
             account: account.to_string(),
             address: (api.config.accounts.show)(&account),
-            known: money::is_known(view, &account)?,
+            known: payment.registered.is_some() || money::is_known(view, &account)?,
+            payment,
             balances: BalancesView::new(&balances, base_units),
             sub_units: BalancesView::new(&balances, sub_units),
             hashrate: rate(point, &Who::Account(account))?,
@@ -131,7 +135,7 @@ pub(super) async fn account(
             credits: credits.iter().map(credit_view).collect(),
         })
     };
-    api.answer(&[MONEY, HASHRATE, WORKERS], read).await
+    api.answer(&[MONEY, HASHRATE, WORKERS, CONTROL], read).await
 }
 
 fn rate(point: &Point<'_>, who: &Who) -> Result<u64, Refusal> {

@@ -15,6 +15,8 @@ use crate::moment::{ms_of, rfc3339};
 
 /// Kinds of software, and networks, that are shown.
 const TOP_MAX: usize = 10;
+/// Things about nodes that are shown.
+const NODES_SHOWN_MAX: usize = 50;
 /// Workers of an account that are shown.
 const WORKERS_SHOWN_MAX: usize = 200;
 
@@ -30,6 +32,8 @@ struct Door {
     rejects: Vec<Reason>,
     failed_logins: Vec<Reason>,
     bans: u64,
+    /// What happened to chain nodes, newest first.
+    nodes: Vec<NodeAnswer>,
     /// Things that found no group of their own, so that they are in no reason: by kind.
     rest: Vec<Reason>,
     /// Of failed logins, most first; null unless the operator shows them.
@@ -59,6 +63,14 @@ struct Agent {
 struct Reason {
     reason: &'static str,
     count: u64,
+}
+
+#[derive(Serialize)]
+struct NodeAnswer {
+    node: String,
+    said: &'static str,
+    count: u64,
+    last: String,
 }
 
 #[derive(Serialize)]
@@ -113,6 +125,20 @@ fn gateway(view: GatewayView) -> GatewayAnswer {
     }
 }
 
+fn nodes(sums: &Hours) -> Vec<NodeAnswer> {
+    let mut nodes: Vec<_> = sums.nodes.iter().collect();
+    nodes.sort_by_key(|(key, (_, last_ms))| (std::cmp::Reverse(*last_ms), *key));
+    let shown = nodes.into_iter().take(NODES_SHOWN_MAX);
+    shown
+        .map(|((node, said), (count, last_ms))| NodeAnswer {
+            node: node.as_str().to_owned(),
+            said: said.name(),
+            count: *count,
+            last: rfc3339(*last_ms),
+        })
+        .collect()
+}
+
 fn networks(sums: &Hours) -> Vec<NetworkAnswer> {
     let mut networks: Vec<_> = sums.networks.iter().collect();
     networks.sort_by(|(a, m), (b, n)| n.cmp(m).then_with(|| a.cmp(b)));
@@ -163,6 +189,7 @@ pub(super) async fn of_all(
             })
             .collect(),
         bans: sums.bans,
+        nodes: nodes(&sums),
         rest: sums
             .rest
             .iter()

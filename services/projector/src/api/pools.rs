@@ -83,6 +83,8 @@ struct BlockCounts {
     found: u64,
     seen: u64,
     immature: u64,
+    /// Uncles of an ethash-like that are not confirmed yet.
+    uncle: u64,
     confirmed: u64,
     orphaned: u64,
 }
@@ -93,7 +95,7 @@ pub(super) struct BlockView {
     height: u64,
     /// As explorers show it: header bytes reversed.
     hash: String,
-    /// `found`, `seen`, `immature`, `confirmed` or `orphaned`.
+    /// `found`, `seen`, `immature`, `uncle`, `confirmed` or `orphaned`.
     state: &'static str,
     found_at: String,
     /// Place in the ledger, `position.index`.
@@ -270,6 +272,7 @@ fn pool(
             found: count.fresh,
             seen: count.seen,
             immature: count.immature,
+            uncle: count.uncle,
             confirmed: count.confirmed,
             orphaned: count.orphaned,
         },

@@ -28,6 +28,9 @@ pub enum Refusal {
     /// The policy knows no such pot.
     #[error("no policy of this ledger has that pot")]
     NoPool,
+    /// No such batch of payouts, or no line of the account in it.
+    #[error("there is no such batch of payouts, or it has no line of that account")]
+    NoPayout,
     /// No fold of that name.
     #[error("no fold has that name")]
     NoFold,
@@ -65,6 +68,7 @@ impl Refusal {
             Self::PathTooLong => "path_too_long",
             Self::NoRoute => "no_route",
             Self::NoPool => "no_pool",
+            Self::NoPayout => "no_payout",
             Self::NoFold => "no_fold",
             Self::NoDigest => "no_digest",
             Self::Method => "method",
@@ -80,7 +84,9 @@ impl Refusal {
         match self {
             Self::BadQuery(_) | Self::BadPool | Self::BadAccount(_) => StatusCode::BAD_REQUEST,
             Self::PathTooLong => StatusCode::URI_TOO_LONG,
-            Self::NoRoute | Self::NoPool | Self::NoFold | Self::NoDigest => StatusCode::NOT_FOUND,
+            Self::NoRoute | Self::NoPool | Self::NoPayout | Self::NoFold | Self::NoDigest => {
+                StatusCode::NOT_FOUND
+            }
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Busy | Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Broken => StatusCode::INTERNAL_SERVER_ERROR,

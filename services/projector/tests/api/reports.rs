@@ -5,7 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use orebook_ledger::activity::{ActivityError, ActivitySource, seal};
 use orebook_ledger::sign::Signer;
 use orebook_schema::activity::{
-    AgentText, Entry, EntryKind, Group, LoginFault, Network, Opened, Reject, Report,
+    AgentText, Entry, EntryKind, Group, LoginFault, Network, NodeSaid, NodeText, Opened, Reject,
+    Report,
 };
 use orebook_schema::names::RegisteredName;
 use orebook_schema::{Account, LedgerId, WorkerName};
@@ -86,7 +87,13 @@ pub(crate) fn reports(ledger: LedgerId) -> Reports {
         network: Network::V4([198, 51, 100]),
         group: group(1),
     };
-    let second = report(ledger, &own, 1, vec![failed(30), ban]);
+    let node = Entry::Node {
+        said: NodeSaid::OtherPayee,
+        node: NodeText::of("geth-1"),
+        group: group(2),
+    };
+    let again = node.clone();
+    let second = report(ledger, &own, 1, vec![failed(30), ban, node, again]);
     let stranger = Signer::from_seed(&[0x78; 32]);
     let mut spoiled = report(ledger, &own, 2, vec![failed(1_000)]);
     if let Some(last) = spoiled.last_mut() {

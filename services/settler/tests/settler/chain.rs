@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use orebook_chain::{ChainBlock, ChainHeader, ChainTip};
+use orebook_chain::{ChainBlock, ChainHeader, ChainTip, EthHeader};
 use orebook_schema::Hash;
+use orebook_schema::units::U256;
+use orebook_schema::work::ethash_name;
 use orebook_settler::view::{Answer, ChainView, NoAnswer};
 
 pub(crate) const OUR_SCRIPT: &[u8] = b"\x51ours";
@@ -36,9 +38,13 @@ struct Block {
     txid: Hash,
     script_sig: Vec<u8>,
     outputs: Vec<(u128, Vec<u8>)>,
+    /// Of an ethash-like.
+    uncles: Vec<Hash>,
+    /// Of an ethash-like; none if its receipts cannot be had.
+    fees: Option<u128>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Inner {
     blocks: BTreeMap<Hash, Block>,
     best: Vec<Hash>,
@@ -46,6 +52,7 @@ struct Inner {
     nodes: Vec<Mood>,
     made: u32,
     questions: u64,
+    is_eth: bool,
 }
 
 /// Clones share the chain.
@@ -88,6 +95,7 @@ impl FakeChain {
             nodes: vec![Mood::Honest],
             made: 0,
             questions: 0,
+            is_eth: false,
         })));
         chain.mine(&Coinbase::foreign());
         chain
@@ -125,6 +133,8 @@ impl FakeChain {
             txid: txid_of(hash),
             script_sig,
             outputs: coinbase.outputs.clone(),
+            uncles: Vec::new(),
+            fees: Some(0),
         };
         inner.blocks.insert(hash, block);
         hash
@@ -192,7 +202,11 @@ impl Inner {
             hash,
             height,
             confirmations,
-            prev: Hash::ZERO,
+            prev: height
+                .checked_sub(1)
+                .and_then(|below| best.get(below as usize))
+                .copied()
+                .unwrap_or(Hash::ZERO),
             time: 0,
         };
         if let Mood::Lying {
@@ -225,12 +239,147 @@ impl Inner {
     }
 }
 
+/// An ethash-like of the same blocks. A header's hash is the block's, its name follows from it.
+impl FakeChain {
+    pub(crate) fn be_eth(&self) {
+        self.lock().is_eth = true;
+    }
+
+    /// A copy that goes its own way.
+    pub(crate) fn fork(&self) -> Self {
+        Self(Arc::new(Mutex::new(self.lock().clone())))
+    }
+
+    /// A foreign block on top that includes these as uncles.
+    pub(crate) fn include(&self, uncles: &[Hash]) -> Hash {
+        let hash = self.mine(&Coinbase::foreign());
+        self.set(hash, uncles, Some(0));
+        hash
+    }
+
+    pub(crate) fn set(&self, hash: Hash, uncles: &[Hash], fees: Option<u128>) {
+        let mut inner = self.lock();
+        let block = inner.blocks.get_mut(&hash).expect("it was made");
+        (block.uncles, block.fees) = (uncles.to_vec(), fees);
+    }
+}
+
+impl Inner {
+    fn eth_header(&self, hash: Hash, parent: Hash) -> Option<EthHeader> {
+        let block = self.blocks.get(&hash)?;
+        let pays_us = block.outputs.iter().any(|(_, script)| script == OUR_SCRIPT);
+        Some(EthHeader {
+            number: block.height,
+            miner: if pays_us { PAYEE } else { [0xbb; 20] },
+            gas_used: if block.fees == Some(0) { 0 } else { 21_000 },
+            extra: block.script_sig.clone(),
+            uncles: block.uncles.clone(),
+            ..foreign(hash, block.height, parent)
+        })
+    }
+
+    /// A liar shows a branch of its own from the height on.
+    fn eth_at(&self, mood: &Mood, height: u64) -> Answer<Option<EthHeader>> {
+        let best = self.best_of(mood)?;
+        let place = height as usize;
+        let parent = place.checked_sub(1).and_then(|below| best.get(below));
+        let parent = parent.copied().unwrap_or(Hash::ZERO);
+        Ok(match mood {
+            Mood::Lying {
+                height: lied,
+                other,
+                on_top,
+            } if (*lied..=lied + on_top).contains(&height) => {
+                let of = |height: u64| match height - lied {
+                    0 => *other,
+                    _ => Hash::of(&[b"lie", &other.0, &height.to_le_bytes()]),
+                };
+                let below = if height == *lied {
+                    parent
+                } else {
+                    of(height - 1)
+                };
+                Some(foreign(of(height), height, below))
+            }
+            Mood::Without(hash) if best.get(place) == Some(hash) => None,
+            _ => best
+                .get(place)
+                .and_then(|hash| self.eth_header(*hash, parent)),
+        })
+    }
+}
+
+fn foreign(hash: Hash, number: u64, parent: Hash) -> EthHeader {
+    EthHeader {
+        hash,
+        seal: seal_of(hash),
+        number,
+        parent,
+        miner: [0xbb; 20],
+        extra: Vec::new(),
+        gas_used: 0,
+        base_fee: None,
+        uncles_hash: Hash::ZERO,
+        difficulty: U256::from(1_000),
+        time: 0,
+        nonce: NONCE,
+        mix: Hash::ZERO,
+        uncles: Vec::new(),
+    }
+}
+
+const NONCE: u64 = 7;
+pub(crate) const PAYEE: [u8; 20] = [0xaa; 20];
+
+fn seal_of(hash: Hash) -> Hash {
+    Hash::of(&[b"seal", &hash.0])
+}
+
+/// What a block of this hash is called in the ledger.
+pub(crate) fn name_of(hash: Hash) -> Hash {
+    ethash_name(&seal_of(hash), NONCE)
+}
+
 impl ChainView for FakeChain {
+    async fn eth_at(&self, height: u64) -> Answer<Option<EthHeader>> {
+        self.ask(|inner, mood| inner.eth_at(mood, height))
+    }
+
+    async fn eth_at_each(&self, height: u64) -> Vec<Answer<Option<EthHeader>>> {
+        let inner = self.lock();
+        let nodes = inner.nodes.iter();
+        nodes.map(|mood| inner.eth_at(mood, height)).collect()
+    }
+
+    async fn uncles(&self, of: &EthHeader) -> Answer<Vec<EthHeader>> {
+        self.ask(|inner, mood| {
+            inner.best_of(mood)?;
+            let uncles = of.uncles.iter();
+            Ok(uncles
+                .filter_map(|hash| inner.eth_header(*hash, Hash::ZERO))
+                .collect())
+        })
+    }
+
+    async fn fees(&self, of: &EthHeader) -> Answer<u128> {
+        self.ask(|inner, mood| {
+            inner.best_of(mood)?;
+            let fees = inner.blocks.get(&of.hash).and_then(|block| block.fees);
+            fees.ok_or_else(|| NoAnswer("no receipts".to_owned()))
+        })
+    }
+
     async fn tip(&self) -> Answer<ChainTip> {
         self.ask(|inner, mood| {
             let best = inner.best_of(mood)?;
             Ok(ChainTip {
-                height: best.len() as u64 - 1,
+                height: match mood {
+                    // Of an ethash-like it shows a whole branch.
+                    Mood::Lying { height, on_top, .. } if inner.is_eth => {
+                        (height + on_top).max(best.len() as u64 - 1)
+                    }
+                    _ => best.len() as u64 - 1,
+                },
                 hash: *best.last().expect("a first block"),
             })
         })

@@ -1,6 +1,6 @@
 //! The rules, as tables: what is final, what the chain shows, what is said.
 
-use orebook_schema::work::BlockState::{self, Confirmed, Immature, Orphaned, Seen};
+use orebook_schema::work::BlockState::{self, Confirmed, Immature, Orphaned, Seen, Uncle};
 use orebook_schema::{At, Hash};
 use orebook_settler::book::{Depths, Obeyed, OurBlock};
 use orebook_settler::decide::{Pay, Sight, decide, next_state};
@@ -29,8 +29,9 @@ fn block(state: Option<BlockState>) -> OurBlock {
         obeyed: state.map(|state| Obeyed {
             at: AT,
             state,
-            value: 400,
-            fees: 10,
+            value: 500,
+            fees: 20,
+            is_uncle: state == Uncle,
         }),
     }
 }
@@ -135,7 +136,13 @@ fn a_state_follows_from_the_last_one_and_the_sight() {
 
 #[test]
 fn a_status_says_what_the_chain_pays_and_an_orphan_what_it_would_have_paid() {
-    let pay = |state, sight: &Sight| decide(&block(state), sight).map(|it| (it.value, it.fees));
+    let pay = |state, sight: &Sight| {
+        let mut block = block(state);
+        if let Some(obeyed) = &mut block.obeyed {
+            (obeyed.value, obeyed.fees) = (400, 10);
+        }
+        decide(&block, sight).map(|it| (it.value, it.fees))
+    };
     assert_eq!(pay(None, &ours(0)), Some((500, 20)));
     assert_eq!(pay(Some(Orphaned), &ours(2)), Some((500, 20)));
     assert_eq!(pay(Some(Confirmed), &other(3)), Some((400, 10)));
@@ -169,4 +176,86 @@ fn the_height_of_a_status_is_the_chain_s() {
         pay: Some(PAY),
     };
     assert_eq!(decide(&block(None), &sight).map(|it| it.height), Some(41));
+}
+
+/// An ethash-like's block that paid 500 as what it was last said to be.
+fn said(state: BlockState, is_uncle: bool) -> OurBlock {
+    let mut block = block(Some(state));
+    if let Some(obeyed) = &mut block.obeyed {
+        obeyed.is_uncle = is_uncle;
+    }
+    block
+}
+
+const fn paying(on_top: u64, value: u128) -> Sight {
+    let pay = Some(Pay { value, fees: 0 });
+    Sight::Ours {
+        height: 40,
+        on_top,
+        pay,
+    }
+}
+
+const fn uncle(on_top: u64, value: u128) -> Sight {
+    let pay = Some(Pay { value, fees: 0 });
+    Sight::Uncle { on_top, pay }
+}
+
+/// Immature from 2, confirmed from 5, orphaned from 3.
+#[test]
+fn a_block_and_an_uncle_turn_into_each_other_and_values_grow() {
+    for (last, sight, next) in [
+        // It was never said to be anything.
+        (None, uncle(1, 437), None),
+        (None, uncle(2, 437), Some(Uncle)),
+        (Some((Seen, false)), uncle(1, 437), None),
+        (Some((Seen, false)), uncle(2, 437), Some(Uncle)),
+        (Some((Orphaned, false)), uncle(1, 437), None),
+        (Some((Orphaned, false)), uncle(2, 437), Some(Uncle)),
+        // A block turns into an uncle, and the other way round.
+        (Some((Immature, false)), uncle(1, 437), None),
+        (Some((Immature, false)), uncle(2, 437), Some(Uncle)),
+        (Some((Immature, false)), uncle(9, 437), Some(Uncle)),
+        (Some((Confirmed, false)), uncle(1, 437), None),
+        (Some((Confirmed, false)), uncle(9, 437), Some(Uncle)),
+        (Some((Confirmed, false)), uncle(9, 500), Some(Uncle)),
+        (Some((Uncle, true)), paying(1, 600), None),
+        (Some((Uncle, true)), paying(2, 600), Some(Immature)),
+        (Some((Uncle, true)), paying(9, 600), Some(Immature)),
+        (Some((Confirmed, true)), paying(1, 600), None),
+        (Some((Confirmed, true)), paying(9, 600), Some(Immature)),
+        // An uncle stays one.
+        (Some((Uncle, true)), uncle(4, 500), None),
+        (Some((Uncle, true)), uncle(5, 500), Some(Confirmed)),
+        (Some((Confirmed, true)), uncle(9, 500), None),
+        // Another block includes it now: worth less or more.
+        (Some((Uncle, true)), uncle(1, 375), None),
+        (Some((Uncle, true)), uncle(9, 375), Some(Uncle)),
+        (Some((Uncle, true)), uncle(9, 562), Some(Uncle)),
+        (Some((Confirmed, true)), uncle(9, 375), Some(Uncle)),
+        // A canonical block is worth what it was, or more.
+        (Some((Immature, false)), paying(2, 500), None),
+        (Some((Immature, false)), paying(2, 499), None),
+        (Some((Immature, false)), paying(2, 501), Some(Immature)),
+        (Some((Immature, false)), paying(5, 501), Some(Confirmed)),
+        (Some((Confirmed, false)), paying(9, 500), None),
+        (Some((Confirmed, false)), paying(9, 499), None),
+        (Some((Confirmed, false)), paying(9, 501), Some(Confirmed)),
+        // An orphan is one of both.
+        (Some((Uncle, true)), other(2), None),
+        (Some((Uncle, true)), other(3), Some(Orphaned)),
+        (Some((Confirmed, true)), other(3), Some(Orphaned)),
+    ] {
+        let block = last.map_or_else(|| block(None), |(state, was)| said(state, was));
+        assert_eq!(next_state(&block, &sight), next, "{last:?}, {sight:?}");
+        let word = decide(&block, &sight);
+        assert_eq!(word.map(|word| word.state), next, "{last:?}, {sight:?}");
+        if let (Some(word), Sight::Ours { pay, .. } | Sight::Uncle { pay, .. }) = (word, sight) {
+            let pay = pay.expect("it pays");
+            assert_eq!(
+                (word.value, word.fees, word.height),
+                (pay.value, pay.fees, 40)
+            );
+        }
+    }
 }

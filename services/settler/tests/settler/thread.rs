@@ -9,6 +9,7 @@ use orebook_ledger::reader::Reader;
 use orebook_replay::store::MemoryStore;
 use orebook_schema::{Hash, StreamId};
 use orebook_settler::book::Book;
+use orebook_settler::look::{Dialect, Payout};
 use orebook_settler::settler::{Settler, SettlerConfig, SettlerParts};
 use orebook_sim::disk::SimDisk;
 
@@ -86,8 +87,10 @@ impl Live {
 
     fn start(&mut self) {
         let mut machine = machine_config(2);
-        machine.payout.scripts = vec![SCRIPT.to_vec()];
-        machine.payout.texts = vec!["/dev/".to_owned()];
+        machine.dialect = Dialect::Bitcoin(Payout {
+            scripts: vec![SCRIPT.to_vec()],
+            texts: vec!["/dev/".to_owned()],
+        });
         let config = SettlerConfig {
             machine,
             dir: "settler".to_owned(),

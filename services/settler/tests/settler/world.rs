@@ -23,7 +23,7 @@ use orebook_schema::work::{
 };
 use orebook_schema::{At, Event, Hash, Key, Kind, LedgerId, Policy, Role, StreamId, Work};
 use orebook_settler::book::OurBlock;
-use orebook_settler::look::Payout;
+use orebook_settler::look::{Dialect, Payout};
 use orebook_settler::machine::{Machine, MachineConfig, MachineError};
 use orebook_settler::metrics::Metrics;
 use orebook_sim::broker::SimBroker;
@@ -78,20 +78,27 @@ fn genesis() -> Genesis {
         producers,
         schema_set: Kind::known(),
         policy: Policy {
-            pots: vec![PotRules {
-                pot: Pot(0),
-                scheme: Scheme::Pplns,
-                n_ppm: 2_000_000,
-                fee_ppm: 10_000,
-                bonus_ppm: 0,
-                stale_ppm: 0,
-                keep_tx_fees: false,
-            }],
+            pots: [(0, Scheme::Pplns), (1, Scheme::Fpps)]
+                .map(|(pot, scheme)| PotRules {
+                    pot: Pot(pot),
+                    scheme,
+                    n_ppm: 2_000_000,
+                    fee_ppm: 10_000,
+                    bonus_ppm: 0,
+                    stale_ppm: 0,
+                    keep_tx_fees: false,
+                })
+                .to_vec(),
             immature_depth: IMMATURE as u32,
             confirmed_depth: CONFIRMED as u32,
             orphan_depth: ORPHAN as u32,
             threshold: 1,
+            address_hold_ms: 0,
             network_fees: NetworkFees::Pool,
+            auto_pay_limit: 0,
+            payout_depth: 6,
+            payout_final_depth: 12,
+            writeoff_ms: 0,
         },
     }
 }
@@ -135,10 +142,10 @@ const fn spool_config(role: Role) -> SpoolConfig {
 pub(crate) fn machine_config(sights: u32) -> MachineConfig {
     MachineConfig {
         spool: spool_config(Role::Settler),
-        payout: Payout {
+        dialect: Dialect::Bitcoin(Payout {
             scripts: vec![OUR_SCRIPT.to_vec()],
             texts: vec![OUR_TEXT.to_owned()],
-        },
+        }),
         sights,
         grace_ms: GRACE_MS,
         watch_heights: 50,
@@ -150,6 +157,9 @@ pub(crate) struct SettlerLife {
     pub(crate) disk: SimDisk,
     pub(crate) name: u8,
     pub(crate) sights: u32,
+    /// The chain as its nodes show it, where that is not everybody's.
+    pub(crate) own_chain: Option<FakeChain>,
+    is_eth: bool,
     pub(crate) life: Option<(SharedReader<SimDisk>, Machine<SimDisk>)>,
     pub(crate) starts: u32,
     /// Counters of former lives, summed up.
@@ -157,8 +167,10 @@ pub(crate) struct SettlerLife {
 }
 
 impl SettlerLife {
-    fn new(name: u8, sights: u32) -> Self {
+    fn new(name: u8, sights: u32, is_eth: bool) -> Self {
         Self {
+            own_chain: None,
+            is_eth,
             disk: disk_with_genesis(u64::from(name), "mirror"),
             name,
             sights,
@@ -181,6 +193,7 @@ impl SettlerLife {
         let now = self.life.as_ref().map_or(0, |(_, machine)| {
             let it = machine.counters().read();
             let states = it.said_seen + it.said_immature + it.said_confirmed + it.said_orphaned;
+            let states = states + it.said_uncle + it.said_fee_means;
             states + it.said_recovered
         });
         self.said_before + now
@@ -192,10 +205,14 @@ impl SettlerLife {
         let words = |error: &dyn std::fmt::Display| error.to_string();
         let (reader, _) = Reader::open(self.disk.clone(), "mirror", LEDGER, store_config(), 0)
             .map_err(|error| words(&error))?;
+        let mut config = machine_config(self.sights);
+        if self.is_eth {
+            config.dialect = crate::eth::dialect();
+        }
         let machine = Machine::open(
             self.disk.clone(),
             "settler",
-            machine_config(self.sights),
+            config,
             signer(self.name),
             Arc::new(MemoryStore::new()),
             now,
@@ -245,6 +262,15 @@ pub(crate) struct World {
 impl World {
     /// With settlers that say a change after so many equal sights.
     pub(crate) fn new(settlers: usize, sights: u32) -> Self {
+        Self::of(settlers, sights, false)
+    }
+
+    /// The same with an ethash-like's chain.
+    pub(crate) fn eth(settlers: usize, sights: u32) -> Self {
+        Self::of(settlers, sights, true)
+    }
+
+    fn of(settlers: usize, sights: u32, is_eth: bool) -> Self {
         let now = 1_000_000;
         let config = ArchiverConfig {
             ledger: LEDGER,
@@ -280,13 +306,16 @@ impl World {
             settlers: SETTLERS
                 .into_iter()
                 .take(settlers)
-                .map(|name| SettlerLife::new(name, sights))
+                .map(|name| SettlerLife::new(name, sights, is_eth))
                 .collect(),
             runtime: tokio::runtime::Builder::new_current_thread()
                 .build()
                 .unwrap(),
             nonce: 0,
         };
+        if is_eth {
+            world.chain.be_eth();
+        }
         for settler in &mut world.settlers {
             settler.start(now).unwrap();
         }
@@ -410,6 +439,7 @@ impl World {
     pub(crate) fn settler_turn(&mut self, index: usize) -> Result<(), MachineError> {
         let settler = &mut self.settlers[index];
         let stream = settler.stream(self.now);
+        let chain = settler.own_chain.as_ref().unwrap_or(&self.chain);
         let Some((mirror, machine)) = &mut settler.life else {
             return Ok(());
         };
@@ -418,8 +448,7 @@ impl World {
             return Ok(());
         }
         machine.ledger_turn(mirror, &mut self.broker, self.now, stream)?;
-        self.runtime
-            .block_on(machine.chain_turn(&self.chain, self.now))
+        self.runtime.block_on(machine.chain_turn(chain, self.now))
     }
 
     pub(crate) fn turns(&mut self, count: u32) {
@@ -548,7 +577,10 @@ impl World {
             let stored = reader.store().read(position).unwrap().unwrap();
             for (index, raw) in (0u16..).zip(stored.frame.events()) {
                 let event = raw.unwrap().decode().unwrap();
-                if matches!(event, Event::BlockStatus(_) | Event::BlockRecovered(_)) {
+                if matches!(
+                    event,
+                    Event::BlockStatus(_) | Event::BlockRecovered(_) | Event::FeeMean(_)
+                ) {
                     let key = stored.frame.header().key;
                     said.push((At { position, index }, key, event));
                 }
@@ -564,6 +596,20 @@ impl World {
             _ => None,
         };
         self.said().into_iter().filter_map(of).collect()
+    }
+
+    /// Means of fees of the final ledger that were obeyed, in order: (height, mean); by no code of the settler's.
+    pub(crate) fn means(&self) -> Vec<(u64, u128)> {
+        let (mut last, mut means) = (At::default(), Vec::new());
+        for (at, _, event) in self.said() {
+            if let Event::FeeMean(mean) = event
+                && mean.expects == last
+            {
+                last = at;
+                means.push((mean.height, mean.mean));
+            }
+        }
+        means
     }
 
     pub(crate) fn recoveries(&self) -> Vec<BlockRecovered> {

@@ -144,7 +144,9 @@ impl World {
             .projectors
             .iter()
             .all(|one| one.life.as_ref().is_some_and(|r| r.final_size() == size));
-        gateways && readers && size == signed && 1 <= size
+        let copies = keeper.copies();
+        let looked = copies.waiting == 0 && (copies.looked_to == size || copies.looked_to == 0);
+        gateways && readers && looked && size == signed && 1 <= size
     }
 
     pub(super) fn unfinished(&self) -> String {
@@ -257,11 +259,13 @@ impl World {
             found.count() as u64
         };
         let moved = frames_with(Kind::Moved);
+        let void = frames_with(Kind::Void);
         let ethash = frames_with(Kind::EthashShare);
         let coin = if 0 < ethash { "ethash" } else { "others" };
         for (what, times) in [
             ("frames with moved events".to_owned(), moved),
             (format!("frames with moved events of {coin}"), moved),
+            ("frames with voids".to_owned(), void),
             ("frames with shares of ethash".to_owned(), ethash),
             (
                 "frames with shares of others".to_owned(),

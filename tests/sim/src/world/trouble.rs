@@ -224,7 +224,13 @@ impl World {
                 {
                     disk.sync_dir("archive").unwrap_or_default();
                 }
-                self.keeper.start(&self.common, self.now, &mut self.rng)
+                let started = self.keeper.start(&self.common, self.now, &mut self.rng);
+                if self.scenario.plant == Plant::ForgetsShares
+                    && let Some(archiver) = &mut self.keeper.life
+                {
+                    archiver.limit_names(0);
+                }
+                started
             }
             None => self.projectors[(who - gateways - 1).min(1)].start(&self.common),
         };

@@ -1,0 +1,11 @@
+//! libFuzzer's door to `fuzz_batch_body`.
+
+#![no_main]
+#![allow(dead_code, reason = "each target uses one of the five entries")]
+
+#[path = "../entry.rs"]
+mod entry;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    entry::fuzz_batch_body(data);
+});

@@ -1,0 +1,460 @@
+//! `orebook reconcile`: the ledger, replayed from its files, against the projection that pages show and against the chain. It
+//! prints only the differences.
+//!
+//! Not here: the wallet's balance and its transactions.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use orebook::config::{self, Config};
+use orebook_replay::digest;
+use orebook_replay::folds::money::{self, Balance};
+use orebook_replay::rows::{Order, Span, View, collect};
+use orebook_replay::store::Store as _;
+use orebook_schema::Account;
+use orebook_schema::work::BlockState;
+use orebook_settler::book::OurBlock;
+use orebook_settler::decide::Sight;
+use orebook_settler::look::look;
+use orebook_settler::view::NoAnswer;
+
+use crate::cat::Object;
+use crate::cli::{Format, PlaceArgs, ReconcileArgs};
+use crate::desk::client;
+use crate::explain::{Replayed, replayed, reversed};
+use crate::up::{self, Chain, Duty, Place};
+use crate::{Failure, print, say};
+
+/// Accounts read at a time, and most that are compared one by one where digests differ.
+const ACCOUNTS_A_PAGE: usize = 1_000;
+const ACCOUNTS_COMPARED_MAX: usize = 10_000;
+/// How long nodes may take until the first of them answers.
+const NODES_WAIT: Duration = Duration::from_secs(20);
+/// Pause between two questions whether one does.
+const NODES_LOOK: Duration = Duration::from_millis(100);
+
+fn failure(error: impl std::fmt::Display) -> Failure {
+    Failure::new(error.to_string())
+}
+
+/// One thing that two of the three say differently.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Difference {
+    /// `projection` or `chain`: what the ledger was compared with.
+    with: &'static str,
+    /// Of what: an account, a block.
+    what: String,
+    says: String,
+}
+
+impl Difference {
+    fn new(with: &'static str, what: impl Into<String>, says: impl Into<String>) -> Self {
+        let (what, says) = (what.into(), says.into());
+        Self { with, what, says }
+    }
+
+    fn json(&self) -> String {
+        let mut object = Object::new();
+        object
+            .text("with", self.with)
+            .text("what", &self.what)
+            .text("says", &self.says);
+        object.end()
+    }
+}
+
+/// Runs `orebook reconcile`. Exit code 3 if something differs.
+pub(crate) fn run(args: &ReconcileArgs) -> Result<(), Failure> {
+    let place = PlaceArgs {
+        data: Some(args.data.clone()),
+        segments: None,
+    };
+    let replayed = replayed(&place, args.format)?;
+    let mut differences = Vec::new();
+    let mut compared = Vec::new();
+    if let Some(url) = &args.url {
+        differences.extend(projection(&replayed, url)?);
+        compared.push("projection");
+    }
+    if let Some(path) = &args.config {
+        let config = config::read(path).map_err(up::failure)?;
+        if let Some(found) = chain(&replayed, &args.data, &config)? {
+            differences.extend(found);
+            compared.push("chain");
+        }
+    }
+    if compared.is_empty() {
+        return Err(Failure::new("nothing was compared").hint("give --url, --config, or both"));
+    }
+    match args.format {
+        Format::Json => {
+            let shown: Vec<String> = differences.iter().map(Difference::json).collect();
+            let mut object = Object::new();
+            object
+                .raw("size", replayed.size)
+                .raw("compared", format_args!("{compared:?}"))
+                .raw("differences", format_args!("[{}]", shown.join(",")));
+            print(&object.end())?;
+        }
+        Format::Text => {
+            for one in &differences {
+                print(&format!("{}: {}: {}", one.with, one.what, one.says))?;
+            }
+            let with = compared.join(" and ");
+            say(&format!(
+                "compared with {with}, {} positions",
+                replayed.size
+            ));
+        }
+    }
+    match differences.len() {
+        0 => Ok(()),
+        1 => Err(Failure::new("1 difference").found()),
+        many => Err(Failure::new(format!("{many} differences")).found()),
+    }
+}
+
+/// The projection's digest of `money` against ours at the same position; where it differs, each account's balances.
+fn projection(replayed: &Replayed, url: &str) -> Result<Vec<Difference>, Failure> {
+    let host = url.strip_prefix("http://").unwrap_or(url);
+    let host = host.trim_end_matches('/');
+    let view = replayed.money.view().map_err(failure)?;
+    let view = view.as_ref();
+    let ours = digest::newest(view).map_err(failure)?;
+    let Some(ours) = ours else {
+        say("note: there is no digest point in this ledger yet: balances are compared");
+        return accounts(replayed, view, host);
+    };
+    // Theirs at our newest point; an older one of theirs, where they are not so far yet.
+    let at = format!("/api/v1/digest?fold=money&position={}", ours.size);
+    let (status, mut answer) = client::get(host, &at)?;
+    let mut expected = Some(ours);
+    if status == 404 {
+        answer = asked(host, "/api/v1/digest?fold=money")?;
+        let position = field(&answer, "position").as_u64().unwrap_or(0);
+        expected = digest::at(view, position).map_err(failure)?;
+    }
+    let Some(expected) = expected else {
+        let says = format!(
+            "it has no digest at a position of ours; its newest is {}",
+            field(&answer, "position")
+        );
+        return Ok(vec![Difference::new("projection", "digest of money", says)]);
+    };
+    if *field(&answer, "digest") == expected.digest.to_string() {
+        return Ok(Vec::new());
+    }
+    let says = format!(
+        "ours at {} is {}, its {}",
+        expected.size,
+        expected.digest,
+        field(&answer, "digest")
+    );
+    let mut found = vec![Difference::new("projection", "digest of money", says)];
+    found.extend(accounts(replayed, view, host)?);
+    Ok(found)
+}
+
+/// A field of an answer; null if it has none of that name.
+fn field<'v>(answer: &'v serde_json::Value, name: &str) -> &'v serde_json::Value {
+    answer.get(name).unwrap_or(&serde_json::Value::Null)
+}
+
+/// A path's answer, if it is one.
+fn asked(host: &str, path: &str) -> Result<serde_json::Value, Failure> {
+    let (status, answer) = client::get(host, path)?;
+    if status == 200 {
+        return Ok(answer);
+    }
+    let says = field(&answer, "message").as_str().unwrap_or("no answer");
+    Err(Failure::new(format!("{host}{path}: {status}: {says}")))
+}
+
+/// Each account's balances, where the projection stands where we do.
+fn accounts(replayed: &Replayed, view: &dyn View, host: &str) -> Result<Vec<Difference>, Failure> {
+    let mut found = Vec::new();
+    let mut after: Option<Account> = None;
+    let mut looked_at = 0;
+    loop {
+        let page = money::accounts(view, after.as_ref(), ACCOUNTS_A_PAGE).map_err(failure)?;
+        let Some(last) = page.last() else {
+            return Ok(found);
+        };
+        after = Some(last.account.clone());
+        for row in &page {
+            if looked_at == ACCOUNTS_COMPARED_MAX {
+                say(&format!(
+                    "note: the first {ACCOUNTS_COMPARED_MAX} accounts were compared"
+                ));
+                return Ok(found);
+            }
+            looked_at += 1;
+            let answer = asked(host, &format!("/api/v1/accounts/{}?limit=1", row.account))?;
+            if *field(&answer, "as_of") != replayed.size {
+                let as_of = field(&answer, "as_of");
+                say(&format!(
+                    "note: it stands at {as_of}, these files at {}: balances were not compared",
+                    replayed.size
+                ));
+                return Ok(found);
+            }
+            let ours = money::account(view, &row.account).map_err(failure)?;
+            for (book, balance) in [
+                ("immature", ours.immature),
+                ("available", ours.available),
+                ("reserved", ours.reserved),
+                ("paid", ours.paid),
+            ] {
+                let shown = field(field(&answer, "sub_units"), book);
+                if *shown != sub_units(balance) {
+                    let what = format!("{book}:{}", row.account);
+                    let says = format!("ours {}, its {shown}", sub_units(balance));
+                    found.push(Difference::new("projection", what, says));
+                }
+            }
+        }
+    }
+}
+
+fn sub_units(balance: Balance) -> String {
+    let sign = if balance.is_negative() { "-" } else { "" };
+    format!("{sign}{}", balance.magnitude())
+}
+
+/// Every block of ours that the settler said something of, against the chain as nodes show it; none if the chain cannot be
+/// asked from here.
+fn chain(
+    replayed: &Replayed,
+    data: &Path,
+    config: &Config,
+) -> Result<Option<Vec<Difference>>, Failure> {
+    let is_development = config.node.is_empty();
+    let place = if is_development {
+        match Place::of_role(data) {
+            Ok(place) => place,
+            Err(why) => {
+                say(&format!(
+                    "note: the development chain is that process's own, and is not compared: {why}"
+                ));
+                return Ok(None);
+            }
+        }
+    } else {
+        Place::beside(data)?
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(failure)?;
+    let chain = Chain::start(Duty::Settler, config, &place, runtime.handle())?;
+    let dialect = chain.dialect(config, &place)?;
+    let view = replayed.settler.view().map_err(failure)?;
+    let blocks: Vec<OurBlock> =
+        collect(view.as_ref(), &Span::all(), Order::Forward, usize::MAX).map_err(failure)?;
+    let asked = runtime.block_on(async {
+        let start = Instant::now();
+        while let Err(error) = chain.nodes.tip().await {
+            if NODES_WAIT < start.elapsed() {
+                return Err(NoAnswer(error.to_string()));
+            }
+            tokio::time::sleep(NODES_LOOK).await;
+        }
+        let mut found = Vec::new();
+        for block in blocks {
+            // As if nothing had been said of it: then what it paid is asked for.
+            let bare = OurBlock {
+                obeyed: None,
+                ..block.clone()
+            };
+            let sight = look(&chain.nodes, &dialect, &bare).await?;
+            found.extend(differs(&block, &sight));
+        }
+        Ok(found)
+    });
+    asked.map(Some).map_err(failure)
+}
+
+/// What the chain shows of a block that is not what the ledger has of it. What the settler has yet to say is none: more
+/// confirmations, a block that it saw and that nobody paid for yet.
+fn differs(block: &OurBlock, sight: &Sight) -> Option<Difference> {
+    let said = block.obeyed?;
+    let state = said.state.name();
+    let is_out = said.state == BlockState::Orphaned;
+    let says = match *sight {
+        Sight::Ours { height, .. } if is_out => {
+            format!("is orphaned here, and stands on the best chain at height {height}")
+        }
+        Sight::Uncle { .. } if is_out => {
+            "is orphaned here, and is an uncle on the chain".to_owned()
+        }
+        _ if is_out => return None,
+        Sight::Ours { height, .. } if height != block.height => {
+            format!(
+                "has the height {} here, and {height} on the chain",
+                block.height
+            )
+        }
+        Sight::Ours { .. } if said.is_uncle => {
+            "is an uncle here, and stands on the best chain".to_owned()
+        }
+        Sight::Uncle { .. } if !said.is_uncle && said.state != BlockState::Seen => {
+            format!("is {state} here, and an uncle on the chain")
+        }
+        Sight::Ours { pay: None, .. } | Sight::Uncle { pay: None, .. } => {
+            "pays nothing of ours on the chain".to_owned()
+        }
+        Sight::Ours { pay: Some(pay), .. } | Sight::Uncle { pay: Some(pay), .. } => {
+            if pay.value == said.value {
+                return None;
+            }
+            format!(
+                "is worth {} here, and {} on the chain",
+                said.value, pay.value
+            )
+        }
+        Sight::Other { on_top } => {
+            format!("is {state} here, and another block has its height, with {on_top} on top")
+        }
+        Sight::Unknown => format!("is {state} here, and no node shows it"),
+    };
+    let what = format!("block {} {}", block.height, reversed(block.hash));
+    Some(Difference::new("chain", what, says))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::expect_used, reason = "a test stops at the first surprise")]
+
+    use orebook_schema::{At, Hash};
+    use orebook_settler::book::{Depths, Obeyed};
+    use orebook_settler::decide::Pay;
+
+    use super::*;
+
+    fn block(state: BlockState, value: u128, is_uncle: bool) -> OurBlock {
+        OurBlock {
+            hash: Hash([1; 32]),
+            height: 7,
+            coinbase_txid: Hash([2; 32]),
+            job_fees: None,
+            is_found: true,
+            depths: Depths {
+                immature: 1,
+                confirmed: 6,
+                orphan: 1,
+            },
+            obeyed: Some(Obeyed {
+                at: At::default(),
+                state,
+                value,
+                fees: 0,
+                is_uncle,
+            }),
+        }
+    }
+
+    #[test]
+    fn a_block_differs_where_the_chain_shows_another_fate_or_another_value() {
+        use BlockState::{Confirmed, Immature, Orphaned, Seen, Uncle};
+        let pay = |value| Some(Pay { value, fees: 0 });
+        let ours = |value| Sight::Ours {
+            height: 7,
+            on_top: 3,
+            pay: pay(value),
+        };
+        let uncle = |value| Sight::Uncle {
+            on_top: 3,
+            pay: pay(value),
+        };
+        let other = Sight::Other { on_top: 9 };
+        let lower = Sight::Ours {
+            height: 6,
+            on_top: 3,
+            pay: pay(50),
+        };
+        let unpaid = Sight::Ours {
+            height: 7,
+            on_top: 3,
+            pay: None,
+        };
+        for (state, is_uncle, sight, says) in [
+            (Immature, false, ours(50), None),
+            (Confirmed, false, ours(50), None),
+            (
+                Confirmed,
+                false,
+                ours(49),
+                Some("is worth 50 here, and 49 on the chain"),
+            ),
+            (
+                Confirmed,
+                false,
+                lower,
+                Some("has the height 7 here, and 6 on the chain"),
+            ),
+            (
+                Confirmed,
+                false,
+                unpaid,
+                Some("pays nothing of ours on the chain"),
+            ),
+            (
+                Confirmed,
+                false,
+                other,
+                Some("is confirmed here, and another block has its height, with 9 on top"),
+            ),
+            (
+                Immature,
+                false,
+                Sight::Unknown,
+                Some("is immature here, and no node shows it"),
+            ),
+            (
+                Immature,
+                false,
+                uncle(43),
+                Some("is immature here, and an uncle on the chain"),
+            ),
+            (Seen, false, uncle(50), None),
+            (Uncle, true, uncle(50), None),
+            (
+                Uncle,
+                true,
+                ours(50),
+                Some("is an uncle here, and stands on the best chain"),
+            ),
+            (Orphaned, false, other, None),
+            (Orphaned, false, Sight::Unknown, None),
+            (
+                Orphaned,
+                false,
+                ours(50),
+                Some("is orphaned here, and stands on the best chain at height 7"),
+            ),
+            (
+                Orphaned,
+                false,
+                uncle(43),
+                Some("is orphaned here, and is an uncle on the chain"),
+            ),
+        ] {
+            let found = differs(&block(state, 50, is_uncle), &sight);
+            assert_eq!(
+                found.map(|found| found.says).as_deref(),
+                says,
+                "{state:?} {sight:?}"
+            );
+        }
+        let silent = OurBlock {
+            obeyed: None,
+            ..block(Seen, 0, false)
+        };
+        assert_eq!(
+            differs(&silent, &Sight::Unknown),
+            None,
+            "the settler said nothing of it yet"
+        );
+    }
+}

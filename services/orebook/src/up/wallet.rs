@@ -1,0 +1,242 @@
+//! The paymaster's hot wallet, as the configuration says.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use orebook_chain::address::{Network, account};
+use orebook_chain::rpc::{Credentials, RpcConfig};
+use orebook_chain::wallet::bitcoin::BitcoinNode;
+use orebook_chain::wallet::evm::EvmNode;
+use orebook_chain::{DevChain, EthConfig};
+use orebook_paymaster::bitcoin::key::Key;
+use orebook_paymaster::bitcoin::{BitcoinConfig, BitcoinWallet};
+use orebook_paymaster::evm::{EvmKey, EvmWallet, EvmWalletConfig};
+use orebook_paymaster::wallet::{
+    Order, Pay, Ready, Sent, Sight, SignedTx, Wallet, WalletError, Watched,
+};
+use orebook_schema::Account;
+use orebook_schema::names::Script;
+
+use super::chain::Addresses;
+use super::place::Place;
+use crate::Failure;
+use crate::init::WALLET_KEY;
+use orebook::config::{Config, Node, Wallet as Said, WalletKind, base_units};
+
+/// A hot wallet of any kind of chain.
+pub(super) enum HotWallet {
+    Bitcoin(Box<BitcoinWallet>),
+    Evm(Box<EvmWallet>),
+}
+
+/// Where a wallet's key is.
+fn key_file(said: Option<&Said>, place: &Place) -> PathBuf {
+    let named = said.and_then(|said| said.key_file.clone());
+    named.unwrap_or_else(|| place.path().join("keys").join(WALLET_KEY))
+}
+
+/// The key of the development chain's wallet; none in a folder of before there was one.
+fn development_key(config: &Config, place: &Place) -> Result<Option<Key>, Failure> {
+    let path = key_file(config.wallet.as_ref(), place);
+    if !path.exists()
+        && config
+            .wallet
+            .as_ref()
+            .is_none_or(|said| said.key_file.is_none())
+    {
+        return Ok(None);
+    }
+    read_key(&path).map(Some)
+}
+
+/// Its output script, which the pool's blocks pay there.
+pub(super) fn development_script(
+    config: &Config,
+    place: &Place,
+) -> Result<Option<Script>, Failure> {
+    let key = development_key(config, place)?;
+    key.map(|key| script(&key.witness_script())).transpose()
+}
+
+fn read_key(path: &Path) -> Result<Key, Failure> {
+    Key::read(path).map_err(|error| {
+        Failure::new(format!("{}: {error}", path.display()))
+            .hint("see docs/runbooks/paymaster-host-lost.md")
+    })
+}
+
+/// Opens the wallet; none on a development chain without a key. Nothing is asked yet.
+pub(super) fn open(
+    config: &Config,
+    said: &Said,
+    place: &Place,
+    chain: Option<DevChain>,
+) -> Result<Option<HotWallet>, Failure> {
+    let Addresses(network) = Addresses::of(place)?;
+    if let Some(chain) = chain {
+        let Some(key) = development_key(config, place)? else {
+            return Ok(None);
+        };
+        let script = script(&key.witness_script())?;
+        let mut own = bitcoin(said, network, script)?;
+        own.maturity = u64::from(config.development.maturity);
+        return wallet(own, Some(key), BitcoinNode::of_dev(chain)).map(Some);
+    }
+    let node = said.node(&config.node).map_err(Failure::new)?;
+    let node = node.ok_or_else(|| Failure::new("the wallet has no node to ask"))?;
+    let address = config.pool.payout_address.as_deref().unwrap_or_default();
+    let address = account(address, network)
+        .map_err(|error| Failure::new(format!("pool.payout_address: {error}")))?;
+    match address {
+        Account::Script(script) => {
+            let key = match said.kind {
+                WalletKind::Key => Some(read_key(&key_file(Some(said), place))?),
+                WalletKind::Node => None,
+            };
+            let asked = rpc(node, said, network)?;
+            wallet(bitcoin(said, network, script)?, key, asked).map(Some)
+        }
+        Account::Evm(address) => {
+            let key = key_file(Some(said), place);
+            evm(said, place, node, &key, address).map(Some)
+        }
+        Account::Name(_) => Err(Failure::new("pool.payout_address: a name is no address")),
+    }
+}
+
+fn script(bytes: &[u8]) -> Result<Script, Failure> {
+    Script::new(bytes).ok_or_else(|| Failure::new("the wallet's key has no script"))
+}
+
+fn bitcoin(said: &Said, network: Network, script: Script) -> Result<BitcoinConfig, Failure> {
+    let mut own = BitcoinConfig::new(network, script);
+    own.rate_max = said.fee_rate_max.unwrap_or(own.rate_max);
+    own.rate_fallback = said.fee_rate_fallback.unwrap_or(own.rate_fallback);
+    own.peers_min = said.peers_min.unwrap_or(own.peers_min);
+    let fee_max = base_units("fee_max", said.fee_max.as_deref()).map_err(Failure::new)?;
+    let fee_max = fee_max.map(|fee_max| u64::try_from(fee_max).unwrap_or(u64::MAX));
+    own.fee_max = fee_max.unwrap_or(own.fee_max);
+    Ok(own)
+}
+
+fn wallet(
+    config: BitcoinConfig,
+    key: Option<Key>,
+    node: BitcoinNode,
+) -> Result<HotWallet, Failure> {
+    let wallet = BitcoinWallet::new(config, key, node).map_err(|error| {
+        Failure::new(format!("wallet: {error}"))
+            .hint("pool.payout_address is the address of the wallet's key")
+    })?;
+    Ok(HotWallet::Bitcoin(Box::new(wallet)))
+}
+
+/// Number of the coin's chain (EIP-155); none if it has to be said.
+fn chain_id(coin: &str) -> Option<u64> {
+    match coin {
+        "ethereum-classic" => Some(61),
+        "expanse" => Some(2),
+        _ => None,
+    }
+}
+
+fn evm(
+    said: &Said,
+    place: &Place,
+    node: &Node,
+    key_file: &Path,
+    address: [u8; 20],
+) -> Result<HotWallet, Failure> {
+    let of_coin = || chain_id(place.genesis.coin_name.as_str());
+    let chain_id = said.chain_id.or_else(of_coin).ok_or_else(|| {
+        Failure::new("wallet.chain_id: the coin's is not known")
+            .hint("what the node answers to eth_chainId; every signature is for it alone")
+    })?;
+    let mut own = EvmWalletConfig::new(chain_id);
+    let units = |key, text: &Option<String>| base_units(key, text.as_deref()).map_err(Failure::new);
+    own.gas_price_max = units("gas_price_max", &said.gas_price_max)?.unwrap_or(own.gas_price_max);
+    let priority_fee_max = units("priority_fee_max", &said.priority_fee_max)?;
+    own.priority_fee_max = priority_fee_max.unwrap_or(own.priority_fee_max);
+    own.peers_min = said.peers_min.unwrap_or(own.peers_min);
+    let key = EvmKey::read(key_file).map_err(|error| {
+        Failure::new(format!("{}: {error}", key_file.display()))
+            .hint("see docs/runbooks/paymaster-host-lost.md")
+    })?;
+    let asked = EthConfig {
+        credentials: node.credentials_file.clone().map(Credentials::file),
+        ..EthConfig::new(node.rpc.clone())
+    };
+    let wallet = EvmWallet::new(own, key, EvmNode::new(asked));
+    if wallet.address() != address {
+        return Err(
+            Failure::new("wallet: pool.payout_address is not of the key in the key file")
+                .hint("what the nodes' blocks pay is what is paid from"),
+        );
+    }
+    Ok(HotWallet::Evm(Box::new(wallet)))
+}
+
+fn rpc(node: &Node, said: &Said, network: Network) -> Result<BitcoinNode, Failure> {
+    let name = &node.name;
+    let credentials = node.credentials_file.clone().map(Credentials::file);
+    let credentials =
+        credentials.ok_or_else(|| Failure::new(format!("node {name}: no credentials_file")))?;
+    let mweb = matches!(
+        network,
+        Network::Litecoin | Network::LitecoinTest | Network::LitecoinRegtest
+    );
+    let config = RpcConfig::new(node.rpc.clone(), credentials, mweb);
+    BitcoinNode::new(config, said.node_wallet.as_deref())
+        .map_err(|error| Failure::new(format!("wallet.node_wallet: {error}")))
+}
+
+impl Wallet for HotWallet {
+    fn divide(&self, lines: usize) -> Vec<Range<usize>> {
+        match self {
+            Self::Bitcoin(wallet) => wallet.divide(lines),
+            Self::Evm(wallet) => wallet.divide(lines),
+        }
+    }
+
+    fn accepts(&self, address: &Account) -> bool {
+        match self {
+            Self::Bitcoin(wallet) => wallet.accepts(address),
+            Self::Evm(wallet) => wallet.accepts(address),
+        }
+    }
+
+    async fn ready(&self) -> Result<Ready, WalletError> {
+        match self {
+            Self::Bitcoin(wallet) => wallet.ready().await,
+            Self::Evm(wallet) => wallet.ready().await,
+        }
+    }
+
+    async fn estimate(&self, pays: &[Pay]) -> Result<u128, WalletError> {
+        match self {
+            Self::Bitcoin(wallet) => wallet.estimate(pays).await,
+            Self::Evm(wallet) => wallet.estimate(pays).await,
+        }
+    }
+
+    async fn sign(&self, order: &Order) -> Result<SignedTx, WalletError> {
+        match self {
+            Self::Bitcoin(wallet) => wallet.sign(order).await,
+            Self::Evm(wallet) => wallet.sign(order).await,
+        }
+    }
+
+    async fn send(&self, raw: &[u8]) -> Result<Sent, WalletError> {
+        match self {
+            Self::Bitcoin(wallet) => wallet.send(raw).await,
+            Self::Evm(wallet) => wallet.send(raw).await,
+        }
+    }
+
+    async fn look(&self, tx: &Watched) -> Result<Sight, WalletError> {
+        match self {
+            Self::Bitcoin(wallet) => wallet.look(tx).await,
+            Self::Evm(wallet) => wallet.look(tx).await,
+        }
+    }
+}

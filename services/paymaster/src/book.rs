@@ -1,0 +1,276 @@
+//! What the final ledger says of our wallet, its batches and whom it owes: questions to the rows of the fold `money`.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use orebook_replay::digest::{self, Digest};
+use orebook_replay::folds::money::payouts::{
+    self, BatchRow, LineRow, RawRow, TxRow, TxState, WalletRow,
+};
+use orebook_replay::folds::money::{self, Held, SUB_UNITS};
+use orebook_replay::rows::{Row, StoreFault};
+use orebook_replay::store::Store;
+use orebook_schema::work::BlockState;
+use orebook_schema::{At, Hash, Policy};
+
+use crate::plan::{Confirmed, Owed};
+use crate::wallet::Pay;
+
+/// Accounts that one plan looks at, at most; the others' turn comes when these are paid.
+const OWED_MAX: usize = 1_000_000;
+/// Accounts that are summed up at once.
+const ACCOUNTS_AT_ONCE: usize = 1_024;
+/// Blocks that are looked through for a citation: those named last. Where a block was confirmed later than so many younger
+/// ones were named, it is not cited.
+const BLOCKS_LOOKED_THROUGH: usize = 4_096;
+/// A day of ledger time, in milliseconds.
+const DAY_MS: u64 = 86_400_000;
+
+/// Answers from one store.
+#[derive(Clone)]
+pub struct Book {
+    store: Arc<dyn Store>,
+    wallet: u16,
+}
+
+impl std::fmt::Debug for Book {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Book of wallet {}", self.wallet)
+    }
+}
+
+impl Book {
+    /// Of a wallet, from a store with the rows of `money`.
+    #[must_use]
+    pub const fn new(store: Arc<dyn Store>, wallet: u16) -> Self {
+        Self { store, wallet }
+    }
+
+    /// The wallet.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn wallet(&self) -> Result<WalletRow, StoreFault> {
+        payouts::wallet(&*self.store.view()?, self.wallet)
+    }
+
+    /// Whether a proposal could be obeyed: every transaction of all batches is confirmed or at an end.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn is_free(&self) -> Result<bool, StoreFault> {
+        payouts::is_free(&*self.store.view()?, self.wallet)
+    }
+
+    /// A batch.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn batch(&self, batch: u64) -> Result<Option<BatchRow>, StoreFault> {
+        payouts::batch(&*self.store.view()?, self.wallet, batch)
+    }
+
+    /// A batch's transactions.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn txs(&self, batch: u64) -> Result<Vec<TxRow>, StoreFault> {
+        payouts::txs(&*self.store.view()?, self.wallet, batch)
+    }
+
+    /// Transactions that are not at an end, oldest batch first.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn live(&self) -> Result<Vec<TxRow>, StoreFault> {
+        payouts::live(&*self.store.view()?, self.wallet)
+    }
+
+    /// One transaction.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn tx(&self, batch: u64, tx: u16) -> Result<Option<TxRow>, StoreFault> {
+        payouts::tx(&*self.store.view()?, self.wallet, batch, tx)
+    }
+
+    /// What a transaction pays, in the order of the lines.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn pays(&self, batch: u64) -> Result<Vec<(u16, Pay)>, StoreFault> {
+        let lines = payouts::lines(&*self.store.view()?, self.wallet, batch)?;
+        let pay = |line: LineRow| {
+            let pay = Pay {
+                address: line.address,
+                amount: line.amount.saturating_sub(line.fee),
+            };
+            (line.tx, pay)
+        };
+        Ok(lines.into_iter().map(pay).collect())
+    }
+
+    /// Names and raw bytes of a transaction's versions, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreFault`], also if a version's bytes are missing.
+    pub fn versions(&self, tx: &TxRow) -> Result<Vec<(Hash, Vec<u8>)>, StoreFault> {
+        let view = self.store.view()?;
+        let names = tx.txids.iter().zip(&tx.signed);
+        names
+            .map(|(txid, at)| {
+                let raw = payouts::raw(&*view, self.wallet, tx.batch, tx.tx, *at)?;
+                let raw = raw.ok_or(StoreFault::Damaged {
+                    table: <RawRow as Row>::TABLE,
+                    what: "a signed transaction has no bytes",
+                })?;
+                Ok((*txid, raw))
+            })
+            .collect()
+    }
+
+    /// Ledger time of a transaction's newest signature and the most that it can cost, base units; none before the first.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn newest_signed(&self, tx: &TxRow) -> Result<Option<(u64, u128)>, StoreFault> {
+        let Some(newest) = tx.signed.last() else {
+            return Ok(None);
+        };
+        let steps = payouts::steps(&*self.store.view()?, self.wallet, tx.batch)?;
+        let mut steps = steps.into_iter();
+        let step = steps.find(|step| step.at == *newest && step.tx == tx.tx);
+        Ok(step.map(|step| (step.ledger_time, step.fee)))
+    }
+
+    /// Whether a transaction is one that the ledger has of this wallet: by its name, or, where the chain does not tell that,
+    /// by what it spends and that it is in a block. Returns its name. `not` itself is left out.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn recorded(&self, by: Hash, not: &TxRow) -> Result<Option<Hash>, StoreFault> {
+        for batch in (0..self.wallet()?.batches).rev() {
+            for tx in self.txs(batch)? {
+                if (tx.batch, tx.tx) == (not.batch, not.tx) {
+                    continue;
+                }
+                if by != Hash::ZERO && tx.txids.contains(&by) {
+                    return Ok(Some(by));
+                }
+                let is_mined = matches!(
+                    tx.state,
+                    TxState::Confirmed | TxState::Final | TxState::Failed
+                );
+                if by == Hash::ZERO && is_mined && tx.spends == not.spends {
+                    return Ok(tx.txid);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Who could be paid.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn owed(&self, ledger_time: u64, policy: &Policy) -> Result<Vec<Owed>, StoreFault> {
+        let payable = payouts::payable(&*self.store.view()?, ledger_time, policy, OWED_MAX)?;
+        let owed = payable.into_iter().map(|one| Owed {
+            account: one.account,
+            address: one.address,
+            amount: one.available,
+        });
+        Ok(owed.collect())
+    }
+
+    /// Available balances above zero and reserved ones of all accounts together, base units, rounded up.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn owed_in_all(&self) -> Result<u128, StoreFault> {
+        let view = self.store.view()?;
+        let mut sum = 0u128;
+        let mut after = None;
+        loop {
+            let rows = money::accounts(&*view, after.as_ref(), ACCOUNTS_AT_ONCE)?;
+            for row in &rows {
+                let balances = money::account(&*view, &row.account)?;
+                for balance in [balances.available, balances.reserved] {
+                    let above = balance.credits.saturating_sub(balance.debits);
+                    sum = sum.saturating_add(above);
+                }
+            }
+            after = rows.last().map(|row| row.account.clone());
+            if rows.len() < ACCOUNTS_AT_ONCE {
+                return Ok(sum.div_ceil(SUB_UNITS));
+            }
+        }
+    }
+
+    /// What batches proposed within the last day of ledger time pay, base units, without what was returned.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn paid_today(&self, ledger_time: u64) -> Result<u128, StoreFault> {
+        let view = self.store.view()?;
+        let mut sum = 0u128;
+        for number in (0..payouts::wallet(&*view, self.wallet)?.batches).rev() {
+            let batch = payouts::batch(&*view, self.wallet, number)?;
+            let is_today = |row: &BatchRow| ledger_time < row.ledger_time.saturating_add(DAY_MS);
+            if !batch.as_ref().is_some_and(is_today) {
+                break;
+            }
+            let txs = payouts::txs(&*view, self.wallet, number)?;
+            let returned = txs.iter().filter(|tx| tx.state.is_returned());
+            let returned: BTreeSet<u16> = returned.map(|tx| tx.tx).collect();
+            for line in payouts::lines(&*view, self.wallet, number)? {
+                if !returned.contains(&line.tx) {
+                    sum = sum.saturating_add(line.amount);
+                }
+            }
+        }
+        Ok(sum)
+    }
+
+    /// Blocks that are confirmed, those named last first; new ones are those confirmed after the last batch of which nothing
+    /// was cancelled.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn confirmed(&self) -> Result<Vec<Confirmed>, StoreFault> {
+        let since = self.last_whole_batch()?;
+        let blocks = money::blocks(&*self.store.view()?, None, None, BLOCKS_LOOKED_THROUGH)?;
+        let confirmed = blocks
+            .into_iter()
+            .filter(|block| block.held == Held::Available);
+        let of = confirmed.filter_map(|block| {
+            let status = block.status?;
+            Some(Confirmed {
+                hash: block.hash,
+                height: block.height,
+                is_new: status.state == BlockState::Confirmed && since < status.at,
+            })
+        });
+        Ok(of.collect())
+    }
+
+    /// Where the last batch of which nothing was cancelled was proposed; zero if there is none.
+    fn last_whole_batch(&self) -> Result<At, StoreFault> {
+        for number in (0..self.wallet()?.batches).rev() {
+            let txs = self.txs(number)?;
+            let is_cancelled = |tx: &TxRow| tx.state == TxState::Cancelled;
+            if !txs.iter().any(is_cancelled) {
+                return Ok(self.batch(number)?.map(|row| row.at).unwrap_or_default());
+            }
+        }
+        Ok(At::default())
+    }
+
+    /// The newest digest of the rows.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn digest(&self) -> Result<Option<Digest>, StoreFault> {
+        digest::newest(&*self.store.view()?)
+    }
+}

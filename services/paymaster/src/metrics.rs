@@ -1,0 +1,123 @@
+//! What a paymaster counts, for `/metrics`.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use orebook_schema::payout::Step;
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        /// Counters of a running paymaster.
+        #[derive(Debug, Default)]
+        pub struct Counters {
+            $($(#[$doc])* pub(crate) $name: AtomicU64,)*
+        }
+
+        /// Counters at one moment.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Metrics {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Counters {
+            /// Counters now.
+            #[must_use]
+            pub fn read(&self) -> Metrics {
+                Metrics { $($name: self.$name.load(Ordering::Relaxed),)* }
+            }
+        }
+
+        impl Metrics {
+            /// Names and values, for a page of metrics.
+            #[must_use]
+            pub fn entries(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name),)*]
+            }
+        }
+    };
+}
+
+counters! {
+    /// Transactions looked at.
+    looks,
+    /// Questions to the wallet without an answer.
+    no_answers,
+    /// Batches proposed.
+    said_proposed,
+    /// Transactions signed and recorded, replacements included.
+    said_signed,
+    /// Replacements among them.
+    said_replaced,
+    /// Steps appended: broadcast.
+    said_broadcast,
+    /// Steps appended: seen.
+    said_seen,
+    /// Steps appended: confirmed.
+    said_confirmed,
+    /// Steps appended: final.
+    said_final,
+    /// Steps appended: conflicted.
+    said_conflicted,
+    /// Steps appended: failed.
+    said_failed,
+    /// Steps appended: unknown.
+    said_unknown,
+    /// Transactions cancelled.
+    said_cancelled,
+    /// Halts appended: alarm, the paymaster found something that people have to look at.
+    said_halted,
+    /// Transactions given to the nodes.
+    sent,
+    /// Sends that the nodes refused; looks tell what became of them.
+    sends_refused,
+    /// Events of ours that the ledger did not obey.
+    not_obeyed,
+    /// 1 while the wallet is halted: alarm, people have to resume it.
+    halted,
+    /// 1 while the projectors' digests cannot be had: no batch is proposed.
+    digests_missing,
+    /// Accounts that are due and whose addresses the wallet does not accept, at the last plan.
+    strange_addresses,
+    /// Transactions that wait in memory pools longer than they should and could not be replaced, at the last look: alarm.
+    stuck,
+    /// Transactions of which another paymaster keeps saying otherwise: alarm, its nodes disagree with ours.
+    disputed,
+    /// Transactions that are signed and not at an end.
+    open,
+    /// Batches of this wallet that were obeyed.
+    batches,
+    /// Base units that the wallet can spend, at the last look; what is above 2^64 shows as 2^64 − 1.
+    spendable,
+    /// 1 while the ledger refuses this producer's frames: alarm, its key is not in force.
+    key_refused,
+    /// Times that the spool had no room.
+    spool_full,
+    /// Final positions read.
+    final_size,
+    /// 1 while what was said last is not final yet.
+    waiting,
+    /// Why no batch is proposed now, by number: see `Why`.
+    why,
+}
+
+impl Counters {
+    pub(crate) fn add(counter: &AtomicU64, count: u64) {
+        counter.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set(counter: &AtomicU64, value: u64) {
+        counter.store(value, Ordering::Relaxed);
+    }
+
+    pub(crate) fn said(&self, step: Step) {
+        let counter = match step {
+            Step::Broadcast => &self.said_broadcast,
+            Step::Seen => &self.said_seen,
+            Step::Confirmed => &self.said_confirmed,
+            Step::Final => &self.said_final,
+            Step::Conflicted => &self.said_conflicted,
+            Step::Failed => &self.said_failed,
+            Step::Unknown => &self.said_unknown,
+        };
+        Self::add(counter, 1);
+    }
+}
