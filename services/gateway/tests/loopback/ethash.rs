@@ -122,7 +122,7 @@ pub(crate) struct Rig {
     token: String,
     next_id: u64,
     notices: Vec<Value>,
-    next_nonce: u64,
+    pub(crate) next_nonce: u64,
     /// Lines of its HTTP requests beside those that are due.
     pub(crate) headers: String,
 }
@@ -268,7 +268,10 @@ impl Rig {
             assert_eq!(job.seal, seal);
             return job;
         }
+        let start = Instant::now();
         loop {
+            // Work of another kind may come for ever.
+            assert!(start.elapsed() < DEADLINE, "no work of this seal");
             let notices = std::mem::take(&mut self.notices);
             let jobs: Vec<Job> = notices
                 .iter()

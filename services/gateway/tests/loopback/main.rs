@@ -20,6 +20,7 @@ mod limits;
 mod measured;
 mod miner;
 mod moved;
+mod one_port;
 mod others;
 mod pace;
 mod pool;
