@@ -16,7 +16,7 @@ function nice(value) {
 
 /** `points` = [{time, hashrate}], oldest first; `width` in pixels. */
 export function chart(points, width) {
-  const top = nice(Math.max(1, ...points.map((point) => point.hashrate)));
+  const top = nice(Math.max(0.001, ...points.map((point) => point.hashrate)));
   const first = Date.parse(points[0].time);
   const last = Date.parse(points[points.length - 1].time);
   const x = (time) => LEFT + (width - LEFT - RIGHT) * (last === first ? 1 : (Date.parse(time) - first) / (last - first));

@@ -10,7 +10,8 @@ export function hashrate(perSecond) {
     value /= 1000;
     step += 1;
   }
-  const digits = step === 0 || value >= 100 ? 0 : value >= 10 ? 1 : 2;
+  const whole = step === 0 && Number.isInteger(value);
+  const digits = whole || value >= 100 ? 0 : value >= 10 ? 1 : value >= 1 ? 2 : 3;
   return `${value.toFixed(digits)} ${PREFIXES[step]}H/s`;
 }
 

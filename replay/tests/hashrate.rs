@@ -11,7 +11,7 @@ mod pool;
 
 use orebook_replay::folds::hashrate::{
     DAY_MS, DAYS_KEPT, HOUR_MS, HOURS_KEPT, Hashrate, MINUTE_MS, MINUTES_HOURS, Point, Step, Who,
-    expected_hashes, hashrate, per_second, series, shown_time, work_of,
+    expected_hashes, hashrate, milli_per_second, series, shown_time, work_of,
 };
 use orebook_replay::store::{MemoryStore, Store};
 use orebook_schema::units::WorkUnit;
@@ -106,9 +106,17 @@ fn expected_hashes_follow_the_unit_of_the_coin() {
     }
     // 65,535 of difficulty 1 in a minute and in a second and a half; of no time.
     let work = 65_535 * d1;
-    assert_eq!(per_second(work, WorkUnit::Sha256d, 60_000), (1 << 48) / 60);
-    assert_eq!(per_second(work, WorkUnit::Scrypt, 1_500), (2 << 32) / 3);
-    assert_eq!(per_second(work, WorkUnit::Ethash, 0), 0);
+    assert_eq!(
+        milli_per_second(work, WorkUnit::Sha256d, 60_000),
+        (1 << 48) * 1_000 / 60
+    );
+    assert_eq!(
+        milli_per_second(work, WorkUnit::Scrypt, 1_500),
+        (2_000 << 32) / 3
+    );
+    assert_eq!(milli_per_second(work, WorkUnit::Ethash, 0), 0);
+    // A processor on scrypt²: a hash in five seconds.
+    assert_eq!(milli_per_second(65_535, WorkUnit::Scrypt, 5_000), 200);
 }
 
 #[test]
@@ -138,9 +146,8 @@ fn a_window_is_its_whole_minutes_and_the_running_one() {
         assert_eq!(got, sum * d1, "{minutes} minutes");
     }
     // Two minutes and 45 seconds: 11,100 of difficulty 1.
-    let hashes = 11_100 * (1u128 << 48) / 65_535;
     let got = rate(&store, &all, as_of, 2 * MINUTE_MS);
-    assert_eq!(got, hashes * 1_000 / 165_000);
+    assert_eq!(got, 11_100 * (1u128 << 48) * 1_000_000 / 65_535 / 165_000);
     // Less than a minute is a minute.
     assert_eq!(
         rate(&store, &all, as_of, 0),
@@ -158,12 +165,18 @@ fn a_window_never_begins_before_the_ledger_did() {
     let who = Who::Account(named("anna"));
     let hashes = 1u128 << 48;
     // Two minutes after the begin, a window of an hour: over two minutes.
-    assert_eq!(rate(&store, &who, START + 120_000, HOUR_MS), hashes / 120);
+    assert_eq!(
+        rate(&store, &who, START + 120_000, HOUR_MS),
+        hashes * 1_000 / 120
+    );
     // At the very begin: over a minute, not over nothing.
     let (mut pool, mut pen) = self::pool();
     mined(&mut pool, &mut pen, START + 4_000, 0, 65_535 * D1);
     let store = fold(&mut pool);
-    assert_eq!(rate(&store, &who, START + 4_001, HOUR_MS), hashes / 60);
+    assert_eq!(
+        rate(&store, &who, START + 4_001, HOUR_MS),
+        hashes * 1_000 / 60
+    );
 }
 
 #[test]
@@ -399,13 +412,13 @@ fn a_series_has_a_point_for_each_step_also_without_work_and_at_most_1500() {
     let as_of = T0 + 3 * MINUTE_MS + 30_000;
     let hashes = 1u128 << 48;
     let got = points(&store, &who, Step::Minute, T0, as_of);
-    let rates: Vec<u128> = got.iter().map(|point| point.hashes_per_second).collect();
+    let rates: Vec<u128> = got.iter().map(|point| point.milli_per_second).collect();
     // Of the running minute 30 s have passed; less than a minute counts as a minute.
-    assert_eq!(rates, [hashes / 60, 0, 0, hashes / 60]);
+    assert_eq!(rates, [hashes * 1_000 / 60, 0, 0, hashes * 1_000 / 60]);
     let starts: Vec<u64> = got.iter().map(|point| point.start_ms).collect();
     assert_eq!(starts, [0, 1, 2, 3].map(|minute| T0 + minute * MINUTE_MS));
     assert_eq!(points(&store, &who, Step::Minute, 0, as_of).len(), 1_500);
     // The running hour: what has passed of it.
     let hour = points(&store, &who, Step::Hour, T0, as_of);
-    assert_eq!(hour[0].hashes_per_second, 2 * hashes * 1_000 / 210_000);
+    assert_eq!(hour[0].milli_per_second, 2 * hashes * 1_000_000 / 210_000);
 }

@@ -249,14 +249,15 @@ pub fn expected_hashes(work: u128, unit: WorkUnit) -> u128 {
     narrow(hashes_over(work, unit, 1))
 }
 
-/// Hashes a second that did this work within a span, rounded down; 0 of no time. Saturates.
+/// Thousandths of hashes a second that did this work within a span, rounded down; 0 of no time. Saturates. A processor needs
+/// seconds for a hash of scrypt², so whole ones would be none.
 #[must_use]
-pub fn per_second(work: u128, unit: WorkUnit, span_ms: u64) -> u128 {
+pub fn milli_per_second(work: u128, unit: WorkUnit, span_ms: u64) -> u128 {
     if span_ms == 0 {
         return 0;
     }
     // One division, so that it rounds once.
-    narrow(hashes_over(work.saturating_mul(1_000), unit, span_ms))
+    narrow(hashes_over(work.saturating_mul(1_000_000), unit, span_ms))
 }
 
 fn hashes_over(work: u128, unit: WorkUnit, parts: u64) -> U256 {

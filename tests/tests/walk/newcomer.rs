@@ -31,7 +31,7 @@ fn up_shows_shares_a_block_its_luck_and_a_balance_that_became_available() {
                 .as_f64()
                 .is_some_and(|luck| 0.0 < luck)
             && 1 <= first["workers_online"].as_u64().unwrap_or(0)
-            && 0 < first["hashrate"].as_u64().unwrap_or(0)
+            && 0.0 < first["hashrate"].as_f64().unwrap_or(0.0)
     });
     assert!(!pools["pools"][0]["last_block"]["finder"].is_null());
     let accounts = pool.wait_for("/api/v1/pools/0/accounts", "an available balance", |page| {

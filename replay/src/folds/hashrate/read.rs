@@ -1,7 +1,8 @@
 //! What pages ask of `hashrate`.
 
 use super::{
-    DAY_MS, Days, HOUR_MS, Hours, Ledger, MINUTE_MS, Minutes, SHARE_AGE_MS_MAX, Who, per_second,
+    DAY_MS, Days, HOUR_MS, Hours, Ledger, MINUTE_MS, Minutes, SHARE_AGE_MS_MAX, Who,
+    milli_per_second,
 };
 use crate::rows::{self, StoreFault, View};
 
@@ -42,11 +43,11 @@ pub struct Point {
     pub start_ms: u64,
     /// Accepted work.
     pub work: u128,
-    /// Hashes a second over the step, over what has passed of it if it is the running one.
-    pub hashes_per_second: u128,
+    /// Thousandths of hashes a second over the step, over what has passed of it if it is the running one.
+    pub milli_per_second: u128,
 }
 
-/// Expected hashes a second over the last `window_ms` (one minute to [`WINDOW_MS_MAX`], in whole minutes) before `as_of_ms`,
+/// Thousandths of expected hashes a second over the last `window_ms` (one minute to [`WINDOW_MS_MAX`], in whole minutes) before `as_of_ms`,
 /// rounded down. `as_of_ms` is the ledger time of the answer, so that the same position gives the same figure.
 ///
 /// The window is so many whole minutes and the running one. It never begins before the ledger did.
@@ -65,7 +66,7 @@ pub fn hashrate(
     let (from_ms, work) = work_of(view, who, as_of_ms, window_ms)?;
     let from_ms = from_ms.max(ledger.started_ms);
     let span_ms = as_of_ms.saturating_sub(from_ms).max(SPAN_MS_MIN);
-    Ok(per_second(work, ledger.unit, span_ms))
+    Ok(milli_per_second(work, ledger.unit, span_ms))
 }
 
 /// Accepted work of a window as [`hashrate`] takes it, and when the window begins.
@@ -136,7 +137,7 @@ pub fn series(
         points.push(Point {
             start_ms,
             work,
-            hashes_per_second: per_second(work, ledger.unit, span_ms),
+            milli_per_second: milli_per_second(work, ledger.unit, span_ms),
         });
     }
     Ok(points)

@@ -11,7 +11,7 @@ use orebook_schema::units::shown_difficulty;
 use orebook_schema::{Account, WorkerName};
 use serde::Serialize;
 
-use super::amount::{base_units, hashrate as shown_hashrate, ratio, sub_units, whole};
+use super::amount::{Rate, base_units, ratio, sub_units, whole};
 use super::payment::{PaymentView, payment};
 use super::pools::{HASHRATE_WINDOW_MS, genesis, must_exist, parse_at, pot_of, reversed};
 use super::query::{Query, bad, plain};
@@ -41,7 +41,7 @@ struct AccountView {
     /// The same in sub-units (10^-9 base units), exactly.
     sub_units: BalancesView,
     /// Hashes a second over all pots.
-    hashrate: u64,
+    hashrate: Rate,
     workers_online: u32,
     last_share: Option<String>,
     accepted: u64,
@@ -138,10 +138,10 @@ pub(super) async fn account(
     api.answer(&[MONEY, HASHRATE, WORKERS, CONTROL], read).await
 }
 
-fn rate(point: &Point<'_>, who: &Who) -> Result<u64, Refusal> {
+fn rate(point: &Point<'_>, who: &Who) -> Result<Rate, Refusal> {
     let now_ms = point.tip.ledger_time;
     let rate = hashrate::hashrate(point.view(HASHRATE), who, now_ms, HASHRATE_WINDOW_MS)?;
-    Ok(shown_hashrate(rate))
+    Ok(Rate(rate))
 }
 
 fn credit_view(credit: &Credit) -> CreditView {
@@ -188,7 +188,7 @@ struct WorkerView {
     online: bool,
     /// Rigs of this name that are at work.
     machines_online: u32,
-    hashrate: u64,
+    hashrate: Rate,
     /// Difficulty of its rigs at work, the largest; null if none is.
     difficulty: Option<String>,
     last_share: Option<String>,
@@ -268,7 +268,7 @@ struct PoolAccounts {
 struct PoolAccount {
     account: String,
     address: String,
-    hashrate: u64,
+    hashrate: Rate,
     workers_online: u32,
     immature: String,
     available: String,

@@ -2,6 +2,7 @@
 
 use orebook_ledger::credit::EFFORT_SCALE;
 use orebook_replay::folds::money::Balance;
+use serde::{Serialize, Serializer};
 
 /// Sub-units in a base unit.
 const SUB_UNITS: u128 = 1_000_000_000;
@@ -33,9 +34,45 @@ pub(super) fn ratio(parts: u128) -> f64 {
     f64::from(u32::try_from(millionths).unwrap_or(u32::MAX)) / 1e6
 }
 
-/// A hashrate as a JSON number; nothing on earth reaches 2^64.
-pub(super) fn hashrate(hashes_per_second: u128) -> u64 {
-    u64::try_from(hashes_per_second).unwrap_or(u64::MAX)
+/// A hashrate in thousandths of hashes a second. As a JSON number it is whole hashes from a thousand on, below that exact.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rate(pub(super) u128);
+
+impl Rate {
+    /// From here on thousandths say nothing: so many of them are a thousand hashes a second.
+    const WHOLE: u128 = 1_000_000;
+
+    /// Hashes a second, as `/metrics` says them.
+    pub(super) fn per_second(self) -> f64 {
+        match u32::try_from(self.0) {
+            Ok(milli) if self.0 < Self::WHOLE => f64::from(milli) / 1e3,
+            _ => rounded(self.whole()),
+        }
+    }
+
+    /// Nothing on earth reaches 2^64.
+    fn whole(self) -> u64 {
+        u64::try_from(self.0 / 1_000).unwrap_or(u64::MAX)
+    }
+}
+
+impl Serialize for Rate {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0 < Self::WHOLE && !self.0.is_multiple_of(1_000) {
+            serializer.serialize_f64(self.per_second())
+        } else {
+            serializer.serialize_u64(self.whole())
+        }
+    }
+}
+
+/// A count as Prometheus takes it.
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "Prometheus knows floats only; the API has the exact figure"
+)]
+pub(super) const fn rounded(value: u64) -> f64 {
+    value as f64
 }
 
 /// Parts per million as per cent: `9000` is `0.9`.
@@ -47,6 +84,22 @@ pub(super) fn percent(ppm: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hashrate_is_whole_from_a_thousand_on_and_exact_below() {
+        for (milli, json) in [
+            (0, "0"),
+            (1, "0.001"),
+            (210, "0.21"),
+            (4_000, "4"),
+            (999_999, "999.999"),
+            (1_000_000, "1000"),
+            (1_000_999, "1000"),
+            (u128::MAX, "18446744073709551615"),
+        ] {
+            assert_eq!(serde_json::to_string(&Rate(milli)).expect("JSON"), json);
+        }
+    }
 
     #[test]
     fn balances_are_rounded_down_and_kept_exactly_beside() {

@@ -12,7 +12,7 @@ use orebook_schema::units::hex;
 use orebook_schema::{At, Genesis, Hash};
 use serde::Serialize;
 
-use super::amount::{hashrate as shown_hashrate, percent, ratio};
+use super::amount::{Rate, percent, ratio, rounded};
 use super::query::{Query, bad, plain};
 use super::{Api, Inner, Refusal};
 use crate::books::{Books, Point};
@@ -50,7 +50,7 @@ struct Pool {
     fee_ppm: u32,
     fee_percent: String,
     /// Hashes a second, mean of the last `hashrate_window_seconds`.
-    hashrate: u64,
+    hashrate: Rate,
     hashrate_window_seconds: u64,
     /// Rigs whose silence their own difficulty explains.
     workers_online: u32,
@@ -153,7 +153,7 @@ struct Series {
 struct SeriesPoint {
     /// When it begins.
     time: String,
-    hashrate: u64,
+    hashrate: Rate,
     /// Accepted work, as a decimal string.
     work: String,
 }
@@ -260,7 +260,7 @@ fn pool(
         n_ppm: rules.n_ppm,
         fee_ppm: rules.fee_ppm,
         fee_percent: percent(rules.fee_ppm),
-        hashrate: shown_hashrate(rate),
+        hashrate: Rate(rate),
         hashrate_window_seconds: HASHRATE_WINDOW_MS / 1_000,
         workers_online: at_work.machines_active,
         worker_names_online: at_work.workers_active,
@@ -449,7 +449,7 @@ pub(super) async fn hashrate(
         let series = hashrate::series(view, &Who::Pot(pot), step, from_ms, now_ms)?;
         let shown = |point: &hashrate::Point| SeriesPoint {
             time: rfc3339(point.start_ms),
-            hashrate: shown_hashrate(point.hashes_per_second),
+            hashrate: Rate(point.milli_per_second),
             work: point.work.to_string(),
         };
         Ok(Series {
@@ -495,7 +495,7 @@ fn figures(point: &Point<'_>, out: &mut String) -> Result<(), Refusal> {
         let [rates, online, found, efforts, ppms, lates] = &mut rows;
         ppms.push((pot, rounded(most.max().unwrap_or(0))));
         lates.push((pot, rounded(late_frames)));
-        rates.push((pot, rounded(shown_hashrate(rate))));
+        rates.push((pot, Rate(rate).per_second()));
         online.push((pot, f64::from(at_work.machines_active)));
         found.push((pot, rounded(count.blocks)));
         efforts.push((pot, effort));
@@ -533,12 +533,4 @@ fn figures(point: &Point<'_>, out: &mut String) -> Result<(), Refusal> {
         }
     }
     Ok(())
-}
-
-#[allow(
-    clippy::cast_precision_loss,
-    reason = "Prometheus knows floats only; the API has the exact figure"
-)]
-const fn rounded(value: u64) -> f64 {
-    value as f64
 }
