@@ -136,7 +136,7 @@ LEDGER = bytes.fromhex("0190aaaa000070008000000000000001")
 DESK, GATE, GATE2, KEEPER, SETTLER, LATE, PAYER = (bytes([n]) * 32 for n in range(1, 8))
 APPROVERS = sorted((bytes([n]) * 32 for n in (11, 12)), key=public)
 STRANGER = bytes([77]) * 32
-ALL_KINDS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 16, 17, 18, 19, 20, 21, 22, 26, 27, 28, *range(32, 39)]
+ALL_KINDS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 16, 17, 18, 19, 20, 21, 22, 26, 27, 28, *range(32, 41)]
 START = 1_800_000_000_000
 SEGMENT_POSITIONS = 22
 
@@ -147,9 +147,9 @@ def event(kind, fields=b"", dt=0):
 
 def policy_bytes(*pots):
     out = le(1, len(pots))
-    for pot, scheme, stale_ppm in pots:
-        out += struct.pack("<HBQIIIB", pot, scheme, 2_000_000, 10_000, 0, stale_ppm, 1)
-    return out + struct.pack("<III", 3, 100, 6) + le(16, 5_000_000) + le(8, 60_000) + b"\1" + le(16, 10**20) + struct.pack("<IIQ", 6, 12, 2**40)
+    for pot, scheme, stale_ppm, *direct in pots:
+        out += struct.pack("<HBQIIIBQH", pot, scheme, 2_000_000, 10_000, 0, stale_ppm, 1, *(direct or (0, 0)))
+    return out + struct.pack("<III", 3, 100, 6) + le(16, 5_000_000) + le(8, 60_000) + b"\1" + le(16, 10**20) + struct.pack("<IIQB", 6, 12, 2**40, 1)
 
 
 def entries_bytes(kinds=ALL_KINDS):
@@ -173,7 +173,7 @@ def worker_event(number, pot, account, name=b"rig-1"):
 def job_event(number, policy, network_work=10**9):
     return event(18, le(4, number) + policy + le(8, 700) + le(16, network_work) + le(16, 5_000) + le(16, 12)
                  + le(4, 0x20000000) + b"\x33" * 32 + le(4, 0x1D00FFFF) + le(4, 1_800_000_000) + b"\1"
-                 + long(b"\1\2\3") + long(b"\4") + b"\1" + b"\x44" * 32)
+                 + long(b"\1\2\3") + long(b"\4") + b"\1" + b"\x44" * 32 + bytes(8))
 
 
 def share_event(worker, job, work, flags=0, dt=0, extranonce2=b"\x0a\x0b"):
@@ -269,6 +269,15 @@ def halt_event(reason=b"they differ"):
 
 def resume_event(expects=bytes(10), reason=b"mended"):
     return event(37, le(2, 0) + expects + short(reason))
+
+
+def dust_event(owners, expects=bytes(10), cutoff=0, to=2, reason=b"silent"):
+    return event(39, le(8, cutoff) + le(1, to) + le(2, len(owners)) + b"".join(owners) + expects + short(reason))
+
+
+def reconciled_event(position, differences=0, report=b""):
+    return event(40, le(2, 0) + le(8, position) + b"\x37" * 32 + le(16, 2**128 - 1) + le(16, 9) + struct.pack("<III", 12, 3, differences)
+                 + long(report))
 
 
 def write_off_event(account, expects=bytes(10), reason=b"gone"):
@@ -412,7 +421,7 @@ def story(**changes):
         found_event(dt=4), share_event(0, 0, 9, dt=5)],
         summary=summary_bytes({1: (1_000_000 + 1_000 + 2_000 + 2_000_000_000, {0: (3, 1_001), 2: (2, 2_000_002)}),
                                2: (7_000, {1: (2, 7)})}))
-    policy = event(4, at(0, 0) + policy_bytes((1, 1, 250_000), (3, 2, 1_000_000)))
+    policy = event(4, at(0, 0) + policy_bytes((1, 1, 250_000, 2**64 - 1, 500), (3, 2, 1_000_000)))
     pen.frame("policy", desk, [policy, approval_event(thing_of(policy), APPROVERS[0]),
                                approval_event(thing_of(policy), APPROVERS[0]),      # the same one again
                                approval_event(thing_of(policy), STRANGER),

@@ -23,13 +23,14 @@ def hash_of(letter):
 
 def pot(number, scheme="pplns", n_ppm=2_000_000, fee_ppm=10_000, bonus_ppm=0, stale_ppm=0, keep_tx_fees=False):
     return {"pot": number, "scheme": scheme, "n_ppm": n_ppm, "fee_ppm": fee_ppm, "bonus_ppm": bonus_ppm,
-            "stale_ppm": stale_ppm, "keep_tx_fees": keep_tx_fees}
+            "stale_ppm": stale_ppm, "keep_tx_fees": keep_tx_fees, "direct_min": "0", "direct_outputs": 0}
 
 
 def policy_of(*pots):
     return {"pots": list(pots), "immature_depth": 1, "confirmed_depth": 6, "orphan_depth": 3, "threshold": "1000000",
             "address_hold_ms": 86_400_000, "network_fees": "pool",
-            "auto_pay_limit": "0", "payout_depth": 6, "payout_final_depth": 100, "writeoff_ms": 7_776_000_000}
+            "auto_pay_limit": "0", "payout_depth": 6, "payout_final_depth": 100, "writeoff_ms": 7_776_000_000,
+            "rounding_to_fee": False}
 
 
 def worker(number, account, pot=1):
@@ -40,7 +41,8 @@ def worker(number, account, pot=1):
 def job(number=0, policy=(0, 0), network_work=10, reward=50, fees=7):
     return {"kind": "job", "number": number, "policy": list(policy), "height": 700, "network_work": str(network_work),
             "reward": str(reward), "fees": str(fees), "version": 2, "prev": "33" * 32, "nbits": 0x207FFFFF,
-            "job_time": 1_800_000_000, "clean": True, "coinbase1": "01", "coinbase2": "02", "branches": []}
+            "job_time": 1_800_000_000, "clean": True, "coinbase1": "01", "coinbase2": "02", "branches": [],
+            "direct": 0}
 
 
 NONCES = [0]
@@ -90,7 +92,7 @@ def in_ethash(events):
         if kind == "moved":
             return event | {"event": turned(event["event"])}
         if kind == "job":
-            kept = ("version", "prev", "nbits", "coinbase1", "coinbase2", "branches")
+            kept = ("version", "prev", "nbits", "coinbase1", "coinbase2", "branches", "direct")
             said = {name: value for name, value in event.items() if name not in kept}
             return said | {"kind": "ethash_job", "seal": SEAL, "seed": "5d" * 32}
         if kind == "share":

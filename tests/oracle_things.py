@@ -8,9 +8,10 @@ NAMES = {name: names.split() for name, names in {   # their places are their num
     "direction": "- to_account from_account", "by": "- operator signed token", "network_fees": "pool miner",
     "what": "- threshold address donation pay_now"}.items()}
 FIELDS = {                                          # each with the bytes of its number, or the field whose form it has
-    "pot": "pot:2 scheme n_ppm:8 fee_ppm:4 bonus_ppm:4 stale_ppm:4 keep_tx_fees:1",
+    "pot": "pot:2 scheme n_ppm:8 fee_ppm:4 bonus_ppm:4 stale_ppm:4 keep_tx_fees:1 "
+           "direct_min:8 direct_outputs:2",
     "policy": "immature_depth:4 confirmed_depth:4 orphan_depth:4 threshold:16 address_hold_ms:8 network_fees "
-              "auto_pay_limit:16 payout_depth:4 payout_final_depth:4 writeoff_ms:8",
+              "auto_pay_limit:16 payout_depth:4 payout_final_depth:4 writeoff_ms:8 rounding_to_fee:1",
     "threshold": "value:16", "address": "value:account", "donation": "value:4", "pay_now": ""}
 THINGS = {"policy": (4, "expects policy"), "setting": (27, "account expects by what * proof"),
           "adjustment": (12, "account expects book direction amount:16 block:hash reason:text"),

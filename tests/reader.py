@@ -14,7 +14,7 @@ from collections import namedtuple
 from functools import lru_cache
 from pathlib import Path
 
-from reader_events import Event, Fault, Fields, JOBS, KINDS, PPM, Plain, SHARES, Uuid, need
+from reader_events import Event, Fault, Fields, JOBS, KINDS, PPM, Plain, SHARES, Uuid, need, pays_direct_where_it_can
 
 # ==== 1. Primitives: checksums, hashes, trees =========================================================================
 def shift_crc(crc, bits):
@@ -202,7 +202,7 @@ class Summary:
 
 # ==== 6. Admission ====================================================================================================
 Job = namedtuple("Job", "stale_ppm network_work")  # pot -> stale_ppm of the job's policy; None if the job is void
-THINGS = {3: 1, 4: 2, 11: 3, 12: 4, 26: 5, 27: 6, 38: 9}         # kind of a thing -> the "what" of genesis' approvals
+THINGS = {3: 1, 4: 2, 11: 3, 12: 4, 26: 5, 27: 6, 38: 9, 39: 10}  # kind of a thing -> the "what" of genesis' approvals
 
 class Stream:
     def __init__(self, header):
@@ -321,6 +321,8 @@ class Ledger:
         elif kind == 10 and fields["event"].kind in SHARES:
             need(fields["event"].kind not in self.foreign, "malformed: moved work of another algorithm")
             stream.need_announced(fields["worker"], fields["job"])
+        before = fields.get("cutoff", fields.get("compared_position", -1))
+        need(before < self.position, "malformed: an event cites a position that is not below its own")
         cited = [fields[name] for name in ("expects", "policy", "share", "first") if type(fields.get(name)) is tuple]
         need(all(place[0] < self.position for place in cited), "malformed: an event cites a position that is not below its own")
         need(fields.get("digest_position", 0) <= self.position, "malformed: digests of positions that are not there yet")
@@ -341,7 +343,8 @@ class Ledger:
     def say_thing(self, at, event):
         pots = event.fields["policy"]["pots"] if event.kind == 4 else []
         other_scheme = any(self.schemes.get(pot["pot"], pot["scheme"]) != pot["scheme"] for pot in pots)
-        if self.expects_right(event) and not other_scheme and not self.is_too_many(event):      # else refused for ever
+        direct = event.kind != 4 or pays_direct_where_it_can(event.fields["policy"], self.genesis["algorithm"])
+        if self.expects_right(event) and not other_scheme and direct and not self.is_too_many(event):      # else refused for ever
             thing = sha256(b"orebook/thing/0\n" + self.genesis["ledger"] + event.raw[:2] + event.raw[8:])
             self.pending.setdefault(thing, []).append((at, event))
             self.take_effect(thing)
@@ -363,7 +366,7 @@ class Ledger:
         """The thing takes effect here if it is said, has its approvals, and its subject has not moved since."""
         for at, event in list(self.pending.get(thing, ())):
             unlisted = {11: 0, 12: min(2, len(self.genesis["approvers"])), 26: 0, 27: 0}
-            unlisted = unlisted.get(12 if event.kind == 38 else event.kind, 1)     # a write_off like an adjustment
+            unlisted = unlisted.get(12 if event.kind in (38, 39) else event.kind, 1)     # write_off and dust like an adjustment
             needed = dict(self.genesis["approvals"]).get(THINGS[event.kind], unlisted)
             if event.fields.get("by", "operator") != "operator":
                 needed = 0                         # what an account's owner says waits for nobody
@@ -560,7 +563,8 @@ class Reader:
         need(not f.rest(), "footer: trailing bytes")
 
 # ==== 9. orebook ledger cat ===========================================================================================
-DECIMALS = {"work", "network_work", "reward", "fees", "value", "amount", "threshold", "mean", "total", "fee", "auto_pay_limit"}
+DECIMALS = {"work", "network_work", "reward", "fees", "value", "amount", "threshold", "mean", "total", "fee", "auto_pay_limit",
+            "direct_min", "wallet_expected", "wallet_found"}
 def json_value(value, name=""):
     if value is None or isinstance(value, (bool, str)):
         return json.dumps(value, ensure_ascii=False)

@@ -84,18 +84,24 @@ PPM = 1_000_000
 POT = {
     "pot": u16, "scheme": named(("pplns", "solo", "prop", "pps", "fpps")), "n_ppm": number(8, 1),
     "fee_ppm": number(4, 0, PPM), "bonus_ppm": number(4, 0, PPM), "stale_ppm": number(4, 0, PPM),
-    "keep_tx_fees": boolean}
+    "keep_tx_fees": boolean, "direct_min": u64, "direct_outputs": number(2, 0, 500)}
 POLICY = {
     "pots": items(lambda f: f.decode(POT), 16, key=lambda pot: pot["pot"]), "immature_depth": number(4, 1),
     "confirmed_depth": u32, "orphan_depth": number(4, 1), "threshold": u128,
     "address_hold_ms": number(8, 0, 2_592_000_000), "network_fees": named(("pool", "miner"), 0),
-    "auto_pay_limit": u128, "payout_depth": number(4, 1), "payout_final_depth": u32, "writeoff_ms": number(8, 0, 2**40)}
+    "auto_pay_limit": u128, "payout_depth": number(4, 1), "payout_final_depth": u32, "writeoff_ms": number(8, 0, 2**40),
+    "rounding_to_fee": boolean}
 
 def policy(f):
     fields = f.decode(POLICY)
     f.need(fields["confirmed_depth"] > fields["immature_depth"], "confirmed_depth is not above immature_depth")
+    outputs_right = all((pot["direct_min"] == 0) == (pot["direct_outputs"] == 0) for pot in fields["pots"])
+    f.need(outputs_right, "direct_outputs without direct_min, or the other way round")
     f.need(fields["payout_final_depth"] > fields["payout_depth"], "payout_final_depth is not above payout_depth")
     return fields
+def pays_direct_where_it_can(policy, algorithm):
+    can = lambda pot: (pot["scheme"], pot["bonus_ppm"]) == ("pplns", 0) and algorithm not in ("ethash", "etchash")
+    return all(pot["direct_min"] == 0 or can(pot) for pot in policy["pots"])
 def schema_entries(f):
     entries = items(pair(u8, u8), 64, key=tuple)(f)
     for kind, version in entries:                  # 6: an entry the software does not know stops the reader
@@ -107,7 +113,7 @@ GENESIS = {
     "algorithm": named(("sha256d", "scrypt", "scrypt2", "ethash", "etchash")), "decimals": number(1, 0, 18),
     "chain": hash32, "segment_positions": number(4, 1, 1_048_576), "segment_bytes": number(8, 65_536, 2**32),
     "digest_answers": number(1, 1, 2), "approvers": items(key32, 16, key=bytes),
-    "approvals": items(pair(number(1, 1, 9), number(1, 1)), 16, 0, key=lambda approval: approval[0]),
+    "approvals": items(pair(number(1, 1, 10), number(1, 1)), 16, 0, key=lambda approval: approval[0]),
     "producers": items(pair(key32, role), 64, key=lambda producer: producer[0]),
     "schema_set": schema_entries, "policy": policy}
 
@@ -142,6 +148,18 @@ def workers(f):
     names = [text8(WORKER)(f) for _ in range(number(2, 0, 400)(f))]
     f.need(all(a < b for a, b in zip(names, names[1:])), "not ascending")
     return names
+def accounts(f):
+    named, keys = [], []
+    for _ in range(number(2, 0, 400)(f)):
+        start = f.offset
+        named.append(account(f))
+        keys.append(f.data[start:start + 1] + f.data[start + 2:f.offset])    # by kind, then by their bytes
+    f.need(all(a < b for a, b in zip(keys, keys[1:])), "not ascending")
+    return named
+def report(f):
+    data = counted(2, 4_096)(f)
+    f.need(re.fullmatch(rb"[\n -~]*", data), "a character that is not allowed")
+    return data.decode("ascii")
 class Plain(int):
     """A number that is shown as one, whatever the name of its field."""
 SET = {"threshold": u128, "address": payout, "donation": lambda f: Plain(number(4, 0, PPM)(f)), "pay_now": lambda f: None}
@@ -226,7 +244,7 @@ KINDS = {                                          # kind -> (name, said by, its
     18: ("job", ["gateway"], {
         "number": u32, "policy": at, "height": u64, "network_work": number(16, 1), "reward": u128, "fees": u128,
         "version": u32, "prev": hash32, "nbits": u32, "job_time": u32, "clean": boolean, "coinbase1": counted(2, 8_192),
-        "coinbase2": counted(2, 16_384), "branches": items(hash32, 16, 0)}),
+        "coinbase2": counted(2, 16_384), "branches": items(hash32, 16, 0), "direct": u64}),
     19: ("share", ["gateway"], share),
     20: ("block_found", ["gateway"], {"hash": hash32, "height": u64, "coinbase_txid": hash32, "header": counted(1, 80)}),
     21: ("block_status", ["settler"], {
@@ -254,10 +272,17 @@ KINDS = {                                          # kind -> (name, said by, its
     35: ("payout_cancelled", ["paymaster"], TX | {"by": hash_or_none, "height": u64, "fee": fee, "reason": reason}),
     36: ("payout_halt", ["desk", "paymaster"], {"wallet": u16, "reason": reason}),
     37: ("payout_resume", ["desk"], {"wallet": u16, "expects": at, "reason": reason}),
-    38: ("write_off", ["desk"], {"account": account, "expects": at, "reason": reason})}
+    38: ("write_off", ["desk"], {"account": account, "expects": at, "reason": reason}),
+    39: ("inactive_dust", ["desk"], {
+        "cutoff": u64, "to": named(("reserve", "donation", "fee")), "accounts": accounts, "expects": at, "reason": reason}),
+    40: ("reconciled", ["paymaster"], {
+        "wallet": u16, "compared_position": u64, "money": hash32, "wallet_expected": u128, "wallet_found": u128,
+        "transactions": u32, "blocks": u32, "differences": u32, "report": report})}
 JOBS, SHARES = (18, 23), (19, 24)                  # 3: what is said of jobs and shares holds for both
 LIMITS_BETWEEN_FIELDS = {
-    1: lambda genesis: all(needed <= len(genesis["approvers"]) for _, needed in genesis["approvals"]),
+    1: lambda genesis: (all(needed <= len(genesis["approvers"]) for _, needed in genesis["approvals"])
+                        and pays_direct_where_it_can(genesis["policy"], genesis["algorithm"])),
+    40: lambda said: (said["differences"] == 0) == (not said["report"]),
     9: lambda part: part["part_index"] < part["of"],
     11: lambda ban: ban["action"] == "ban" or ban["until_ms"] == 0,
     18: lambda job: job["fees"] <= job["reward"], 23: lambda job: job["fees"] <= job["reward"],

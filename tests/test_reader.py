@@ -369,15 +369,15 @@ class Cat(unittest.TestCase):
                 ("workers", '"kind":"difficulty","worker":0,"work":"1000"}'),
                 ("shares", '"kind":"job","number":1,"policy":[0,0],"height":700,"network_work":"1000000000",'
                            '"reward":"5000","fees":"12","version":536870912,"prev":"%s","nbits":486604799,'
-                           '"job_time":1800000000,"clean":true,"coinbase1":"010203","coinbase2":"04","branches":["%s"]}'
+                           '"job_time":1800000000,"clean":true,"coinbase1":"010203","coinbase2":"04","branches":["%s"],"direct":0}'
                            % ("33" * 32, "44" * 32)),
                 ("policy", '"kind":"policy","expects":[0,0],"policy":{"pots":[{"pot":1,"scheme":"pplns",'
-                           '"n_ppm":2000000,"fee_ppm":10000,"bonus_ppm":0,"stale_ppm":250000,"keep_tx_fees":true},'
+                           '"n_ppm":2000000,"fee_ppm":10000,"bonus_ppm":0,"stale_ppm":250000,"keep_tx_fees":true,"direct_min":"18446744073709551615","direct_outputs":500},'
                            '{"pot":3,"scheme":"solo","n_ppm":2000000,"fee_ppm":10000,"bonus_ppm":0,'
-                           '"stale_ppm":1000000,"keep_tx_fees":true}],"immature_depth":3,"confirmed_depth":100,'
+                           '"stale_ppm":1000000,"keep_tx_fees":true,"direct_min":"0","direct_outputs":0}],"immature_depth":3,"confirmed_depth":100,'
                            '"orphan_depth":6,"threshold":"5000000","address_hold_ms":60000,"network_fees":"miner",'
                            '"auto_pay_limit":"100000000000000000000","payout_depth":6,"payout_final_depth":12,'
-                           '"writeoff_ms":1099511627776}}'),
+                           '"writeoff_ms":1099511627776,"rounding_to_fee":true}}'),
                 ("key", '"kind":"key_change","key":"%s","role":"settler","action":"in_force","expects":[0,0]}'
                         % public(LATE).hex()),
                 ("status", '"state":"immature","height":700,"value":"1180591620717411303424","fees":"12"}'),
@@ -501,7 +501,7 @@ class Faults(unittest.TestCase):
                 ("checkpoint is not in the schema set", "last checkpoint", {"schema_set": le(4, 9)}),
                 ("events_root", "beat", {"events_root": bytes(32)}),
                 ("kinds are not", "beat", {"kinds": le(8, 1 << 7 | 1 << 8)}),
-                ("kinds [7, 40]", "beat", {"kinds": le(8, 1 << 7 | 1 << 40)}),
+                ("kinds [7, 41]", "beat", {"kinds": le(8, 1 << 7 | 1 << 41)}),
                 ("last_time", "beat", {"last_time": le(8, START)}),
                 ("another ledger or coin", "beat", {"coin": le(4, 2)}),
                 ("another ledger or coin", "beat", {"ledger": bytes(16)}),

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use orebook_schema::account::{Registration, Setting};
 use orebook_schema::desk::{Adjustment, BANS_MAX, Ban, BanAction, BanTarget};
+use orebook_schema::dust::InactiveDust;
 use orebook_schema::event::{Approval, EVENT_HEAD_BYTES, KeyAction, SchemaEntry, SchemaSet};
 use orebook_schema::frame::THING_DOMAIN;
 use orebook_schema::genesis::{Approved, Genesis};
@@ -98,6 +99,17 @@ pub struct ObeyedWriteOff {
     pub writeoff_ms: u64,
 }
 
+/// An announcement of dust that was obeyed; whom it takes from, and when, is the money rules' to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObeyedDust {
+    /// What it says.
+    pub dust: InactiveDust,
+    /// Place of its event: what the ledger's next one must expect.
+    pub at: At,
+    /// Place of the event at which it took effect: its own, or the last approval it needed.
+    pub effective: At,
+}
+
 /// A thing that was said and waits for approvals.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
@@ -122,7 +134,7 @@ struct KeyState {
     verifier: Option<Verifier>,
 }
 
-/// Keys, policies, schema sets, bans, adjustments, registered names, settings and write-offs as of a position.
+/// Keys, policies, schema sets, bans, adjustments, registered names, settings, write-offs and announcements of dust as of a position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authority {
     genesis: Arc<Genesis>,
@@ -148,6 +160,10 @@ pub struct Authority {
     written_off: BTreeMap<Account, At>,
     /// What took effect in the last frame in which a write-off did, in that order.
     taken_write_offs: Vec<ObeyedWriteOff>,
+    /// Place of the last announcement of dust.
+    last_dust: At,
+    /// What took effect in the last frame in which an announcement did, in that order.
+    taken_dust: Vec<ObeyedDust>,
     /// Things that wait for approvals, with where they stand.
     waiting: BTreeMap<Hash, (At, Thing)>,
     /// Distinct valid approvals by thing, each with its first place; approvals may come first.
@@ -198,6 +214,8 @@ impl Authority {
             taken_settings: Vec::new(),
             written_off: BTreeMap::new(),
             taken_write_offs: Vec::new(),
+            last_dust: At::default(),
+            taken_dust: Vec::new(),
             waiting: BTreeMap::new(),
             approvals: BTreeMap::new(),
             genesis: Arc::new(genesis),
@@ -354,6 +372,19 @@ impl Authority {
         taken.filter(move |taken| taken.effective.position == position)
     }
 
+    /// Place of the last announcement of dust that was obeyed, zero if there is none: what the next must expect.
+    #[must_use]
+    pub const fn last_dust(&self) -> At {
+        self.last_dust
+    }
+
+    /// Announcements of dust that took effect in the frame of a position, in that order. Only the newest frame that had any is
+    /// remembered: ask right after it was applied.
+    pub fn dust_taken_at(&self, position: u64) -> impl Iterator<Item = &ObeyedDust> + '_ {
+        let taken = self.taken_dust.iter();
+        taken.filter(move |taken| taken.effective.position == position)
+    }
+
     /// Things that wait for approvals, by their digests.
     pub fn waiting(&self) -> impl Iterator<Item = Waiting> + '_ {
         self.waiting.iter().map(|(digest, (at, thing))| Waiting {
@@ -420,7 +451,8 @@ impl Authority {
             | Event::Adjustment(_)
             | Event::Account(_)
             | Event::Setting(_)
-            | Event::WriteOff(_) => {
+            | Event::WriteOff(_)
+            | Event::InactiveDust(_) => {
                 if let Some(thing) = Thing::of(event) {
                     self.propose(at, event, thing);
                 }
@@ -448,7 +480,8 @@ impl Authority {
             | Event::PayoutStep(_)
             | Event::PayoutCancelled(_)
             | Event::PayoutHalt(_)
-            | Event::PayoutResume(_) => {}
+            | Event::PayoutResume(_)
+            | Event::Reconciled(_) => {}
         }
     }
 
@@ -523,6 +556,7 @@ impl Authority {
             Thing::Account(said) => self.last_registration(&said.name),
             Thing::Setting(setting) => self.last_setting(&setting.account),
             Thing::WriteOff(said) => self.last_write_off(&said.account),
+            Thing::InactiveDust(_) => self.last_dust,
         }
     }
 
@@ -530,6 +564,7 @@ impl Authority {
     fn may_be_obeyed(&self, thing: &Thing) -> bool {
         self.expected(thing) == thing.expects()
             && !self.breaks_a_pot(thing)
+            && !self.pays_direct_where_none_can(thing)
             && !self.bans_too_many(thing)
             && !self.registers_too_many(thing)
     }
@@ -569,6 +604,17 @@ impl Authority {
             .pots
             .iter()
             .any(|new| known().any(|old| old.pot == new.pot && old.scheme != new.scheme))
+    }
+
+    /// A pot that cannot pay by the coinbase must not promise to.
+    fn pays_direct_where_none_can(&self, thing: &Thing) -> bool {
+        match thing {
+            Thing::Policy(change) => {
+                let algorithm = self.genesis.algorithm;
+                !change.policy.pays_direct_where_it_can(algorithm)
+            }
+            _ => false,
+        }
     }
 
     /// What a change of address waits by the newest obeyed policy.
@@ -660,6 +706,16 @@ impl Authority {
                     at,
                     effective,
                     writeoff_ms,
+                });
+            }
+            Thing::InactiveDust(said) => {
+                self.last_dust = at;
+                self.taken_dust
+                    .retain(|taken| taken.effective.position == effective.position);
+                self.taken_dust.push(ObeyedDust {
+                    dust: *said,
+                    at,
+                    effective,
                 });
             }
         }

@@ -397,7 +397,9 @@ pub fn summarise(
             | Event::PayoutCancelled(_)
             | Event::PayoutHalt(_)
             | Event::PayoutResume(_)
-            | Event::WriteOff(_) => {}
+            | Event::WriteOff(_)
+            | Event::InactiveDust(_)
+            | Event::Reconciled(_) => {}
         }
     }
     Ok(builder.finish())

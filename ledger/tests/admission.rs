@@ -5,6 +5,7 @@
 //! - `admission/kinds.rs`: role × kind, schema sets, position 0.
 //! - `admission/things.rs`: keys and policies, approvals. `admission/credits.rs`: void jobs, stale shares, summaries.
 //! - `admission/desk.rs`: bans and adjustments.
+//! - `admission/dust.rs`: announcements of dust, reconciliations, pots that pay by the coinbase.
 //! - `admission/ethash.rs`: ethash's jobs, shares and blocks, and that no ledger has both kinds of work.
 //! - `admission/finality.rs`: checkpoints and ledger time. `admission/moves.rs`: moved events.
 //! - `admission/snapshots.rs`: the state as bytes, spoiled in every way.
@@ -26,6 +27,8 @@ mod causes;
 mod credits;
 #[path = "admission/desk.rs"]
 mod desk;
+#[path = "admission/dust.rs"]
+mod dust;
 #[path = "admission/ethash.rs"]
 mod ethash;
 #[path = "admission/finality.rs"]

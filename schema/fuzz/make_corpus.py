@@ -16,7 +16,7 @@ GOLDEN = HERE.parent / "golden"
 EVENTS = ("genesis schema_set key_change policy approval checkpoint heartbeat recovery_note part moved ban adjustment "
           "worker difficulty job share block_found block_status block_recovered ethash_job "
           "ethash_share void account setting fee_mean payout_proposed payout_signed payout_step payout_cancelled "
-          "payout_halt payout_resume write_off").split()
+          "payout_halt payout_resume write_off inactive_dust reconciled").split()
 MASK = 2**64 - 1
 
 

@@ -41,16 +41,18 @@ def entries(name, listed):
 
 def policy(pots, depths, threshold, address_hold_ms, network_fees, payouts):
     fields = [u8("n", len(pots), f"{len(pots)} pots")]
-    for pot, scheme, n_ppm, fee, bonus, stale, keep in pots:
+    for pot, scheme, n_ppm, fee, bonus, stale, keep, direct_min, direct_outputs in pots:
         scheme_name = ["pplns", "solo", "prop", "pps", "fpps"][scheme - 1]
         fields += [u16("pot", pot), u8("scheme", scheme, scheme_name), u64("n_ppm", n_ppm), u32("fee_ppm", fee),
-                   u32("bonus_ppm", bonus), u32("stale_ppm", stale), u8("keep_tx_fees", keep)]
+                   u32("bonus_ppm", bonus), u32("stale_ppm", stale), u8("keep_tx_fees", keep),
+                   u64("direct_min", direct_min), u16("direct_outputs", direct_outputs)]
     immature, confirmed, orphan = depths
     return fields + [u32("immature_depth", immature), u32("confirmed_depth", confirmed), u32("orphan_depth", orphan),
                      u128("threshold", threshold), u64("address_hold_ms", address_hold_ms),
                      u8("network_fees", network_fees, ["pool", "miner"][network_fees]),
                      *[of(name, value) for of, name, value in zip(
-                         (u128, u32, u32, u64), ("auto_pay_limit", "payout_depth", "payout_final_depth", "writeoff_ms"), payouts)]]
+                         (u128, u32, u32, u64, u8),
+                         ("auto_pay_limit", "payout_depth", "payout_final_depth", "writeoff_ms", "rounding_to_fee"), payouts)]]
 
 
 def genesis(ledger, coin, coin_name, algorithm, decimals, chain, segments, digest_answers, approvers, approvals,
@@ -63,7 +65,8 @@ def genesis(ledger, coin, coin_name, algorithm, decimals, chain, segments, diges
     fields += [raw("approver", key, "Ed25519 key") for key in approvers]
     fields += [u8("n", len(approvals), f"{len(approvals)} approvals")]
     for what, needed in approvals:
-        fields += [u8("what", what, ["key", "policy", "ban", "adjustment", "account", "setting", "payout", "resume", "write_off"][what - 1]), u8("needed", needed)]
+        fields += [u8("what", what, ["key", "policy", "ban", "adjustment", "account", "setting", "payout", "resume", "write_off",
+                                 "inactive_dust"][what - 1]), u8("needed", needed)]
     fields += [u8("n", len(producers), f"{len(producers)} producers")]
     for key, role in producers:
         fields += [raw("producer", key, "Ed25519 key"), u8("role", role, list(ROLES)[role - 1])]
@@ -71,12 +74,14 @@ def genesis(ledger, coin, coin_name, algorithm, decimals, chain, segments, diges
 
 
 POLICY_TYPICAL = policy(
-    [(0, 1, 2_000_000, 10_000, 0, 500_000, 0), (1, 2, 1, 5_000, 0, 0, 1)], (2, 100, 12), 100_000, 86_400_000, 0,
-    (2_500_000, 6, 12, 7_776_000_000))
-POLICY_LEAST = policy([(0, 1, 1, 0, 0, 0, 0)], (1, 2, 1), 0, 0, 0, (0, 1, 2, 0))
-POLICY_MOST = policy(
-    [(65_520 + n, 1 + n % 5, MAX64 - n, 1_000_000, 1_000_000, 1_000_000, n % 2) for n in range(16)],
-    (MAX32 - 1, MAX32, MAX32), MAX128, 2_592_000_000, 1, (MAX128, MAX32 - 1, MAX32, 2**40))
+    [(0, 1, 2_000_000, 10_000, 0, 500_000, 0, 1_000_000, 100), (1, 2, 1, 5_000, 0, 0, 1, 0, 0)], (2, 100, 12), 100_000, 86_400_000, 0,
+    (2_500_000, 6, 12, 7_776_000_000, 0))
+POLICY_LEAST = policy([(0, 1, 1, 0, 0, 0, 0, 0, 0)], (1, 2, 1), 0, 0, 0, (0, 1, 2, 0, 0))
+# Where a coinbase can pay miners, and where not.
+POLICY_MOST, POLICY_MOST_OF_ETHASH = (policy(
+    [(65_520 + n, 1 + n % 5, MAX64 - n, 1_000_000, 1_000_000, 1_000_000, n % 2, *direct) for n in range(16)],
+    (MAX32 - 1, MAX32, MAX32), MAX128, 2_592_000_000, 1, (MAX128, MAX32 - 1, MAX32, 2**40, 1))
+    for direct in ((MAX64, 500), (0, 0)))
 GENESIS_TYPICAL = genesis(
     LEDGER, 1, "regtest", 1, 8, bytes.fromhex("06226e46111a0b59caaf126043eb5bbf28c34f3a5e332a1fc7b2b73cf188910f"),
     (4_096, 16_777_216), 1, sorted([KEYS["anna"], KEYS["ben"]]), [(1, 1), (2, 2)],
@@ -86,8 +91,8 @@ GENESIS_LEAST = genesis(
 GENESIS_MOST = genesis(
     b"\xff" * 16, MAX32, "abcdefghijkl-019", 4, 18, b"\xff" * 32, (1_048_576, 2**32), 2,
     [bytes([n]) + b"\xff" * 31 for n in range(16)], [(1, 16), (2, 1), (3, 5), (4, 16), (5, 1), (6, 16),
-                                                            (7, 2), (8, 1), (9, 16)],
-    [(bytes([n]) + bytes(31), 1 + n % 5) for n in range(64)], [(n, 255 - n) for n in range(64)], POLICY_MOST)
+                                                            (7, 2), (8, 1), (9, 16), (10, 2)],
+    [(bytes([n]) + bytes(31), 1 + n % 5) for n in range(64)], [(n, 255 - n) for n in range(64)], POLICY_MOST_OF_ETHASH)
 
 
 # --- section 3 ---------------------------------------------------------------------------------------
@@ -168,13 +173,13 @@ def difficulty(number, work):
 
 
 def job(number, cited, height, network_work, reward, fees, version, prev, nbits, time, flags, coinbase1, coinbase2,
-        branches):
+        branches, direct=0):
     return [u32("number", number), at("policy", *cited), u64("height", height), u128("network_work", network_work),
             u128("reward", reward), u128("fees", fees), u32("version", version, f"{version:#010x}"),
             hash32("prev", prev, "header order"), u32("nbits", nbits, f"{nbits:#010x}"), u32("time", time),
             u8("flags", flags, ["not clean", "clean"][flags]), bytes16("coinbase1", coinbase1),
             bytes16("coinbase2", coinbase2), u8("n", len(branches), f"{len(branches)} branches"),
-            *[hash32("branch", branch) for branch in branches]]
+            *[hash32("branch", branch) for branch in branches], u64("direct", direct)]
 
 
 def share(number, job_number, work, flags, nonce, ntime, version, extranonce2):
@@ -292,6 +297,18 @@ def write_off(owner, expects, reason):
     return [*account(*owner), at("expects", *expects), reason_of(reason)]
 
 
+def inactive_dust(cutoff, to, owners, expects, reason):
+    named = [field for owner in owners for field in account(*owner)]
+    return [u64("cutoff", cutoff), u8("to", to, ["reserve", "donation", "fee"][to - 1]), u16("n", len(owners), f"{len(owners)} accounts"),
+            *named, at("expects", *expects), reason_of(reason)]
+
+
+def reconciled(wallet, position, money, expected, found, counts, report):
+    return [u16("wallet", wallet), u64("compared_position", position), hash32("money", money), u128("wallet_expected", expected),
+            u128("wallet_found", found), u32("transactions", counts[0]), u32("blocks", counts[1]), u32("differences", counts[2]),
+            bytes16("report", report)]
+
+
 # The genesis block of Bitcoin's main chain.
 BLOCK = bytes.fromhex(
     "01000000" + "00" * 32 + "3ba3edfd7a7b12b27ac72c3e67768f617fc81bc3888a51323a9fb8aa4b1e5e4a29ab5f49ffff001d1dac2b7c")
@@ -371,7 +388,7 @@ EVENTS = {
                              [run(0x40, 32), run(0x90, 32)])),
         ("least", 0, job(0, (0, 0), 0, 1, 0, 0, 0, bytes(32), 0, 0, 0, b"", b"", [])),
         ("most branches", MAX32, job(MAX32, (MAX64, MAX16), MAX64, MAX128, MAX128, MAX128, MAX32, b"\xff" * 32, MAX32,
-                                     MAX32, 1, b"\xff", b"\xff", [run(n, 32) for n in range(16)]))],
+                                     MAX32, 1, b"\xff", b"\xff", [run(n, 32) for n in range(16)], MAX64))],
     (19, "share"): [
         ("typical", 250, SHARE), ("38 bytes", 0, share(0, 0, 1, 0, 0, 0, 0, b"")),
         ("block candidate", 1, share(1, 2, 3, 1, 4, 5, 6, b"\x07")), ("stale", 2, share(1, 2, 3, 2, 4, 5, 6, run(7, 7))),
@@ -454,6 +471,18 @@ EVENTS = {
         ("typical", 0, write_off((3, b"anna_k-7"), (0, 0), "an orphan took it back, and she left")),
         ("least", 1, write_off((1, b"\0"), (0, 1), " ")),
         ("most", MAX32, write_off((1, run(0, 64)), (MAX64, MAX16), "~" * 200))],
+    (39, "inactive_dust"): [
+        ("typical", 0, inactive_dust(1_200_000, 2, [(1, bytes.fromhex("0014") + run(0x10, 20)), (3, b"anna_k-7")], (900, 1),
+                                     "silent for a year")),
+        ("least, nothing is announced any more", 1, inactive_dust(0, 1, [], (0, 0), " ")),
+        ("most", MAX32, inactive_dust(MAX64, 3, [(1, n.to_bytes(2, "big") + b"\xff" * 62) for n in range(400)], (MAX64, MAX16),
+                                      "~" * 200))],
+    (40, "reconciled"): [
+        ("typical", 100, reconciled(0, 1_234_567, run(0x37, 32), 2_500_000_000, 2_500_000_000, (12, 3, 0), b"")),
+        ("least", 0, reconciled(0, 0, bytes(32), 0, 0, (0, 0, 0), b"")),
+        ("a difference", 4, reconciled(1, 1_234_567, run(0x37, 32), 2_500_000_000, 2_499_999_000, (12, 3, 1),
+                                       b"wallet: 1000 base units are missing\n")),
+        ("most", MAX32, reconciled(MAX16, MAX64, b"\xff" * 32, MAX128, MAX128, (MAX32, MAX32, MAX32), b"~" * 4_096))],
 }
 
 

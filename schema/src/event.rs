@@ -7,6 +7,7 @@ use crate::account::{
 };
 use crate::bytes::{DecodeError, Decoded, Reader, Write};
 use crate::desk::{Adjustment, Ban, read_adjustment, read_ban, write_adjustment, write_ban};
+use crate::dust::{DUST_ACCOUNTS_MAX, InactiveDust, read_inactive_dust, write_inactive_dust};
 use crate::genesis::Genesis;
 use crate::moved::{MOVED_HEAD_BYTES, read_moved, write_moved};
 pub use crate::moved::{Moved, NO_NUMBER};
@@ -19,6 +20,8 @@ use crate::payout::{
     write_payout_signed, write_payout_step, write_write_off,
 };
 use crate::policy::Policy;
+pub use crate::raw::RawEvent;
+use crate::reconciled::{Reconciled, read_reconciled, write_reconciled};
 use crate::role::Role;
 use crate::units::{At, Hash};
 use crate::void::{Void, read_void, write_void};
@@ -26,8 +29,8 @@ use crate::work::{
     BlockFound, BlockRecovered, BlockStatus, Difficulty, EthashJob, EthashShare, FeeMean, Job,
     JobRef, Share, ShareRef, Worker, read_block_found, read_block_recovered, read_block_status,
     read_ethash_job, read_ethash_share, read_fee_mean, read_job, read_share, read_work,
-    read_worker, share_at_once, write_block_found, write_block_recovered, write_block_status,
-    write_ethash_job, write_ethash_share, write_fee_mean, write_job, write_share, write_worker,
+    read_worker, write_block_found, write_block_recovered, write_block_status, write_ethash_job,
+    write_ethash_share, write_fee_mean, write_job, write_share, write_worker,
 };
 
 /// Bytes of an event's head: kind, version, length, dt.
@@ -94,6 +97,8 @@ kinds! {
     36 PayoutHalt "payout_halt",
     37 PayoutResume "payout_resume",
     38 WriteOff "write_off",
+    39 InactiveDust "inactive_dust",
+    40 Reconciled "reconciled",
 }
 
 impl Kind {
@@ -147,6 +152,7 @@ impl Kind {
                 | Self::PayoutHalt
                 | Self::PayoutResume
                 | Self::WriteOff
+                | Self::InactiveDust
         )
     }
 }
@@ -326,6 +332,10 @@ pub enum Event {
     PayoutResume(Box<PayoutResume>),
     /// What the pool takes over from an account that owes.
     WriteOff(Box<WriteOff>),
+    /// Dust that is announced to be moved.
+    InactiveDust(Box<InactiveDust>),
+    /// A wallet that was compared with the books.
+    Reconciled(Box<Reconciled>),
 }
 
 impl Event {
@@ -365,6 +375,8 @@ impl Event {
             Self::PayoutHalt(_) => Kind::PayoutHalt,
             Self::PayoutResume(_) => Kind::PayoutResume,
             Self::WriteOff(_) => Kind::WriteOff,
+            Self::InactiveDust(_) => Kind::InactiveDust,
+            Self::Reconciled(_) => Kind::Reconciled,
         }
     }
 
@@ -465,6 +477,7 @@ impl Event {
             Self::Setting(setting) => setting.proof.len() <= PROOF_BYTES_MAX,
             Self::PayoutProposed(said) => said.digests.len() <= usize::from(DIGEST_ANSWERS_MAX),
             Self::PayoutSigned(said) => said.raw.len() <= RAW_BYTES_MAX,
+            Self::InactiveDust(said) => said.accounts.len() <= DUST_ACCOUNTS_MAX,
             Self::KeyChange(_)
             | Self::Approval(_)
             | Self::Checkpoint(_)
@@ -484,7 +497,8 @@ impl Event {
             | Self::PayoutCancelled(_)
             | Self::PayoutHalt(_)
             | Self::PayoutResume(_)
-            | Self::WriteOff(_) => true,
+            | Self::WriteOff(_)
+            | Self::Reconciled(_) => true,
         }
     }
 
@@ -551,110 +565,13 @@ impl Event {
             Self::PayoutHalt(said) => write_payout_halt(said, out),
             Self::PayoutResume(said) => write_payout_resume(said, out),
             Self::WriteOff(said) => write_write_off(said, out),
+            Self::InactiveDust(said) => write_inactive_dust(said, out),
+            Self::Reconciled(said) => write_reconciled(said, out),
         }
     }
 }
 
-/// One event's bytes, its head understood and its fields not yet.
-#[derive(Clone, Copy, Debug)]
-pub struct RawEvent<'a> {
-    /// Kind byte; may be unknown.
-    pub kind: u8,
-    /// Version byte.
-    pub version: u8,
-    /// Milliseconds since the frame's base time.
-    pub dt: u32,
-    /// All canonical bytes, head included.
-    pub bytes: &'a [u8],
-}
-
-impl<'a> RawEvent<'a> {
-    /// Exactly one event.
-    ///
-    /// # Errors
-    /// [`DecodeError`] if the head is wrong or bytes follow.
-    pub fn one(bytes: &'a [u8]) -> Decoded<Self> {
-        let (event, rest) = Self::split(bytes)?;
-        if rest.is_empty() {
-            Ok(event)
-        } else {
-            Err(DecodeError::Trailing("event"))
-        }
-    }
-
-    /// The first event of a body and what follows it.
-    ///
-    /// # Errors
-    /// [`DecodeError`] if the head is wrong or the bytes end too early.
-    #[inline]
-    pub fn split(body: &'a [u8]) -> Decoded<(Self, &'a [u8])> {
-        let (head, _) = body
-            .split_first_chunk::<EVENT_HEAD_BYTES>()
-            .ok_or(DecodeError::Short("event head"))?;
-        let [kind, version, len0, len1, dt @ ..] = *head;
-        let len = usize::from(u16::from_le_bytes([len0, len1]));
-        if !(EVENT_HEAD_BYTES..=EVENT_BYTES_MAX).contains(&len) {
-            return Err(DecodeError::Limit("event length"));
-        }
-        let (bytes, rest) = body
-            .split_at_checked(len)
-            .ok_or(DecodeError::Short("event"))?;
-        Ok((
-            Self {
-                kind,
-                version,
-                dt: u32::from_le_bytes(dt),
-                bytes,
-            },
-            rest,
-        ))
-    }
-
-    /// Bytes after the head.
-    #[must_use]
-    pub fn fields(&self) -> &'a [u8] {
-        self.bytes.get(EVENT_HEAD_BYTES..).unwrap_or_default()
-    }
-
-    /// Decodes the fields.
-    ///
-    /// # Errors
-    /// [`DecodeError::UnknownKind`] for a kind or version this software does not know; any other for bytes that are not
-    /// canonical.
-    #[inline]
-    pub fn decode(&self) -> Decoded<Event> {
-        // Nearly all events are shares: no detour.
-        match self.share() {
-            Some(share) => Ok(Event::Share(share)),
-            None => self.decode_any(),
-        }
-    }
-
-    /// The share, if it is one; none for other kinds and for what [`RawEvent::decode`] refuses.
-    #[inline(always)]
-    #[must_use]
-    pub fn share(&self) -> Option<Share> {
-        let is_share = self.kind == Kind::Share as u8 && self.version == 0;
-        is_share.then(|| share_at_once(self.fields())).flatten()
-    }
-
-    fn decode_any(&self) -> Decoded<Event> {
-        let unknown = DecodeError::UnknownKind {
-            kind: self.kind,
-            version: self.version,
-        };
-        let kind = Kind::from_byte(self.kind).ok_or(unknown)?;
-        if self.version != 0 {
-            return Err(unknown);
-        }
-        let mut reader = Reader::new(self.fields(), kind.name());
-        let event = read_fields(kind, &mut reader)?;
-        reader.end()?;
-        Ok(event)
-    }
-}
-
-fn read_fields(kind: Kind, reader: &mut Reader<'_>) -> Decoded<Event> {
+pub(crate) fn read_fields(kind: Kind, reader: &mut Reader<'_>) -> Decoded<Event> {
     Ok(match kind {
         Kind::Share => Event::Share(read_share(reader)?),
         Kind::Genesis => Event::Genesis(Box::new(Genesis::read(reader)?)),
@@ -711,6 +628,8 @@ fn read_fields(kind: Kind, reader: &mut Reader<'_>) -> Decoded<Event> {
         Kind::PayoutHalt => Event::PayoutHalt(Box::new(read_payout_halt(reader)?)),
         Kind::PayoutResume => Event::PayoutResume(Box::new(read_payout_resume(reader)?)),
         Kind::WriteOff => Event::WriteOff(Box::new(read_write_off(reader)?)),
+        Kind::InactiveDust => Event::InactiveDust(Box::new(read_inactive_dust(reader)?)),
+        Kind::Reconciled => Event::Reconciled(Box::new(read_reconciled(reader)?)),
     })
 }
 

@@ -97,11 +97,13 @@ pub enum Approved {
     Resume = 8,
     /// A write-off.
     WriteOff = 9,
+    /// An announcement of inactive dust.
+    InactiveDust = 10,
 }
 
 impl Approved {
     /// Everything, by number.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Key,
         Self::Policy,
         Self::Ban,
@@ -111,16 +113,20 @@ impl Approved {
         Self::Payout,
         Self::Resume,
         Self::WriteOff,
+        Self::InactiveDust,
     ];
 
     /// How many of `approvers` must approve it where genesis does not say (money rules, 8.7): keys, policies and resumes
-    /// one, bans, accounts and settings none, adjustments, payouts and write-offs two, or one if there is but one approver.
+    /// one, bans, accounts and settings none, adjustments, payouts, write-offs and inactive dust two, or one if there is but one
+    /// approver.
     #[must_use]
     pub fn needed_unlisted(self, approvers: usize) -> usize {
         match self {
             Self::Key | Self::Policy | Self::Resume => 1,
             Self::Ban | Self::Account | Self::Setting => 0,
-            Self::Adjustment | Self::Payout | Self::WriteOff => approvers.min(2),
+            Self::Adjustment | Self::Payout | Self::WriteOff | Self::InactiveDust => {
+                approvers.min(2)
+            }
         }
     }
 }
@@ -222,6 +228,9 @@ impl Genesis {
         let producers = read_producers(reader)?;
         let schema_set = read_entries(reader)?;
         let policy = Policy::read(reader)?;
+        if !policy.pays_direct_where_it_can(algorithm) {
+            return Err(DecodeError::Value("a pot that pays by the coinbase"));
+        }
         Ok(Self {
             ledger,
             coin,

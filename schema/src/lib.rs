@@ -4,7 +4,7 @@
 //! file, socket, clock, thread, random source or float. Nothing here judges: what a frame may do is the `ledger` crate's.
 //!
 //! Reading order: [`bytes`], [`units`], [`names`], [`policy`], [`genesis`], [`work`], [`desk`],
-//! [`account`], [`void`], [`payout`], [`event`], [`role`], [`frame`]; apart from the ledger, [`activity`] (`ACTIVITY-FORMAT.md`).
+//! [`account`], [`void`], [`payout`], [`dust`], [`reconciled`], [`event`], [`role`], [`frame`]; apart from the ledger, [`activity`] (`ACTIVITY-FORMAT.md`).
 
 pub mod bytes;
 pub mod units;
@@ -25,9 +25,15 @@ pub mod void;
 
 pub mod payout;
 
+pub mod dust;
+
+pub mod reconciled;
+
 pub mod event;
 
 mod moved;
+
+mod raw;
 
 pub mod role;
 

@@ -1,6 +1,7 @@
 //! Policies (section 5): the rules that come with a job.
 
 use crate::bytes::{DecodeError, Decoded, Reader, Write};
+use crate::genesis::Algorithm;
 use crate::names::Pot;
 
 /// One million: the whole, in parts per million.
@@ -9,6 +10,9 @@ pub const PPM: u32 = 1_000_000;
 pub const ADDRESS_HOLD_MS_MAX: u64 = 2_592_000_000;
 /// Longest time that an account owes before it may be written off, milliseconds: about 35 years.
 pub const WRITEOFF_MS_MAX: u64 = 1 << 40;
+
+/// Most outputs to miners in a coinbase: what follows a job's extranonces has at most 16,384 bytes, an output at least 31.
+pub const DIRECT_OUTPUTS_MAX: u16 = 500;
 
 /// How a pot's shares are paid (money rules, section 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +88,10 @@ pub struct PotRules {
     pub stale_ppm: u32,
     /// Whether transaction fees go to the pool.
     pub keep_tx_fees: bool,
+    /// Least that the coinbase pays a miner himself, base units; 0: the pot does not pay by the coinbase.
+    pub direct_min: u64,
+    /// Most outputs to miners in a coinbase, 1 to [`DIRECT_OUTPUTS_MAX`]; 0 iff `direct_min` is.
+    pub direct_outputs: u16,
 }
 
 /// A policy: scheme, window and fees for each pot, depths, thresholds.
@@ -112,6 +120,8 @@ pub struct Policy {
     /// Ledger time that an account's `available` must have been below zero before it may be written off, milliseconds, at
     /// most [`WRITEOFF_MS_MAX`].
     pub writeoff_ms: u64,
+    /// Whether whole base units of `rounding` go to `fee`.
+    pub rounding_to_fee: bool,
 }
 
 impl Policy {
@@ -119,6 +129,18 @@ impl Policy {
     #[must_use]
     pub fn pot(&self, pot: Pot) -> Option<&PotRules> {
         self.pots.iter().find(|rules| rules.pot == pot)
+    }
+
+    /// Whether only pots pay by the coinbase that can: PPLNS ones of bitcoin-likes without a finder's bonus, since nobody knows
+    /// the finder while the list of outputs is made. Another policy is refused for ever.
+    #[must_use]
+    pub fn pays_direct_where_it_can(&self, algorithm: Algorithm) -> bool {
+        let is_bitcoin_like = !matches!(algorithm, Algorithm::Ethash | Algorithm::Etchash);
+        let mut pots = self.pots.iter();
+        pots.all(|rules| {
+            let can = is_bitcoin_like && rules.scheme == Scheme::Pplns && rules.bonus_ppm == 0;
+            rules.direct_min == 0 || can
+        })
     }
 
     /// Whether every figure is within the limits of section 5: what [`Policy::read`] would accept.
@@ -158,6 +180,8 @@ impl Policy {
             out.put(&pot.bonus_ppm.to_le_bytes());
             out.put(&pot.stale_ppm.to_le_bytes());
             out.push(u8::from(pot.keep_tx_fees));
+            out.put(&pot.direct_min.to_le_bytes());
+            out.put(&pot.direct_outputs.to_le_bytes());
         }
         out.put(&self.immature_depth.to_le_bytes());
         out.put(&self.confirmed_depth.to_le_bytes());
@@ -169,6 +193,7 @@ impl Policy {
         out.put(&self.payout_depth.to_le_bytes());
         out.put(&self.payout_final_depth.to_le_bytes());
         out.put(&self.writeoff_ms.to_le_bytes());
+        out.push(u8::from(self.rounding_to_fee));
     }
 
     pub(crate) fn read(reader: &mut Reader<'_>) -> Decoded<Self> {
@@ -196,6 +221,7 @@ impl Policy {
             payout_depth: reader.u32()?,
             payout_final_depth: reader.u32()?,
             writeoff_ms: reader.u64()?,
+            rounding_to_fee: read_bool(reader, "rounding_to_fee")?,
         };
         let depths_ok = 1 <= policy.immature_depth
             && policy.immature_depth < policy.confirmed_depth
@@ -224,16 +250,30 @@ fn read_pot(reader: &mut Reader<'_>) -> Decoded<PotRules> {
         fee_ppm: reader.u32()?,
         bonus_ppm: reader.u32()?,
         stale_ppm: reader.u32()?,
-        keep_tx_fees: match reader.u8()? {
-            0 => false,
-            1 => true,
-            _ => return Err(DecodeError::Value("keep_tx_fees")),
-        },
+        keep_tx_fees: read_bool(reader, "keep_tx_fees")?,
+        direct_min: reader.u64()?,
+        direct_outputs: reader.u16()?,
     };
     let ppm_ok = rules.fee_ppm <= PPM && rules.bonus_ppm <= PPM && rules.stale_ppm <= PPM;
-    if ppm_ok && 1 <= rules.n_ppm {
+    if !ppm_ok || rules.n_ppm == 0 {
+        return Err(DecodeError::Limit("ppm"));
+    }
+    let outputs = if rules.direct_min == 0 {
+        0..=0
+    } else {
+        1..=DIRECT_OUTPUTS_MAX
+    };
+    if outputs.contains(&rules.direct_outputs) {
         Ok(rules)
     } else {
-        Err(DecodeError::Limit("ppm"))
+        Err(DecodeError::Limit("outputs of a coinbase"))
+    }
+}
+
+fn read_bool(reader: &mut Reader<'_>, what: &'static str) -> Decoded<bool> {
+    match reader.u8()? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(DecodeError::Value(what)),
     }
 }

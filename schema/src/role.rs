@@ -76,7 +76,8 @@ impl Role {
             | Kind::Account
             | Kind::Setting
             | Kind::PayoutResume
-            | Kind::WriteOff => self == Self::Desk,
+            | Kind::WriteOff
+            | Kind::InactiveDust => self == Self::Desk,
             Kind::Checkpoint | Kind::Void => self == Self::Archiver,
             Kind::Worker
             | Kind::Difficulty
@@ -90,7 +91,8 @@ impl Role {
             Kind::PayoutProposed
             | Kind::PayoutSigned
             | Kind::PayoutStep
-            | Kind::PayoutCancelled => self == Self::Paymaster,
+            | Kind::PayoutCancelled
+            | Kind::Reconciled => self == Self::Paymaster,
             Kind::PayoutHalt => matches!(self, Self::Desk | Self::Paymaster),
         }
     }

@@ -115,6 +115,9 @@ pub struct Job {
     pub coinbase2: Vec<u8>,
     /// Merkle branches from the coinbase up; at most 16.
     pub branches: Vec<Hash>,
+    /// 0: its coinbase pays no miner; else the position, plus 1, at which the list of its outputs was computed: every
+    /// position up to that one counts. Folds ask that it is before the job's own.
+    pub direct: u64,
 }
 
 /// An accepted share of a chain with an 80-byte header.
@@ -157,6 +160,8 @@ pub struct JobRef {
     pub fees: u128,
     /// Whether it replaces the work before it.
     pub clean: bool,
+    /// As [`Job::direct`]; 0 of ethash, whose blocks pay one address.
+    pub direct: u64,
 }
 
 /// What every share says, of whatever algorithm: what is paid, and by which job.
@@ -184,6 +189,7 @@ impl From<&Job> for JobRef {
             reward: job.reward,
             fees: job.fees,
             clean: job.clean,
+            direct: job.direct,
         }
     }
 }
@@ -198,6 +204,7 @@ impl From<&EthashJob> for JobRef {
             reward: job.reward,
             fees: job.fees,
             clean: job.clean,
+            direct: 0,
         }
     }
 }
@@ -376,6 +383,7 @@ pub(crate) fn write_job(job: &Job, out: &mut Vec<u8>) {
     out.put_bytes16(&job.coinbase2);
     out.push(u8::try_from(job.branches.len()).unwrap_or(u8::MAX));
     job.branches.iter().for_each(|branch| out.put(&branch.0));
+    out.put(&job.direct.to_le_bytes());
 }
 
 pub(crate) fn read_job(reader: &mut Reader<'_>) -> Decoded<Job> {
@@ -401,6 +409,7 @@ pub(crate) fn read_job(reader: &mut Reader<'_>) -> Decoded<Job> {
             let count = reader.count8(0, 16)?;
             (0..count).map(|_| reader.hash()).collect::<Decoded<_>>()?
         },
+        direct: reader.u64()?,
     };
     let ok = 1 <= job.network_work && job.fees <= job.reward;
     if ok {

@@ -15,6 +15,8 @@ mod account;
 mod activity;
 #[path = "golden/desk.rs"]
 mod desk;
+#[path = "golden/dust.rs"]
+mod dust;
 #[path = "golden/expected.rs"]
 mod expected;
 #[path = "golden/limits.rs"]
@@ -180,7 +182,7 @@ fn gateway_header(frame: &Frame) -> Header {
         epoch: 0,
         first_seq: 0,
         count: 4,
-        body_len: 260,
+        body_len: 268,
         base_time: START + 2_000,
         last_time: START + 2_900,
         previous: Hash::ZERO,

@@ -64,7 +64,7 @@ def fields_bytes(kind, e):
         return 18, (pen.le(4, e["number"]) + struct.pack("<QH", *e["policy"]) + pen.le(8, e["height"])
                     + b"".join(pen.le(16, int(e[name])) for name in ("network_work", "reward", "fees"))
                     + pen.le(4, e["version"]) + hexes["prev"] + pen.le(4, e["nbits"]) + pen.le(4, e["job_time"])
-                    + b"\1" + pen.long(b"\1") + pen.long(b"\2") + b"\0")
+                    + b"\1" + pen.long(b"\1") + pen.long(b"\2") + b"\0" + pen.le(8, e["direct"]))
     if kind == "share":
         return 19, struct.pack("<IIQHIII", e["worker"], e["job"], int(e["work"]), e["block"] | e["stale"] << 1,
                                e["nonce"], e["ntime"], e["version"]) + hexes["extranonce2"]

@@ -75,6 +75,8 @@ fn genesis(algorithm: Algorithm) -> Genesis {
                 bonus_ppm: 0,
                 stale_ppm: 0,
                 keep_tx_fees: false,
+                direct_min: 0,
+                direct_outputs: 0,
             }],
             immature_depth: 1,
             confirmed_depth: 100,
@@ -86,6 +88,7 @@ fn genesis(algorithm: Algorithm) -> Genesis {
             payout_depth: 6,
             payout_final_depth: 12,
             writeoff_ms: 0,
+            rounding_to_fee: false,
         },
     }
 }
@@ -453,6 +456,7 @@ fn job(number: u32, tag: [u8; 8]) -> Job {
         coinbase1: [&[1; 50][..], &tag].concat(),
         coinbase2: vec![2; 40],
         branches: vec![Hash([5; 32])],
+        direct: 0,
     }
 }
 

@@ -168,6 +168,8 @@ impl State {
             Event::PayoutCancelled(said) => said.expects.position < next,
             Event::PayoutResume(said) => said.expects.position < next,
             Event::WriteOff(said) => said.expects.position < next,
+            Event::InactiveDust(said) => said.expects.position < next && said.cutoff < next,
+            Event::Reconciled(said) => said.compared_position < next,
             Event::Checkpoint(checkpoint) => checkpoint.size <= next,
             _ => true,
         }

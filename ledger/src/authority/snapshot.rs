@@ -1,4 +1,4 @@
-//! Keys, policies, schema sets, bans, adjustments, registered names, settings, write-offs and approvals in a snapshot of admission's state.
+//! Keys, policies, schema sets, bans, adjustments, registered names, settings, write-offs, announcements of dust and approvals in a snapshot of admission's state.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use orebook_schema::{Account, Event, Key, Policy, Role};
 use super::registered::Names;
 use super::thing::Thing;
 use super::{
-    Authority, KeyState, ObeyedAdjustment, ObeyedBan, ObeyedPolicy, ObeyedRegistration,
+    Authority, KeyState, ObeyedAdjustment, ObeyedBan, ObeyedDust, ObeyedPolicy, ObeyedRegistration,
     ObeyedSetting, ObeyedWriteOff,
 };
 use crate::sign::Verifier;
@@ -100,6 +100,13 @@ impl Authority {
             out.put_at(taken.at);
             out.put_at(taken.effective);
             out.put(&taken.writeoff_ms.to_le_bytes());
+        }
+        out.put_at(self.last_dust);
+        put_count(self.taken_dust.len(), out);
+        for taken in &self.taken_dust {
+            put_event(&Event::InactiveDust(Box::new(taken.dust.clone())), out);
+            out.put_at(taken.at);
+            out.put_at(taken.effective);
         }
         put_count(self.approvals.len(), out);
         for (digest, approvers) in &self.approvals {
@@ -222,6 +229,18 @@ impl Authority {
             };
             Ok((taken.effective, taken))
         })?;
+        let last_dust = reader.at()?;
+        let taken_dust = take_map(reader, |reader| {
+            let Event::InactiveDust(dust) = take_event(reader)? else {
+                return Err(DecodeError::Value("snapshot's dust"));
+            };
+            let taken = ObeyedDust {
+                dust: *dust,
+                at: reader.at()?,
+                effective: reader.at()?,
+            };
+            Ok((taken.effective, taken))
+        })?;
         let approvals = take_map(reader, |reader| {
             let digest = reader.hash()?;
             let approvers = take_map(reader, |reader| Ok((Key(reader.array()?), reader.at()?)))?;
@@ -242,6 +261,8 @@ impl Authority {
             taken_settings: taken_settings.into_values().collect(),
             written_off,
             taken_write_offs: taken_write_offs.into_values().collect(),
+            last_dust,
+            taken_dust: taken_dust.into_values().collect(),
             waiting,
             approvals,
         })

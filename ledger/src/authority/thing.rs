@@ -2,6 +2,7 @@
 
 use orebook_schema::account::{Registration, SetBy, Setting};
 use orebook_schema::desk::{Adjustment, Ban};
+use orebook_schema::dust::InactiveDust;
 use orebook_schema::event::{KeyChange, PolicyChange};
 use orebook_schema::genesis::{Approved, Genesis};
 use orebook_schema::payout::WriteOff;
@@ -17,6 +18,7 @@ pub(super) enum Thing {
     Account(Box<Registration>),
     Setting(Box<Setting>),
     WriteOff(Box<WriteOff>),
+    InactiveDust(Box<InactiveDust>),
 }
 
 impl Thing {
@@ -30,6 +32,7 @@ impl Thing {
             Event::Account(said) => Some(Self::Account(said.clone())),
             Event::Setting(setting) => Some(Self::Setting(setting.clone())),
             Event::WriteOff(said) => Some(Self::WriteOff(said.clone())),
+            Event::InactiveDust(said) => Some(Self::InactiveDust(said.clone())),
             _ => None,
         }
     }
@@ -44,6 +47,7 @@ impl Thing {
             Self::Account(said) => Event::Account(said.clone()),
             Self::Setting(setting) => Event::Setting(setting.clone()),
             Self::WriteOff(said) => Event::WriteOff(said.clone()),
+            Self::InactiveDust(said) => Event::InactiveDust(said.clone()),
         }
     }
 
@@ -56,6 +60,7 @@ impl Thing {
             Self::Account(said) => said.expects,
             Self::Setting(setting) => setting.expects,
             Self::WriteOff(said) => said.expects,
+            Self::InactiveDust(said) => said.expects,
         }
     }
 
@@ -72,6 +77,7 @@ impl Thing {
                 SetBy::Signed | SetBy::Token => 0,
             },
             Self::WriteOff(_) => genesis.needed(Approved::WriteOff),
+            Self::InactiveDust(_) => genesis.needed(Approved::InactiveDust),
         }
     }
 }

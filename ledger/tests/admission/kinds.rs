@@ -10,6 +10,7 @@ use orebook_schema::{Account, Event, Genesis, Hash, Kind, LedgerId, Role};
 use crate::accounts::{fee_mean, registration, setting, void};
 use crate::causes::{assert_admitted, assert_cause};
 use crate::desk::{adjust, ban};
+use crate::dust;
 use crate::ethash::{ethash_job, ethash_share};
 use crate::payouts;
 use crate::world::{
@@ -20,7 +21,7 @@ use crate::world::{
 };
 
 /// The last column of section 3, typed from the page: D desk, G gateway, A archiver, S settler, P paymaster.
-const SAID_BY: [(Kind, &str); 32] = [
+const SAID_BY: [(Kind, &str); 34] = [
     (Kind::Genesis, ""),
     (Kind::SchemaSet, "D"),
     (Kind::KeyChange, "D"),
@@ -53,6 +54,8 @@ const SAID_BY: [(Kind, &str); 32] = [
     (Kind::PayoutHalt, "DP"),
     (Kind::PayoutResume, "D"),
     (Kind::WriteOff, "D"),
+    (Kind::InactiveDust, "D"),
+    (Kind::Reconciled, "P"),
 ];
 
 /// Events with one of this kind, right in themselves for the producer named.
@@ -103,6 +106,8 @@ fn example(kind: Kind, name: u8) -> Vec<Event> {
         Kind::PayoutHalt => vec![payouts::halt()],
         Kind::PayoutResume => vec![payouts::resume(NONE)],
         Kind::WriteOff => vec![payouts::write_off("anna", NONE)],
+        Kind::InactiveDust => vec![dust::dust(0, &["anna"], NONE)],
+        Kind::Reconciled => vec![dust::reconciled(0)],
     }
 }
 

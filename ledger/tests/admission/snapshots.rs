@@ -6,6 +6,7 @@ use orebook_schema::desk::BanTarget;
 use orebook_schema::{Account, Hash};
 
 use crate::desk::{adjust, ban};
+use crate::dust::dust;
 use crate::payouts::write_off;
 use crate::world::{
     ANNA, BEN, GATEWAY, LEDGER, NONE, OTHER_GATEWAY, Pen, World, approve, hello, moved, nonce,
@@ -33,6 +34,9 @@ fn state() -> State {
         approve(ANNA, &write_off("anna", NONE)),
         approve(BEN, &write_off("anna", NONE)),
         write_off("ben", NONE),
+        dust(1, &["anna", "ben"], NONE),
+        approve(ANNA, &dust(1, &["anna", "ben"], NONE)),
+        approve(BEN, &dust(1, &["anna", "ben"], NONE)),
     ]);
     world.finalise();
     let mut heir = Pen::new(GATEWAY, 3);

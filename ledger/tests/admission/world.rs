@@ -69,6 +69,8 @@ pub(crate) fn policy() -> Policy {
         bonus_ppm: 0,
         stale_ppm,
         keep_tx_fees: false,
+        direct_min: 0,
+        direct_outputs: 0,
     };
     Policy {
         pots: vec![rules(0, Scheme::Pplns, 333_333), rules(1, Scheme::Solo, 0)],
@@ -82,6 +84,7 @@ pub(crate) fn policy() -> Policy {
         payout_depth: 6,
         payout_final_depth: 12,
         writeoff_ms: 0,
+        rounding_to_fee: false,
     }
 }
 
@@ -447,6 +450,7 @@ pub(crate) fn job(number: u32, policy: At) -> Event {
         coinbase1: vec![1],
         coinbase2: vec![2],
         branches: Vec::new(),
+        direct: 0,
     }))
 }
 

@@ -166,7 +166,10 @@ impl Fold for Money {
                 | Event::Ban(_)
                 | Event::Difficulty(_)
                 | Event::Account(_)
-                | Event::Setting(_) => {}
+                | Event::Setting(_)
+                | Event::InactiveDust(_)
+                // A record of the paymaster's.
+                | Event::Reconciled(_) => {}
             }
         }
         adjust::taken(frame, rows)?;

@@ -69,6 +69,8 @@ pub fn rules(pot: Pot, scheme: Scheme) -> PotRules {
         bonus_ppm: 0,
         stale_ppm: 0,
         keep_tx_fees: false,
+        direct_min: 0,
+        direct_outputs: 0,
     }
 }
 
@@ -88,6 +90,7 @@ pub fn policy(edit: impl Fn(&mut PotRules)) -> Policy {
         payout_depth: 6,
         payout_final_depth: 12,
         writeoff_ms: 0,
+        rounding_to_fee: false,
     }
 }
 
@@ -507,6 +510,7 @@ pub fn job(pen: &mut Pen, policy: At, network_work: u128) -> Event {
         coinbase1: vec![1],
         coinbase2: vec![2],
         branches: Vec::new(),
+        direct: 0,
     }))
 }
 

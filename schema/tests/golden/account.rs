@@ -302,7 +302,7 @@ fn means_of_fees_have_their_limit() {
 #[test]
 fn an_address_waits_at_most_30_days() {
     // expects, pots of the least policy, depths, threshold.
-    let hold = 10 + 1 + 24 + 12 + 16;
+    let hold = 10 + 1 + 34 + 12 + 16;
     for (ms, legal) in [(0, true), (2_592_000_000, true), (2_592_000_001_u64, false)] {
         assert_eq!(
             patched(Kind::Policy, 1, hold, &ms.to_le_bytes()),

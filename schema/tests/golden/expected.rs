@@ -90,13 +90,19 @@ fn rules(pot: u16, scheme: Scheme, n_ppm: u64, ppm: [u32; 3], keep_tx_fees: bool
         bonus_ppm,
         stale_ppm,
         keep_tx_fees,
+        direct_min: 0,
+        direct_outputs: 0,
     }
 }
 
 fn policy_typical() -> Policy {
     Policy {
         pots: vec![
-            rules(0, Scheme::Pplns, 2_000_000, [10_000, 0, 500_000], false),
+            PotRules {
+                direct_min: 1_000_000,
+                direct_outputs: 100,
+                ..rules(0, Scheme::Pplns, 2_000_000, [10_000, 0, 500_000], false)
+            },
             rules(1, Scheme::Solo, 1, [5_000, 0, 0], true),
         ],
         immature_depth: 2,
@@ -109,6 +115,7 @@ fn policy_typical() -> Policy {
         payout_depth: 6,
         payout_final_depth: 12,
         writeoff_ms: 7_776_000_000,
+        rounding_to_fee: false,
     }
 }
 
@@ -125,10 +132,12 @@ fn policy_least() -> Policy {
         payout_depth: 1,
         payout_final_depth: 2,
         writeoff_ms: 0,
+        rounding_to_fee: false,
     }
 }
 
-fn policy_most() -> Policy {
+/// Where a coinbase can pay miners, and where not.
+fn policy_most(direct_min: u64) -> Policy {
     let schemes = [
         Scheme::Pplns,
         Scheme::Solo,
@@ -138,7 +147,11 @@ fn policy_most() -> Policy {
     ];
     let pot = |(n, scheme): (u16, &Scheme)| {
         let n_ppm = u64::MAX - u64::from(n);
-        rules(65_520 + n, *scheme, n_ppm, [1_000_000; 3], n % 2 == 1)
+        PotRules {
+            direct_min,
+            direct_outputs: if direct_min == 0 { 0 } else { 500 },
+            ..rules(65_520 + n, *scheme, n_ppm, [1_000_000; 3], n % 2 == 1)
+        }
     };
     Policy {
         pots: (0..16).zip(schemes.iter().cycle()).map(pot).collect(),
@@ -152,6 +165,7 @@ fn policy_most() -> Policy {
         payout_depth: MAX - 1,
         payout_final_depth: MAX,
         writeoff_ms: 1 << 40,
+        rounding_to_fee: true,
     }
 }
 
@@ -231,13 +245,15 @@ fn genesis_most() -> Genesis {
             (Approved::Payout, 2),
             (Approved::Resume, 1),
             (Approved::WriteOff, 16),
+            (Approved::InactiveDust, 2),
         ],
         producers: (0..64)
             .map(|n| first(n, 0))
             .zip(Role::ALL.into_iter().cycle())
             .collect(),
         schema_set: entries((0..64).map(|n| (n, 255 - n))),
-        policy: policy_most(),
+        // Of an ethash-like.
+        policy: policy_most(0),
     }
 }
 
@@ -479,6 +495,7 @@ fn jobs() -> Vec<(u32, Event)> {
         coinbase1: run(0, 45),
         coinbase2: run(0x60, 33),
         branches: vec![run_hash(0x40), run_hash(0x90)],
+        direct: 0,
     };
     let least = Job {
         number: 0,
@@ -495,6 +512,7 @@ fn jobs() -> Vec<(u32, Event)> {
         coinbase1: Vec::new(),
         coinbase2: Vec::new(),
         branches: Vec::new(),
+        direct: 0,
     };
     let most = Job {
         number: MAX,
@@ -511,6 +529,7 @@ fn jobs() -> Vec<(u32, Event)> {
         coinbase1: vec![0xff],
         coinbase2: vec![0xff],
         branches: (0..16).map(run_hash).collect(),
+        direct: u64::MAX,
     };
     let job = |job: Job| Event::Job(Box::new(job));
     vec![(100, job(typical)), (0, job(least)), (MAX, job(most))]
@@ -690,7 +709,7 @@ pub(crate) fn events(kind: Kind) -> Vec<(u32, Event)> {
         Kind::Policy => vec![
             (0, policy_change(NONE, policy_typical())),
             (0, policy_change(at(0, 1), policy_least())),
-            (MAX, policy_change(AT_MAX, policy_most())),
+            (MAX, policy_change(AT_MAX, policy_most(u64::MAX))),
         ],
         Kind::Approval => vec![(5, approval())],
         Kind::Checkpoint => vec![
@@ -743,5 +762,7 @@ pub(crate) fn events(kind: Kind) -> Vec<(u32, Event)> {
         Kind::PayoutHalt => crate::payout::halts(),
         Kind::PayoutResume => crate::payout::resumes(),
         Kind::WriteOff => crate::payout::write_offs(),
+        Kind::InactiveDust => crate::dust::announcements(),
+        Kind::Reconciled => crate::dust::reconciliations(),
     }
 }

@@ -676,7 +676,7 @@ fn reasons_of_halts_resumes_cancels_and_write_offs_are_printable() {
 #[test]
 fn policies_of_payouts_have_their_limits() {
     // expects, pots of the least policy, depths, threshold, hold, network_fees, auto_pay_limit.
-    let paid = 10 + 1 + 24 + 12 + 16 + 8 + 1 + 16;
+    let paid = 10 + 1 + 34 + 12 + 16 + 8 + 1 + 16;
     let depths = [
         (0, 1, false),
         (1, 1, false),

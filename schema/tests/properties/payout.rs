@@ -1,10 +1,12 @@
 //! Random batches, transactions, halts and write-offs.
 
+use orebook_schema::dust::{DUST_ACCOUNTS_MAX, DustBook, InactiveDust};
 use orebook_schema::payout::{
     Answerer, BATCH_LINES_MAX, BatchBody, BatchLine, DIGEST_ANSWERS_MAX, DigestAnswer, PAYOUT_MAX,
     PayoutCancelled, PayoutHalt, PayoutProposed, PayoutResume, PayoutSigned, PayoutStep,
     RAW_BYTES_MAX, Spends, Step, WriteOff,
 };
+use orebook_schema::reconciled::{Reconciled, Report};
 use orebook_schema::{At, Event, Hash, Kind};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
@@ -135,6 +137,45 @@ pub(crate) fn batch_body() -> impl Strategy<Value = BatchBody> {
     })
 }
 
+fn dust() -> impl Strategy<Value = InactiveDust> {
+    let accounts = btree_set(account(), 0..=DUST_ACCOUNTS_MAX);
+    let all = (
+        edge_u64(),
+        select(&DustBook::ALL[..]),
+        accounts,
+        at(),
+        reason(),
+    );
+    all.prop_map(|(cutoff, to, accounts, expects, reason)| InactiveDust {
+        cutoff,
+        to,
+        accounts: accounts.into_iter().collect(),
+        expects,
+        reason,
+    })
+}
+
+fn reconciled() -> impl Strategy<Value = Reconciled> {
+    let of = (any::<u16>(), edge_u64(), hash(), edge_u128(), edge_u128());
+    let counts = (any::<u32>(), any::<u32>());
+    let report = prop_oneof![
+        Just((0, String::new())),
+        (1..=u32::MAX, "[ -~\n]{1,300}"),
+        Just((u32::MAX, "~".repeat(Report::BYTES_MAX))),
+    ];
+    (of, counts, report).prop_map(|(of, counts, report)| Reconciled {
+        wallet: of.0,
+        compared_position: of.1,
+        money: of.2,
+        wallet_expected: of.3,
+        wallet_found: of.4,
+        transactions: counts.0,
+        blocks: counts.1,
+        differences: report.0,
+        report: Report::parse(&report.1).expect("a report"),
+    })
+}
+
 /// What the paymaster says, and the desk of it.
 pub(crate) fn payout_event(kind: Kind) -> BoxedStrategy<Event> {
     match kind {
@@ -161,6 +202,12 @@ pub(crate) fn payout_event(kind: Kind) -> BoxedStrategy<Event> {
                     reason,
                 }))
             })
+            .boxed(),
+        Kind::InactiveDust => dust()
+            .prop_map(|it| Event::InactiveDust(Box::new(it)))
+            .boxed(),
+        Kind::Reconciled => reconciled()
+            .prop_map(|it| Event::Reconciled(Box::new(it)))
             .boxed(),
         _ => (account(), at(), reason())
             .prop_map(|(account, expects, reason)| {

@@ -14,7 +14,7 @@ use orebook_schema::frame::IncarnationOpened;
 use orebook_schema::genesis::{Algorithm, Approved, Genesis};
 use orebook_schema::names::{CoinName, Pot, RegisteredName, Script};
 use orebook_schema::policy::{
-    ADDRESS_HOLD_MS_MAX, NetworkFees, PPM, PotRules, Scheme, WRITEOFF_MS_MAX,
+    ADDRESS_HOLD_MS_MAX, DIRECT_OUTPUTS_MAX, NetworkFees, PPM, PotRules, Scheme, WRITEOFF_MS_MAX,
 };
 use orebook_schema::summary::{PotSummary, Row, Summary};
 use orebook_schema::void::Void;
@@ -98,9 +98,10 @@ fn rules() -> impl Strategy<Value = PotRules> {
         ppm(),
         ppm(),
         any::<bool>(),
+        prop_oneof![Just((0, 0)), (1..=u64::MAX, 1..=DIRECT_OUTPUTS_MAX)],
     );
     all.prop_map(
-        |(scheme, n_ppm, fee_ppm, bonus_ppm, stale_ppm, keep_tx_fees)| PotRules {
+        |(scheme, n_ppm, fee_ppm, bonus_ppm, stale_ppm, keep_tx_fees, direct)| PotRules {
             pot: Pot(0),
             scheme,
             n_ppm,
@@ -108,6 +109,8 @@ fn rules() -> impl Strategy<Value = PotRules> {
             bonus_ppm,
             stale_ppm,
             keep_tx_fees,
+            direct_min: direct.0,
+            direct_outputs: direct.1,
         },
     )
 }
@@ -124,7 +127,7 @@ fn policy() -> impl Strategy<Value = Policy> {
     let hold = prop_oneof![Just(0), Just(ADDRESS_HOLD_MS_MAX), 0..=ADDRESS_HOLD_MS_MAX];
     let payouts = (1..u32::MAX).prop_flat_map(|low| (Just(low), low + 1..=u32::MAX));
     let writeoff = prop_oneof![Just(0), Just(WRITEOFF_MS_MAX), 0..=WRITEOFF_MS_MAX];
-    let payouts = (edge_u128(), payouts, writeoff);
+    let payouts = (edge_u128(), payouts, writeoff, any::<bool>());
     let all = (pots, depths, 1..=u32::MAX, edge_u128(), hold, fees, payouts);
     all.prop_map(
         |(pots, depths, orphan_depth, threshold, address_hold_ms, network_fees, payouts)| Policy {
@@ -139,13 +142,14 @@ fn policy() -> impl Strategy<Value = Policy> {
             payout_depth: payouts.1.0,
             payout_final_depth: payouts.1.1,
             writeoff_ms: payouts.2,
+            rounding_to_fee: payouts.3,
         },
     )
 }
 
 fn approvals(approvers: u8) -> impl Strategy<Value = Vec<(Approved, u8)>> {
     let what = select(&Approved::ALL[..]);
-    btree_map(what, 1..=approvers, 0..=9).prop_map(|map| map.into_iter().collect())
+    btree_map(what, 1..=approvers, 0..=10).prop_map(|map| map.into_iter().collect())
 }
 
 fn genesis() -> impl Strategy<Value = Genesis> {
@@ -158,7 +162,13 @@ fn genesis() -> impl Strategy<Value = Genesis> {
     let coin = (any::<u32>(), name, select(&Algorithm::ALL[..]), 0..=18_u8);
     let sizes = (1..=1_048_576_u32, 65_536..=1_u64 << 32, 1..=2_u8);
     let all = (any::<[u8; 16]>(), coin, hash(), sizes, approvers, producers);
-    (all, entries(), policy()).prop_map(|(all, schema_set, policy)| {
+    (all, entries(), policy()).prop_map(|(all, schema_set, mut policy)| {
+        let algorithm = all.1.2;
+        if !policy.pays_direct_where_it_can(algorithm) {
+            for pot in &mut policy.pots {
+                (pot.direct_min, pot.direct_outputs) = (0, 0);
+            }
+        }
         let (ledger, coin, chain, sizes, approvers, producers) = all;
         Genesis {
             ledger: LedgerId(ledger),
@@ -223,7 +233,14 @@ fn two_sums() -> impl Strategy<Value = (u128, u128)> {
 }
 
 fn job() -> impl Strategy<Value = Job> {
-    let cited = (edge_u32(), at(), edge_u64(), edge_u128(), two_sums());
+    let cited = (
+        edge_u32(),
+        at(),
+        edge_u64(),
+        edge_u128(),
+        two_sums(),
+        edge_u64(),
+    );
     let header = (
         any::<u32>(),
         hash(),
@@ -255,6 +272,7 @@ fn job() -> impl Strategy<Value = Job> {
         coinbase1: coinbase.0,
         coinbase2: coinbase.1,
         branches: coinbase.2,
+        direct: cited.5,
     })
 }
 
@@ -590,7 +608,9 @@ pub(crate) fn event(kind: Kind) -> BoxedStrategy<Event> {
         | Kind::PayoutCancelled
         | Kind::PayoutHalt
         | Kind::PayoutResume
-        | Kind::WriteOff => crate::payout::payout_event(kind),
+        | Kind::WriteOff
+        | Kind::InactiveDust
+        | Kind::Reconciled => crate::payout::payout_event(kind),
     }
 }
 

@@ -282,6 +282,7 @@ impl Template {
             coinbase1,
             coinbase2,
             branches: self.branches(),
+            direct: 0,
         })
     }
 

@@ -5,6 +5,7 @@ use orebook_ledger::authority::{Authority, Waiting, thing_digest};
 use orebook_ledger::sign::{Verifier, verify_approval};
 use orebook_schema::account::{Registration, SetBy, Setting};
 use orebook_schema::desk::{Ban, BanAction, BanTarget};
+use orebook_schema::dust::InactiveDust;
 use orebook_schema::event::{Approval, KeyAction, KeyChange, PolicyChange, SchemaSet};
 use orebook_schema::names::RegisteredName;
 use orebook_schema::payout::{PayoutResume, WriteOff};
@@ -33,6 +34,8 @@ pub enum Subject {
     Resume(u16),
     /// Whose debt is written off.
     WriteOff(Account),
+    /// The ledger's one line of dust.
+    Dust,
     /// A schema set's number.
     SchemaSet(u32),
     /// An approver's word on a thing.
@@ -55,6 +58,7 @@ impl Subject {
             Event::PayoutHalt(said) => Ok(Self::Halt(said.wallet)),
             Event::PayoutResume(said) => Ok(Self::Resume(said.wallet)),
             Event::WriteOff(said) => Ok(Self::WriteOff(said.account.clone())),
+            Event::InactiveDust(_) => Ok(Self::Dust),
             Event::SchemaSet(set) => Ok(Self::SchemaSet(set.number)),
             Event::Approval(approval) => Ok(Self::Approval(approval.thing, approval.approver)),
             other => Err(Refusal::Kind(other.kind().name())),
@@ -79,6 +83,7 @@ pub fn judge(authority: &Authority, size: u64, event: &Event) -> Result<(), Refu
         Event::Account(said) => judge_registration(authority, said)?,
         Event::Setting(setting) => judge_setting(authority, setting)?,
         Event::WriteOff(said) => judge_write_off(authority, said)?,
+        Event::InactiveDust(said) => judge_dust(size, said)?,
         // A halt always works. Batches and resumes are judged with the balances, which the desk does not know.
         Event::PayoutHalt(_) => return Ok(()),
         Event::PayoutResume(said) => return judge_resume(size, said),
@@ -212,6 +217,16 @@ fn judge_write_off(authority: &Authority, said: &WriteOff) -> Result<(), Refusal
     }
 }
 
+/// Who is named, and whether he has dust, is for the approvers and the money rules to say.
+fn judge_dust(size: u64, said: &InactiveDust) -> Result<(), Refusal> {
+    if said.cutoff < size {
+        Ok(())
+    } else {
+        let (position, index) = (said.cutoff, 0);
+        Err(Refusal::NotThere(At { position, index }))
+    }
+}
+
 /// What cites a place that is not there yet would not be admitted.
 fn judge_resume(size: u64, said: &PayoutResume) -> Result<(), Refusal> {
     if said.expects.position < size {
@@ -272,6 +287,7 @@ fn why_not(authority: &Authority, event: &Event) -> Refusal {
         Event::Account(said) => (said.expects, authority.last_registration(&said.name)),
         Event::Setting(setting) => (setting.expects, authority.last_setting(&setting.account)),
         Event::WriteOff(said) => (said.expects, authority.last_write_off(&said.account)),
+        Event::InactiveDust(said) => (said.expects, authority.last_dust()),
         _ => return Refusal::NotObeyed,
     };
     if expects != current {
@@ -342,6 +358,7 @@ fn takes_effect(authority: &Authority, at: At, event: &Event) -> bool {
         Event::Account(said) => authority.last_registration(&said.name) == at,
         Event::Setting(setting) => authority.last_setting(&setting.account) == at,
         Event::WriteOff(said) => authority.last_write_off(&said.account) == at,
+        Event::InactiveDust(_) => authority.last_dust() == at,
         // It compares nothing and needs nobody.
         Event::PayoutHalt(_) => true,
         Event::SchemaSet(set) => authority.schema_set(set.number) == Some(set.entries.as_slice()),

@@ -15,7 +15,7 @@ pub enum Right {
     Schema,
     /// Bans of accounts and networks.
     Ban,
-    /// Adjustments of balances, and write-offs.
+    /// Adjustments of balances, write-offs, and announcements of dust.
     Adjust,
     /// Registered accounts, and settings for miners who cannot set them.
     Account,
@@ -56,7 +56,9 @@ impl Right {
             Event::Policy(_) => Some(Self::Policy),
             Event::SchemaSet(_) => Some(Self::Schema),
             Event::Ban(_) => Some(Self::Ban),
-            Event::Adjustment(_) | Event::WriteOff(_) => Some(Self::Adjust),
+            Event::Adjustment(_) | Event::WriteOff(_) | Event::InactiveDust(_) => {
+                Some(Self::Adjust)
+            }
             Event::Account(_) | Event::Setting(_) => Some(Self::Account),
             Event::PayoutHalt(_) | Event::PayoutResume(_) => Some(Self::Pay),
             _ => None,

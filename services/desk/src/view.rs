@@ -34,6 +34,7 @@ pub(crate) fn state(settled: &State, account: Option<&Account>) -> Option<Value>
             "payout": needed(Approved::Payout),
             "resume": needed(Approved::Resume),
             "write_off": needed(Approved::WriteOff),
+            "inactive_dust": needed(Approved::InactiveDust),
         },
         "keys": keys(authority),
         "policy": newest.map(|newest| json!({
@@ -51,6 +52,8 @@ pub(crate) fn state(settled: &State, account: Option<&Account>) -> Option<Value>
             "written_off": place(authority.last_write_off(account)),
             "registered": registered(authority, account),
         })),
+        // What the next announcement of dust has to expect.
+        "dust": place(authority.last_dust()),
         "waiting": waiting(authority),
     }))
 }
@@ -140,6 +143,9 @@ fn policy(policy: &Policy) -> Value {
             "bonus_ppm": rules.bonus_ppm,
             "stale_ppm": rules.stale_ppm,
             "keep_tx_fees": rules.keep_tx_fees,
+            // As text, like every amount.
+            "direct_min": rules.direct_min.to_string(),
+            "direct_outputs": rules.direct_outputs,
         })
     });
     json!({
@@ -158,5 +164,6 @@ fn policy(policy: &Policy) -> Value {
         "payout_depth": policy.payout_depth,
         "payout_final_depth": policy.payout_final_depth,
         "writeoff_ms": policy.writeoff_ms,
+        "rounding_to_fee": policy.rounding_to_fee,
     })
 }

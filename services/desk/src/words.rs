@@ -2,6 +2,7 @@
 
 use orebook_schema::account::{Registration, Setting, SettingValue};
 use orebook_schema::desk::{Adjustment, Ban, BanAction, Direction};
+use orebook_schema::dust::InactiveDust;
 use orebook_schema::event::KeyAction;
 use orebook_schema::policy::{NetworkFees, PotRules};
 use orebook_schema::{Event, Kind, Policy};
@@ -57,11 +58,27 @@ pub fn words(event: &Event) -> String {
             "what {} owes is taken over by the reserve, if it has owed for as long as the policy asks: {}",
             said.account, said.reason
         ),
+        Event::InactiveDust(said) => dust_words(said),
         Event::Approval(approval) => {
             format!("{} approves {}", approval.approver, approval.thing)
         }
         other => format!("a {}", other.kind().name()),
     }
+}
+
+fn dust_words(said: &InactiveDust) -> String {
+    let InactiveDust { cutoff, reason, .. } = said;
+    if said.accounts.is_empty() {
+        return format!("dust that was announced and did not move yet stays: {reason}");
+    }
+    let accounts: Vec<String> = said.accounts.iter().map(ToString::to_string).collect();
+    format!(
+        "what these {} accounts have below their thresholds goes to {} when 30 days have passed, of those that were not active after \
+         position {cutoff}: {reason}: {}",
+        accounts.len(),
+        said.to.name(),
+        accounts.join(", ")
+    )
 }
 
 fn ban_words(ban: &Ban) -> String {
@@ -145,7 +162,7 @@ pub fn policy(policy: &Policy) -> String {
     format!(
         "{}; blocks are immature at {}, confirmed at {}, orphaned at {} blocks on top; payouts from {} base units on, their \
          network fees borne by {fees}; a changed address waits {} ms; batches up to {} base units are paid unasked, paid at {}, \
-         final at {} confirmations; a debt may be written off after {} ms",
+         final at {} confirmations; a debt may be written off after {} ms; what splits leave {}",
         pots.join("; "),
         policy.immature_depth,
         policy.confirmed_depth,
@@ -156,13 +173,25 @@ pub fn policy(policy: &Policy) -> String {
         policy.payout_depth,
         policy.payout_final_depth,
         policy.writeoff_ms,
+        if policy.rounding_to_fee {
+            "goes to the fees"
+        } else {
+            "stays apart"
+        },
     )
 }
 
 fn pot(rules: &PotRules) -> String {
+    let direct = match rules.direct_min {
+        0 => String::new(),
+        least => format!(
+            ", paid by the coinbase from {least} base units on in at most {} outputs",
+            rules.direct_outputs
+        ),
+    };
     format!(
         "pot {} {} over {} ppm of the network's work, fee {} ppm, finder's bonus {} ppm, stale shares {} ppm, transaction \
-         fees to the {}",
+         fees to the {}{direct}",
         rules.pot.0,
         rules.scheme.name(),
         rules.n_ppm,

@@ -204,6 +204,8 @@ mod tests {
             bonus_ppm: 0,
             stale_ppm: 0,
             keep_tx_fees: false,
+            direct_min: 0,
+            direct_outputs: 0,
         };
         let policy = Policy {
             pots: vec![pot],
@@ -217,6 +219,7 @@ mod tests {
             payout_depth: 6,
             payout_final_depth: 12,
             writeoff_ms: 0,
+            rounding_to_fee: false,
         };
         Control {
             ledger: LedgerId([1; 16]),

@@ -24,7 +24,7 @@ const WORKER_BYTES_MAX: usize = 164;
 /// Canonical bytes of the longest block.
 const BLOCK_BYTES_MAX: usize = 161;
 /// Canonical bytes of a job beside its coinbase and branches.
-const JOB_BYTES: usize = 172;
+const JOB_BYTES: usize = 180;
 /// Canonical bytes of an ethash job.
 const ETHASH_JOB_BYTES: usize = 160;
 

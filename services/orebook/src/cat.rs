@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use orebook_schema::account::{Registration, Setting, SettingValue};
 use orebook_schema::desk::{Adjustment, Ban};
+use orebook_schema::dust::InactiveDust;
 use orebook_schema::event::{
     Approval, Checkpoint, KeyAction, KeyChange, Moved, NO_NUMBER, Part, RawEvent, RecoveryCode,
     RecoveryNote, SchemaEntry,
@@ -12,6 +13,7 @@ use orebook_schema::payout::{
     DigestAnswer, PayoutCancelled, PayoutProposed, PayoutSigned, PayoutStep,
 };
 use orebook_schema::policy::NetworkFees;
+use orebook_schema::reconciled::Reconciled;
 use orebook_schema::units::hex;
 use orebook_schema::work::{
     BlockFound, BlockRecovered, BlockStatus, EthashJob, EthashShare, Job, Share, Worker,
@@ -174,7 +176,30 @@ fn put_event(line: &mut Object, event: &Event, counts: bool) {
                 .at("expects", said.expects)
                 .text("reason", &said.reason);
         }
+        Event::InactiveDust(said) => put_inactive_dust(line, said),
+        Event::Reconciled(said) => put_reconciled(line, said),
     }
+}
+
+fn put_inactive_dust(line: &mut Object, said: &InactiveDust) {
+    let accounts = said.accounts.iter().map(|account| format!("\"{account}\""));
+    line.raw("cutoff", said.cutoff)
+        .text("to", said.to.name())
+        .raw("accounts", array(accounts))
+        .at("expects", said.expects)
+        .text("reason", &said.reason);
+}
+
+fn put_reconciled(line: &mut Object, said: &Reconciled) {
+    line.raw("wallet", said.wallet)
+        .raw("compared_position", said.compared_position)
+        .text("money", said.money)
+        .text("wallet_expected", said.wallet_expected)
+        .text("wallet_found", said.wallet_found)
+        .raw("transactions", said.transactions)
+        .raw("blocks", said.blocks)
+        .raw("differences", said.differences)
+        .text("report", &said.report);
 }
 
 fn put_proposed(line: &mut Object, said: &PayoutProposed) {
@@ -289,7 +314,9 @@ fn policy(policy: &Policy) -> String {
             .raw("fee_ppm", rules.fee_ppm)
             .raw("bonus_ppm", rules.bonus_ppm)
             .raw("stale_ppm", rules.stale_ppm)
-            .raw("keep_tx_fees", rules.keep_tx_fees);
+            .raw("keep_tx_fees", rules.keep_tx_fees)
+            .text("direct_min", rules.direct_min)
+            .raw("direct_outputs", rules.direct_outputs);
         pot.end()
     });
     let mut object = Object::new();
@@ -310,7 +337,8 @@ fn policy(policy: &Policy) -> String {
         .text("auto_pay_limit", policy.auto_pay_limit)
         .raw("payout_depth", policy.payout_depth)
         .raw("payout_final_depth", policy.payout_final_depth)
-        .raw("writeoff_ms", policy.writeoff_ms);
+        .raw("writeoff_ms", policy.writeoff_ms)
+        .raw("rounding_to_fee", policy.rounding_to_fee);
     object.end()
 }
 
@@ -457,7 +485,8 @@ fn put_job(line: &mut Object, job: &Job) {
         .raw(
             "branches",
             array(job.branches.iter().map(|branch| format!("\"{branch}\""))),
-        );
+        )
+        .raw("direct", job.direct);
 }
 
 fn put_share(line: &mut Object, share: &Share) {

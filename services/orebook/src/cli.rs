@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use orebook::config::{
-    ADDRESS_HOLD_MS_DEFAULT, AUTO_PAY_LIMIT_DEFAULT, PAYOUT_DEPTH_DEFAULT,
+    ADDRESS_HOLD_MS_DEFAULT, AUTO_PAY_LIMIT_DEFAULT, DIRECT_OUTPUTS_DEFAULT, PAYOUT_DEPTH_DEFAULT,
     PAYOUT_FINAL_DEPTH_DEFAULT, Preset, WRITEOFF_MS_DEFAULT,
 };
-use orebook_schema::policy::{ADDRESS_HOLD_MS_MAX, WRITEOFF_MS_MAX};
+use orebook_schema::policy::{ADDRESS_HOLD_MS_MAX, DIRECT_OUTPUTS_MAX, WRITEOFF_MS_MAX};
 
 use crate::desk::args::{
     AccountCommand, AdjustArgs, ApproveArgs, BanCommand, DeskArgs, KeyCommand, PayCommand,
@@ -209,6 +209,15 @@ pub(crate) struct InitArgs {
     /// How long an account must owe before it may be written off, milliseconds of ledger time.
     #[arg(long, default_value_t = WRITEOFF_MS_DEFAULT, value_parser = clap::value_parser!(u64).range(0..=WRITEOFF_MS_MAX))]
     pub(crate) writeoff_ms: u64,
+    /// Whole base units that splits leave go to the pool's fees.
+    #[arg(long)]
+    pub(crate) rounding_to_fee: bool,
+    /// Least that coinbases pay a miner himself, base units, of bitcoin-likes; 0: they pay the pool alone.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) direct_min: u64,
+    /// Most outputs to miners in a coinbase, where --direct-min is not 0.
+    #[arg(long, default_value_t = DIRECT_OUTPUTS_DEFAULT, value_parser = clap::value_parser!(u16).range(1..=i64::from(DIRECT_OUTPUTS_MAX)))]
+    pub(crate) direct_outputs: u16,
     /// How the result is printed.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,

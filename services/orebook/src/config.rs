@@ -19,8 +19,8 @@ use toml::Spanned;
 
 pub use self::edge::{Doors, Firewall, Tls, edge, tls};
 pub use self::payouts::{
-    AUTO_PAY_LIMIT_DEFAULT, PAYOUT_DEPTH_DEFAULT, PAYOUT_FINAL_DEPTH_DEFAULT, PayoutTerms,
-    WRITEOFF_MS_DEFAULT,
+    AUTO_PAY_LIMIT_DEFAULT, DIRECT_OUTPUTS_DEFAULT, PAYOUT_DEPTH_DEFAULT,
+    PAYOUT_FINAL_DEPTH_DEFAULT, PayoutTerms, WRITEOFF_MS_DEFAULT, direct_outputs,
 };
 pub use self::reading::{ConfigFault, FILE_BYTES_MAX, ReadError, balancers, parse, read, region};
 pub use self::wallet::{Wallet, WalletKind, base_units, projector};
@@ -157,6 +157,8 @@ pub struct Pool {
     pub payout_final_depth: Option<u32>,
     /// How long an account must owe before it may be written off, milliseconds of ledger time.
     pub writeoff_ms: u64,
+    /// Whether whole base units that splits leave go to the pool's fees.
+    pub rounding_to_fee: bool,
     /// Pots of a ledger that `up` makes in a new folder.
     pub pot: Vec<Pot>,
 }
@@ -204,6 +206,12 @@ pub struct Pot {
     /// Pool fee, parts per million.
     #[serde(default = "fee_ppm")]
     pub fee_ppm: Spanned<u32>,
+    /// Least that coinbases pay a miner himself, base units; 0: they pay the pool alone.
+    #[serde(default)]
+    pub direct_min: u64,
+    /// Most outputs to miners in a coinbase, where `direct_min` is not 0.
+    #[serde(default = "payouts::direct_outputs_default")]
+    pub direct_outputs: u16,
 }
 
 /// How a pot is paid (docs/rules.md, section 3).
@@ -550,12 +558,15 @@ impl Default for Pool {
             payout_depth: None,
             payout_final_depth: None,
             writeoff_ms: WRITEOFF_MS_DEFAULT,
+            rounding_to_fee: false,
             pot: [(0, Scheme::Pplns), (1, Scheme::Solo)]
                 .map(|(pot, scheme)| Pot {
                     pot: Spanned::new(0..0, pot),
                     scheme: Spanned::new(0..0, scheme),
                     window_ppm: window_ppm(),
                     fee_ppm: fee_ppm(),
+                    direct_min: 0,
+                    direct_outputs: DIRECT_OUTPUTS_DEFAULT,
                 })
                 .to_vec(),
         }
@@ -725,6 +736,8 @@ impl Pool {
             bonus_ppm: 0,
             stale_ppm: 0,
             keep_tx_fees: false,
+            direct_min: pot.direct_min,
+            direct_outputs: direct_outputs(pot.direct_min, pot.direct_outputs),
         });
         let mut rules: Vec<PotRules> = rules.collect();
         rules.sort_by_key(|rules| rules.pot);

@@ -18,7 +18,7 @@ use orebook_schema::{Hash, Key, Kind, LedgerId, Policy, Role};
 use crate::cat::Object;
 use crate::cli::{EthashLike, Format, InitArgs};
 use crate::{Failure, keys, print};
-use orebook::config::{PayoutTerms, Preset};
+use orebook::config::{PayoutTerms, Preset, direct_outputs};
 
 /// Number of the PPLNS pot that `init` makes.
 const PPLNS_POT: Pot = Pot(0);
@@ -175,6 +175,7 @@ pub(crate) fn run(args: &InitArgs) -> Result<(), Failure> {
             payout_depth: args.payout_depth,
             payout_final_depth: args.payout_final_depth,
             writeoff_ms: args.writeoff_ms,
+            rounding_to_fee: args.rounding_to_fee,
         },
     })?;
     report(args, &made.genesis, made.hash, &made.producers)
@@ -195,9 +196,15 @@ fn pots(args: &InitArgs) -> Vec<PotRules> {
         bonus_ppm: 0,
         stale_ppm: 0,
         keep_tx_fees: false,
+        direct_min: 0,
+        direct_outputs: 0,
     };
     vec![
-        pot(PPLNS_POT, Scheme::Pplns, args.window_ppm),
+        PotRules {
+            direct_min: args.direct_min,
+            direct_outputs: direct_outputs(args.direct_min, args.direct_outputs),
+            ..pot(PPLNS_POT, Scheme::Pplns, args.window_ppm)
+        },
         pot(SOLO_POT, Scheme::Solo, 1),
     ]
 }
@@ -206,6 +213,11 @@ fn make(wanted: Wanted) -> Result<Made, Failure> {
     // Before anything is written.
     algorithm(wanted.coin, wanted.algorithm)?;
     wanted.payouts.checked().map_err(Failure::new)?;
+    let pays_direct = wanted.pots.iter().any(|rules| rules.direct_min != 0);
+    if pays_direct && wanted.coin.is_ethash() {
+        return Err(Failure::new("a block of an ethash-like pays one address")
+            .hint("leave --direct-min away"));
+    }
     if wanted.approvers < wanted.needed {
         let message = format!(
             "{} approvals are needed of {} approvers",
@@ -291,6 +303,7 @@ fn make_genesis(
         payout_depth: wanted.payouts.payout_depth,
         payout_final_depth: wanted.payouts.payout_final_depth,
         writeoff_ms: wanted.payouts.writeoff_ms,
+        rounding_to_fee: wanted.payouts.rounding_to_fee,
     };
     approvers.sort_unstable();
     let mut keys: Vec<(Key, Role)> = producers
@@ -319,6 +332,7 @@ fn make_genesis(
             (Approved::Payout, for_money),
             (Approved::Resume, wanted.needed),
             (Approved::WriteOff, for_money),
+            (Approved::InactiveDust, for_money),
         ],
         producers: keys,
         schema_set: Kind::known(),

@@ -168,6 +168,8 @@ fn genesis(ledger: LedgerId) -> Genesis {
         bonus_ppm: 5_000,
         stale_ppm: 500_000,
         keep_tx_fees: true,
+        direct_min: 0,
+        direct_outputs: 0,
     };
     Genesis {
         ledger,
@@ -195,6 +197,7 @@ fn genesis(ledger: LedgerId) -> Genesis {
             payout_depth: 6,
             payout_final_depth: 12,
             writeoff_ms: 0,
+            rounding_to_fee: false,
         },
     }
 }
@@ -617,5 +620,6 @@ fn job(number: u32, policy: At) -> Job {
         coinbase1: vec![1; 60],
         coinbase2: vec![2; 40],
         branches: Vec::new(),
+        direct: 0,
     }
 }

@@ -214,6 +214,8 @@ fn genesis(
         bonus_ppm: 0,
         stale_ppm: 500_000,
         keep_tx_fees: false,
+        direct_min: 0,
+        direct_outputs: 0,
     };
     Genesis {
         ledger: LedgerId(id),
@@ -241,6 +243,7 @@ fn genesis(
             payout_depth: 6,
             payout_final_depth: 12,
             writeoff_ms: 0,
+            rounding_to_fee: false,
         },
     }
 }

@@ -132,6 +132,7 @@ impl Pair {
             coinbase1: vec![1; 60],
             coinbase2: vec![2; 40],
             branches: Vec::new(),
+            direct: 0,
         };
         group.push((now, Event::Job(Box::new(job))));
         let appended = self.life(index).spool.append(&group);

@@ -62,6 +62,8 @@ pub fn genesis() -> Genesis {
         bonus_ppm: 0,
         stale_ppm: 0,
         keep_tx_fees: false,
+        direct_min: 0,
+        direct_outputs: 0,
     };
     let roles = [
         (DESK, Role::Desk),
@@ -103,6 +105,7 @@ pub fn genesis() -> Genesis {
             payout_depth: 6,
             payout_final_depth: 12,
             writeoff_ms: 0,
+            rounding_to_fee: false,
         },
     }
 }
@@ -341,6 +344,7 @@ impl World {
             coinbase1: vec![1],
             coinbase2: vec![2],
             branches: Vec::new(),
+            direct: 0,
         };
         self.say(|world| &mut world.gateway, &[Event::Job(Box::new(job))]);
         number

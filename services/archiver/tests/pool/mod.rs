@@ -67,6 +67,8 @@ pub(crate) fn genesis_of(algorithm: Algorithm) -> Genesis {
                 bonus_ppm: 0,
                 stale_ppm: 0,
                 keep_tx_fees: false,
+                direct_min: 0,
+                direct_outputs: 0,
             }],
             immature_depth: 1,
             confirmed_depth: 6,
@@ -78,6 +80,7 @@ pub(crate) fn genesis_of(algorithm: Algorithm) -> Genesis {
             payout_depth: 6,
             payout_final_depth: 12,
             writeoff_ms: 0,
+            rounding_to_fee: false,
         },
     }
 }

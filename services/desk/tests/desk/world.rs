@@ -60,6 +60,8 @@ pub(crate) fn policy(fee_ppm: u32) -> Policy {
             bonus_ppm: 0,
             stale_ppm: 0,
             keep_tx_fees: false,
+            direct_min: 0,
+            direct_outputs: 0,
         }],
         immature_depth: 1,
         confirmed_depth: 5,
@@ -71,6 +73,7 @@ pub(crate) fn policy(fee_ppm: u32) -> Policy {
         payout_depth: 6,
         payout_final_depth: 12,
         writeoff_ms: 0,
+        rounding_to_fee: false,
     }
 }
 

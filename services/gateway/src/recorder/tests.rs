@@ -62,6 +62,7 @@ fn job(key: u32, coinbase: usize) -> (JobKey, Announced, Tagged) {
         coinbase1: vec![1; coinbase],
         coinbase2: vec![2; 60],
         branches: Vec::new(),
+        direct: 0,
     };
     (JobKey(key), Announced::Built(Arc::new(job)), TAGGED)
 }

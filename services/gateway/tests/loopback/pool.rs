@@ -201,6 +201,8 @@ fn policy() -> Policy {
         bonus_ppm: 0,
         stale_ppm: 500_000,
         keep_tx_fees: false,
+        direct_min: 0,
+        direct_outputs: 0,
     };
     Policy {
         pots: vec![pot(0, Scheme::Pplns), pot(1, Scheme::Solo)],
@@ -214,6 +216,7 @@ fn policy() -> Policy {
         payout_depth: 6,
         payout_final_depth: 12,
         writeoff_ms: 0,
+        rounding_to_fee: false,
     }
 }
 

@@ -85,6 +85,8 @@ fn policy() -> Policy {
             bonus_ppm: 0,
             stale_ppm: 0,
             keep_tx_fees: false,
+            direct_min: 0,
+            direct_outputs: 0,
         }],
         immature_depth: 1,
         confirmed_depth: 100,
@@ -96,6 +98,7 @@ fn policy() -> Policy {
         payout_depth: 6,
         payout_final_depth: 12,
         writeoff_ms: 0,
+        rounding_to_fee: false,
     }
 }
 

@@ -10,6 +10,8 @@ pub const AUTO_PAY_LIMIT_DEFAULT: u128 = 0;
 pub const PAYOUT_DEPTH_DEFAULT: u32 = 6;
 /// Confirmations after which it is not watched any more, likewise.
 pub const PAYOUT_FINAL_DEPTH_DEFAULT: u32 = 12;
+/// Most outputs to miners in a coinbase of a pot of a new ledger that pays by it, unless configured.
+pub const DIRECT_OUTPUTS_DEFAULT: u16 = 100;
 /// How long an account must owe before it may be written off in a new ledger unless configured: 90 days.
 pub const WRITEOFF_MS_DEFAULT: u64 = 7_776_000_000;
 /// The same of test coins' batches: 2^80, the most that a batch pays, so that a pool on a developer's machine pays by itself.
@@ -28,6 +30,8 @@ pub struct PayoutTerms {
     pub payout_final_depth: u32,
     /// How long an account must owe before it may be written off, milliseconds.
     pub writeoff_ms: u64,
+    /// Whether whole base units that splits leave go to the pool's fees.
+    pub rounding_to_fee: bool,
 }
 
 impl PayoutTerms {
@@ -47,6 +51,16 @@ impl PayoutTerms {
         }
         Ok(self)
     }
+}
+
+pub(super) const fn direct_outputs_default() -> u16 {
+    DIRECT_OUTPUTS_DEFAULT
+}
+
+/// Most outputs to miners: what is said where the pot pays by the coinbase, and else none, as a policy has to say it.
+#[must_use]
+pub const fn direct_outputs(direct_min: u64, said: u16) -> u16 {
+    if direct_min == 0 { 0 } else { said }
 }
 
 impl Pool {
@@ -73,6 +87,7 @@ impl Pool {
             payout_depth: self.payout_depth.unwrap_or(depths.0),
             payout_final_depth: self.payout_final_depth.unwrap_or(depths.1),
             writeoff_ms: self.writeoff_ms,
+            rounding_to_fee: self.rounding_to_fee,
         };
         terms.checked().map_err(|why| format!("pool: {why}"))
     }
@@ -93,6 +108,7 @@ mod tests {
             payout_depth: 6,
             payout_final_depth: 12,
             writeoff_ms: 7_776_000_000,
+            rounding_to_fee: false,
         };
         let test = PayoutTerms {
             auto_pay_limit: 1 << 80,
@@ -117,6 +133,7 @@ mod tests {
             payout_depth: Some(7),
             payout_final_depth: Some(9),
             writeoff_ms: 5,
+            rounding_to_fee: true,
             ..of(Some(Preset::Bitcoin))
         };
         let terms = PayoutTerms {
@@ -124,6 +141,7 @@ mod tests {
             payout_depth: 7,
             payout_final_depth: 9,
             writeoff_ms: 5,
+            rounding_to_fee: true,
         };
         assert_eq!(said.payouts(), Ok(terms));
     }

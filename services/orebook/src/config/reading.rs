@@ -7,9 +7,11 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use orebook_gateway::{Network, PROXY_FROM_MAX, REGION_BYTES_MAX, Region};
-use orebook_schema::policy::ADDRESS_HOLD_MS_MAX;
+use orebook_schema::policy::{ADDRESS_HOLD_MS_MAX, DIRECT_OUTPUTS_MAX};
 
-use super::{Config, Gateway, Node, NodeKind, POTS_MAX, PPM, Pool, Port, edge, wallet};
+use super::{
+    Config, Gateway, Node, NodeKind, POTS_MAX, PPM, Pool, Port, Preset, Scheme, edge, wallet,
+};
 
 /// Largest configuration file, bytes.
 pub const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -260,6 +262,19 @@ fn check_pots(pool: &Pool) -> Result<(), (Range<usize>, String)> {
             let message = format!("pool.pot: pot {number} has a fee above the whole, {PPM}");
             return Err((pot.fee_ppm.span(), message));
         }
+        if !(1..=DIRECT_OUTPUTS_MAX).contains(&pot.direct_outputs) {
+            let message =
+                format!("pool.pot: pot {number} has 1 to {DIRECT_OUTPUTS_MAX} direct_outputs");
+            return Err((at, message));
+        }
+        let can =
+            *pot.scheme.get_ref() == Scheme::Pplns && !pool.coin.is_some_and(Preset::is_ethash);
+        if pot.direct_min != 0 && !can {
+            let message = format!(
+                "pool.pot: pot {number} cannot pay by the coinbase: direct_min is of pplns pots of bitcoin-likes"
+            );
+            return Err((pot.scheme.span(), message));
+        }
     }
     Ok(())
 }
@@ -506,6 +521,16 @@ mod tests {
                 (3, 40),
                 "a fee above the whole",
             ),
+            (
+                "{ pot = 0, scheme = \"pplns\", direct_min = 1, direct_outputs = 0 },",
+                (3, 9),
+                "1 to 500 direct_outputs",
+            ),
+            (
+                "{ pot = 0, scheme = \"pps\", direct_min = 1 },",
+                (3, 21),
+                "pot 0 cannot pay by the coinbase",
+            ),
             (many.as_str(), (19, 9), "more than 16 pots"),
             ("", (1, 1), "at least one pot"),
         ] {
@@ -518,7 +543,7 @@ mod tests {
     #[test]
     fn configured_pots_are_the_rules_of_a_new_ledger_by_number() {
         let text = "[[pool.pot]]\npot = 9\nscheme = \"solo\"\nfee_ppm = 0\n\
-                    [[pool.pot]]\npot = 2\nscheme = \"pplns\"\nwindow_ppm = 5\nfee_ppm = 1000000\n\
+                    [[pool.pot]]\npot = 2\nscheme = \"pplns\"\nwindow_ppm = 5\nfee_ppm = 1000000\ndirect_min = 7\n\
                     [[pool.pot]]\npot = 3\nscheme = \"prop\"\nfee_ppm = 1\n\
                     [[pool.pot]]\npot = 4\nscheme = \"pps\"\nfee_ppm = 2\n\
                     [[pool.pot]]\npot = 5\nscheme = \"fpps\"\nfee_ppm = 3\n";
@@ -536,6 +561,8 @@ mod tests {
         ];
         assert_eq!(said, expected);
         assert_eq!((rules[0].n_ppm, rules[4].n_ppm), (5, 1));
+        let direct = |pot: usize| (rules[pot].direct_min, rules[pot].direct_outputs);
+        assert_eq!((direct(0), direct(4)), ((7, 100), (0, 0)));
     }
 
     #[test]

@@ -187,6 +187,12 @@ pub(crate) struct PolicyArgs {
     /// Whether transaction fees go to the pool.
     #[arg(long)]
     pub(crate) keep_tx_fees: Option<bool>,
+    /// Least that coinbases pay a miner himself, base units; 0: they pay the pool alone.
+    #[arg(long)]
+    pub(crate) direct_min: Option<u64>,
+    /// Most outputs to miners in a coinbase.
+    #[arg(long)]
+    pub(crate) direct_outputs: Option<u16>,
     /// Payout threshold, base units.
     #[arg(long)]
     pub(crate) threshold: Option<u128>,
@@ -202,11 +208,14 @@ pub(crate) struct PolicyArgs {
     /// How long an account must owe before it may be written off, milliseconds of ledger time.
     #[arg(long)]
     pub(crate) writeoff_ms: Option<u64>,
+    /// Whether whole base units that splits leave go to the pool's fees.
+    #[arg(long)]
+    pub(crate) rounding_to_fee: Option<bool>,
     /// Blocks on top at which a block counts as immature, confirmed, orphaned.
     #[arg(long, value_names = ["IMMATURE", "CONFIRMED", "ORPHAN"], num_args = 3)]
     pub(crate) depths: Option<Vec<u32>>,
     /// The whole policy from a file instead: JSON, as `policy show --format json` has it under "says".
-    #[arg(long, conflicts_with_all = ["pot", "fee_ppm", "window_ppm", "bonus_ppm", "stale_ppm", "keep_tx_fees", "threshold", "address_hold_ms", "auto_pay_limit", "payout_depths", "writeoff_ms", "depths"])]
+    #[arg(long, conflicts_with_all = ["pot", "fee_ppm", "window_ppm", "bonus_ppm", "stale_ppm", "keep_tx_fees", "direct_min", "direct_outputs", "rounding_to_fee", "threshold", "address_hold_ms", "auto_pay_limit", "payout_depths", "writeoff_ms", "depths"])]
     pub(crate) file: Option<PathBuf>,
 }
 

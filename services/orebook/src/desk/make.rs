@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use super::args::{PolicyArgs, RoleName};
 use crate::Failure;
+use orebook::config::{DIRECT_OUTPUTS_DEFAULT, direct_outputs};
 
 /// Bytes of a file with a policy at most.
 const POLICY_FILE_BYTES_MAX: u64 = 64 << 10;
@@ -141,6 +142,12 @@ fn changed(mut policy: Policy, change: &PolicyArgs) -> Result<Policy, Failure> {
         rules.bonus_ppm = change.bonus_ppm.unwrap_or(rules.bonus_ppm);
         rules.stale_ppm = change.stale_ppm.unwrap_or(rules.stale_ppm);
         rules.keep_tx_fees = change.keep_tx_fees.unwrap_or(rules.keep_tx_fees);
+        rules.direct_min = change.direct_min.unwrap_or(rules.direct_min);
+        let said = change.direct_outputs.unwrap_or(match rules.direct_outputs {
+            0 => DIRECT_OUTPUTS_DEFAULT,
+            before => before,
+        });
+        rules.direct_outputs = direct_outputs(rules.direct_min, said);
     }
     if !is_found {
         return Err(Failure::new("the policy in force has no such pot")
@@ -150,6 +157,7 @@ fn changed(mut policy: Policy, change: &PolicyArgs) -> Result<Policy, Failure> {
     policy.address_hold_ms = change.address_hold_ms.unwrap_or(policy.address_hold_ms);
     policy.auto_pay_limit = change.auto_pay_limit.unwrap_or(policy.auto_pay_limit);
     policy.writeoff_ms = change.writeoff_ms.unwrap_or(policy.writeoff_ms);
+    policy.rounding_to_fee = change.rounding_to_fee.unwrap_or(policy.rounding_to_fee);
     if let Some([paid, last]) = change.payout_depths.as_deref() {
         policy.payout_depth = *paid;
         policy.payout_final_depth = *last;
@@ -177,6 +185,8 @@ struct PolicyText {
     payout_depth: u32,
     payout_final_depth: u32,
     writeoff_ms: u64,
+    #[serde(default)]
+    rounding_to_fee: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -189,6 +199,11 @@ struct PotText {
     bonus_ppm: u32,
     stale_ppm: u32,
     keep_tx_fees: bool,
+    /// Of a file that an earlier version showed: none.
+    #[serde(default)]
+    direct_min: Option<String>,
+    #[serde(default)]
+    direct_outputs: u16,
 }
 
 fn policy_of(file: &Path) -> Result<Policy, Failure> {
@@ -223,6 +238,11 @@ fn policy_from(text: &str) -> Result<Policy, String> {
             bonus_ppm: pot.bonus_ppm,
             stale_ppm: pot.stale_ppm,
             keep_tx_fees: pot.keep_tx_fees,
+            direct_min: pot
+                .direct_min
+                .map_or(Ok(0), |text| text.parse())
+                .map_err(|_| "direct_min is a number in a text".to_owned())?,
+            direct_outputs: pot.direct_outputs,
         })
     });
     Ok(Policy {
@@ -247,6 +267,7 @@ fn policy_from(text: &str) -> Result<Policy, String> {
         payout_depth: read.payout_depth,
         payout_final_depth: read.payout_final_depth,
         writeoff_ms: read.writeoff_ms,
+        rounding_to_fee: read.rounding_to_fee,
     })
 }
 
@@ -299,6 +320,17 @@ mod tests {
         "keep_tx_fees":true}],"immature_depth":1,"confirmed_depth":2,"orphan_depth":3,"threshold":"7",
         "address_hold_ms":60000,"network_fees":"miner","auto_pay_limit":"11","payout_depth":6,"payout_final_depth":12,
         "writeoff_ms":5}"#;
+    /// The same with what came later.
+    const LATER: [(&str, &str); 2] = [
+        (
+            "\"keep_tx_fees\":true",
+            "\"keep_tx_fees\":true,\"direct_min\":\"50\",\"direct_outputs\":9",
+        ),
+        (
+            "\"writeoff_ms\":5",
+            "\"writeoff_ms\":5,\"rounding_to_fee\":true",
+        ),
+    ];
 
     fn state(policy: &Policy) -> Value {
         let bytes = orebook_schema::units::hex(&policy.to_bytes());
@@ -313,6 +345,9 @@ mod tests {
             bonus_ppm: None,
             stale_ppm: None,
             keep_tx_fees: None,
+            direct_min: None,
+            direct_outputs: None,
+            rounding_to_fee: None,
             threshold: None,
             address_hold_ms: None,
             auto_pay_limit: None,
@@ -364,6 +399,32 @@ mod tests {
             (wrong.pot, wrong.fee_ppm, wrong.depths) = (pot, fee_ppm, depths);
             assert!(policy_changed(&state, &wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_policy_says_who_is_paid_by_the_coinbase_and_where_roundings_go() {
+        let figures = |policy: &Policy| {
+            let pot = policy.pots[0];
+            (pot.direct_min, pot.direct_outputs, policy.rounding_to_fee)
+        };
+        let old = policy_from(POLICY).unwrap();
+        assert_eq!(figures(&old), (0, 0, false), "what a file of before says");
+        let text = LATER
+            .iter()
+            .fold(POLICY.to_owned(), |text, (from, to)| text.replace(from, to));
+        assert_eq!(figures(&policy_from(&text).unwrap()), (50, 9, true));
+        let said = |change: &PolicyArgs| match policy_changed(&state(&old), change) {
+            Ok(Event::Policy(said)) => Some(figures(&said.policy)),
+            _ => None,
+        };
+        let mut change = nothing();
+        change.direct_min = Some(70);
+        change.rounding_to_fee = Some(true);
+        assert_eq!(said(&change), Some((70, DIRECT_OUTPUTS_DEFAULT, true)));
+        change.direct_outputs = Some(501);
+        assert_eq!(said(&change), None, "too many outputs");
+        change.direct_min = Some(0);
+        assert_eq!(said(&change), Some((0, 0, true)), "nobody is paid so");
     }
 
     #[test]

@@ -130,6 +130,8 @@ impl Setup {
                     bonus_ppm: 0,
                     stale_ppm: 0,
                     keep_tx_fees: false,
+                    direct_min: 0,
+                    direct_outputs: 0,
                 }],
                 immature_depth: 2,
                 confirmed_depth: 5,
@@ -141,6 +143,7 @@ impl Setup {
                 payout_depth: PAID as u32,
                 payout_final_depth: LAST as u32,
                 writeoff_ms: 1_000,
+                rounding_to_fee: false,
             },
         }
     }

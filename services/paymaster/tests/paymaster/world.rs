@@ -217,6 +217,7 @@ impl World {
             coinbase1: vec![1],
             coinbase2: vec![2],
             branches: Vec::new(),
+            direct: 0,
         };
         let events = [
             (self.now, Event::Worker(Box::new(worker))),

@@ -87,6 +87,8 @@ fn genesis() -> Genesis {
                     bonus_ppm: 0,
                     stale_ppm: 0,
                     keep_tx_fees: false,
+                    direct_min: 0,
+                    direct_outputs: 0,
                 })
                 .to_vec(),
             immature_depth: IMMATURE as u32,
@@ -99,6 +101,7 @@ fn genesis() -> Genesis {
             payout_depth: 6,
             payout_final_depth: 12,
             writeoff_ms: 0,
+            rounding_to_fee: false,
         },
     }
 }
@@ -349,6 +352,7 @@ impl World {
             coinbase1: vec![1],
             coinbase2: vec![2],
             branches: Vec::new(),
+            direct: 0,
         };
         let events = [
             (self.now, Event::Worker(Box::new(worker))),

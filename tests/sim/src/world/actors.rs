@@ -270,6 +270,7 @@ impl GatewayLife {
             coinbase1: vec![1; 60],
             coinbase2: vec![2; 40],
             branches: vec![Hash([3; 32]); usize::try_from(rng.below(3)).unwrap_or(0)],
+            direct: 0,
         };
         let event = if self.is_ethash() {
             Event::EthashJob(Box::new(EthashJob {

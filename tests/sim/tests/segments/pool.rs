@@ -368,6 +368,7 @@ fn announcements(producer: &Producer) -> Vec<(Event, u32)> {
         coinbase1: vec![1; 60],
         coinbase2: vec![2; 60],
         branches: vec![Hash([4; 32]); 2],
+        direct: 0,
     })));
     events.into_iter().map(|event| (event, 0)).collect()
 }
@@ -394,6 +395,8 @@ fn genesis(
         bonus_ppm: 0,
         stale_ppm: 500_000,
         keep_tx_fees: false,
+        direct_min: 0,
+        direct_outputs: 0,
     };
     Genesis {
         ledger,
@@ -421,6 +424,7 @@ fn genesis(
             payout_depth: 6,
             payout_final_depth: 12,
             writeoff_ms: 0,
+            rounding_to_fee: false,
         },
     }
 }

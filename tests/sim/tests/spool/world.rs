@@ -78,6 +78,8 @@ pub(crate) fn policy(stale_ppm: u32) -> Policy {
         bonus_ppm: 0,
         stale_ppm,
         keep_tx_fees: false,
+        direct_min: 0,
+        direct_outputs: 0,
     };
     Policy {
         pots: vec![
@@ -94,6 +96,7 @@ pub(crate) fn policy(stale_ppm: u32) -> Policy {
         payout_depth: 6,
         payout_final_depth: 12,
         writeoff_ms: 0,
+        rounding_to_fee: false,
     }
 }
 
@@ -133,6 +136,7 @@ pub(crate) fn job(number: u32, policy: At, bytes: usize) -> Event {
         coinbase1: vec![9; bytes],
         coinbase2: vec![8; 10],
         branches: Vec::new(),
+        direct: 0,
     }))
 }
 
