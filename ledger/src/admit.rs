@@ -173,7 +173,8 @@ pub struct State {
 pub enum Trust {
     /// Nothing: signatures and summaries are checked.
     Nothing,
-    /// This very process checked the frame at this very place before.
+    /// This very process checked the frame at this very place before: signatures, and the summaries of frames of shares alone,
+    /// which the header names, are not made again.
     CheckedBefore,
 }
 

@@ -316,13 +316,16 @@ const fn low(value: u128) -> u64 {
     u64::from_le_bytes([b0, b1, b2, b3, b4, b5, b6, b7])
 }
 
-/// The summary of a body of shares alone.
+/// The summary of a body of shares alone, each with its `dt`.
 ///
 /// # Errors
 /// [`Unannounced`] if a worker or job was never announced.
-pub fn summarise_shares(shares: &[Share], overlay: &Overlay<'_>) -> Result<Summary, Unannounced> {
+pub fn summarise_shares(
+    shares: &[(u32, Share)],
+    overlay: &Overlay<'_>,
+) -> Result<Summary, Unannounced> {
     let mut builder = SummaryBuilder::with_capacity(shares.len().min(FRAME_EVENTS_MAX));
-    for share in shares {
+    for (_, share) in shares {
         count(share.into(), overlay, &mut builder)?;
     }
     Ok(builder.finish())

@@ -7,7 +7,7 @@ use orebook_ledger::segment::{StoredFrame, Summarised};
 use orebook_schema::event::{Moved, NO_NUMBER, RawEvent};
 use orebook_schema::names::Pot;
 use orebook_schema::summary::Summary;
-use orebook_schema::work::{BlockFound, ShareRef};
+use orebook_schema::work::{BlockFound, Share, ShareRef};
 use orebook_schema::{At, Event, Header, Kind, StreamId};
 
 use crate::rows::{Rows, StoreFault, View};
@@ -281,6 +281,25 @@ impl<'a> FinalFrame<'a> {
 
     /// Every share that counts, in order: the frame's own, and moved ones that count.
     pub fn shares(&self) -> impl Iterator<Item = ShareEntry<'a>> + use<'a> {
+        match self.parsed.shares() {
+            Some(shares) => Shares::Alone(self.shares_alone(shares)),
+            None => Shares::AmongOthers(self.shares_among_others()),
+        }
+    }
+
+    /// Of a frame that has nothing else; most have not.
+    fn shares_alone(
+        &self,
+        shares: &'a [(u32, Share)],
+    ) -> impl Iterator<Item = ShareEntry<'a>> + use<'a> {
+        let (position, base) = (self.position, self.header().base_time);
+        (0u16..).zip(shares).map(move |(index, (dt, share))| {
+            let time = base.saturating_add(u64::from(*dt));
+            own_share(At { position, index }, time, share.into())
+        })
+    }
+
+    fn shares_among_others(&self) -> impl Iterator<Item = ShareEntry<'a>> + use<'a> {
         let mut counts = self.counts.iter();
         self.events()
             .filter_map(move |(at, time, event)| match event {
@@ -361,6 +380,29 @@ impl<'a> FinalFrame<'a> {
     }
 }
 
+/// Shares of a frame, by whether it has anything else.
+enum Shares<A, O> {
+    Alone(A),
+    AmongOthers(O),
+}
+
+impl<'a, A, O> Iterator for Shares<A, O>
+where
+    A: Iterator<Item = ShareEntry<'a>>,
+    O: Iterator<Item = ShareEntry<'a>>,
+{
+    type Item = ShareEntry<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Alone(shares) => shares.next(),
+            Self::AmongOthers(shares) => shares.next(),
+        }
+    }
+}
+
+#[inline]
 fn own_share<'a>(at: At, time: u64, share: ShareRef) -> ShareEntry<'a> {
     ShareEntry {
         at,

@@ -23,8 +23,8 @@ pub struct Parsed {
 /// The events of a body. Most bodies are shares and nothing else, which need a third of the room.
 #[derive(Clone, Debug)]
 enum Events {
-    /// Nothing but shares; as events if anybody asks.
-    Shares(Vec<Share>, OnceLock<Vec<Event>>),
+    /// Nothing but shares, with their `dt`; as events if anybody asks.
+    Shares(Vec<(u32, Share)>, OnceLock<Vec<Event>>),
     /// Anything.
     Mixed(Vec<Event>),
 }
@@ -64,16 +64,19 @@ impl Parsed {
     #[must_use]
     pub fn events(&self) -> &[Event] {
         match &self.events {
-            Events::Shares(shares, events) => {
-                events.get_or_init(|| shares.iter().copied().map(Event::Share).collect())
-            }
+            Events::Shares(shares, events) => events.get_or_init(|| {
+                shares
+                    .iter()
+                    .map(|(_, share)| Event::Share(*share))
+                    .collect()
+            }),
             Events::Mixed(events) => events,
         }
     }
 
-    /// Its events, if they are shares and nothing else.
+    /// Its events, if they are shares and nothing else: milliseconds after the frame's base time, share.
     #[must_use]
-    pub fn shares(&self) -> Option<&[Share]> {
+    pub fn shares(&self) -> Option<&[(u32, Share)]> {
         match &self.events {
             Events::Shares(shares, _) => Some(shares),
             Events::Mixed(_) => None,
@@ -143,7 +146,7 @@ impl Events {
         if let Self::Shares(shares, _) = self
             && let Some(share) = raw.share()
         {
-            shares.push(share);
+            shares.push((raw.dt, share));
             return Ok(());
         }
         self.push_any(raw.decode()?);
@@ -155,7 +158,7 @@ impl Events {
             Self::Mixed(events) => events.push(event),
             Self::Shares(shares, _) => {
                 let mut events = Vec::with_capacity(shares.capacity());
-                events.extend(shares.drain(..).map(Event::Share));
+                events.extend(shares.drain(..).map(|(_, share)| Event::Share(share)));
                 events.push(event);
                 *self = Self::Mixed(events);
             }

@@ -63,28 +63,33 @@ impl<D: Disk + Clone> Reader<D> {
         parsed: Parsed,
     ) -> Result<bool, ReadError> {
         self.store_frame(admitted, append_time, &parsed)?;
-        if self.final_size() <= admitted.position {
+        let is_provisional = self.final_size() <= admitted.position;
+        let ends_final = self.head.size() == self.final_size();
+        if !is_provisional && ends_final && self.head.root() != self.settled.root() {
+            return Err(self.dead(admitted.position, "the root differs"));
+        }
+        let hash = parsed.frame().header_hash();
+        let is_doubted = admitted.disagrees && self.doubted.insert(hash);
+        if !is_doubted {
+            self.note_obeyed(admitted, &parsed);
+        }
+        if is_provisional {
             self.late
                 .note(admitted, append_time, parsed.frame().header());
             self.tail.push_back(TailItem::Frame {
                 append_time,
                 offset: Some(offset),
-                parsed: Box::new(parsed.clone()),
+                parsed: Box::new(parsed),
             });
-        } else if self.head.size() == self.final_size() && self.head.root() != self.settled.root() {
-            return Err(self.dead(admitted.position, "the root differs"));
         }
-        let hash = parsed.frame().header_hash();
-        if admitted.disagrees && self.doubted.insert(hash) {
+        if is_doubted {
             // Either this reader's tail is not the log's any more, or the checkpoint is wrong: read again to know.
             if DOUBTED_MAX < self.doubted.len() {
                 self.doubted = BTreeSet::from([hash]);
             }
             self.cut()?;
-            return Ok(false);
         }
-        self.note_obeyed(admitted, &parsed);
-        Ok(true)
+        Ok(!is_doubted)
     }
 
     pub(super) fn note_obeyed(&mut self, admitted: &Admitted, parsed: &Parsed) {
