@@ -197,6 +197,15 @@ impl Engine {
             .map(|member| (member.fold.name(), member.cursor))
     }
 
+    /// Whether the stores of all folds that are not stopped stand at one position, as far as they are committed.
+    #[must_use]
+    pub fn is_level(&self) -> bool {
+        let running = |member: &&Member| member.stopped.is_none();
+        let mut sizes = self.members.iter().filter(running).map(|it| it.committed);
+        let first = sizes.next();
+        sizes.all(|size| Some(size) == first)
+    }
+
     /// Folds that cannot go on in this process, and why. The others do.
     pub fn stops(&self) -> impl Iterator<Item = (&'static str, &FoldStop)> + '_ {
         self.members
@@ -216,13 +225,28 @@ impl Engine {
         positions_max: u64,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<u64, EngineError> {
+        let applied = self.apply(source, below, positions_max, progress);
+        if !matches!(applied, Err(EngineError::Store { .. })) {
+            self.commit()?;
+        }
+        applied
+    }
+
+    /// Applies as [`Engine::advance`] does, and leaves the commit to [`Engine::commit`]: a row that many positions change is
+    /// written once for all of them. Only folds with many changes are committed on the way.
+    ///
+    /// # Errors
+    /// [`EngineError`]. Unless a store failed, what was applied before the error can be committed.
+    pub fn apply(
+        &mut self,
+        source: &impl Source,
+        below: u64,
+        positions_max: u64,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<u64, EngineError> {
         let from = self.state.size();
         let end = below.min(from.saturating_add(positions_max));
-        let applied = self.apply_until(source, end, progress);
-        if !matches!(applied, Err(EngineError::Store { .. })) {
-            self.commit_all()?;
-        }
-        applied?;
+        self.apply_until(source, end, progress)?;
         Ok(self.state.size().saturating_sub(from))
     }
 
@@ -371,7 +395,11 @@ impl Engine {
         })
     }
 
-    fn commit_all(&mut self) -> Result<(), EngineError> {
+    /// Commits what was applied and is not committed: every fold that is not stopped stands at [`Engine::size`] then.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`].
+    pub fn commit(&mut self) -> Result<(), EngineError> {
         let (state, each) = (&self.state, self.state_positions);
         self.members
             .iter_mut()

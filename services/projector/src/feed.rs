@@ -21,13 +21,16 @@ use crate::books::{Books, Tip};
 use crate::folds::MONEY;
 use crate::metrics::{Metrics, Summary};
 
-/// Positions applied and committed in one turn while the ledger is near.
+/// Positions applied in one turn: a process that is asked to end goes on so long.
 const POSITIONS_A_TURN: u64 = 256;
-/// Most positions of a turn while the ledger is far ahead: a commit writes each row once, however many frames changed it.
-const POSITIONS_A_TURN_MAX: u64 = 4_096;
-/// A turn that took longer is followed by a shorter one. The API is so much older than it could be while it catches up, and a
-/// process that is asked to end goes on so long.
-const TURN_MAX: Duration = Duration::from_secs(4);
+/// Longest time between two commits while the ledger is ahead: a commit writes each row once, however many frames changed it. The
+/// API is so much older than it could be while it catches up.
+const UNCOMMITTED_MAX: Duration = Duration::from_secs(4);
+/// Once the ledger's end is reached, commits are so many times as far apart as the last one took, and so far at most. Where a
+/// million shares wait and a mirror gives them piece by piece, a commit for each piece would take most of the time; where a
+/// commit takes a millisecond, nobody waits.
+const COMMIT_SPACING: u32 = 4;
+const COMMIT_SPACING_MAX: Duration = Duration::from_secs(1);
 /// How often the feed looks for new final positions.
 const LOOK: Duration = Duration::from_millis(25);
 /// Pause while the ledger's files do not give what they should.
@@ -68,9 +71,9 @@ impl Figures {
     fn new(metrics: &Metrics) -> Self {
         let turn = metrics.summary(
             "orebook_projector_turn_seconds",
-            "Time to apply and commit up to 256 positions, 4,096 while it catches up",
+            "Time to apply up to 256 positions, and to commit what was applied",
             "step",
-            &["apply"],
+            &["apply", "commit"],
         );
         let figures = Self {
             size: Gauge::default(),
@@ -195,18 +198,24 @@ fn ahead_of(members: &[Member], below: u64) -> Result<Option<String>, EngineErro
     Ok(None)
 }
 
-/// How many positions the next turn may take, by how long the one before took; the fewest once the ledger was reached.
-fn positions_next(positions: u64, took: Duration, more: bool) -> u64 {
-    let next = if !more {
-        POSITIONS_A_TURN
-    } else if TURN_MAX < took {
-        positions / 2
-    } else if took < TURN_MAX / 2 {
-        positions.saturating_mul(2)
-    } else {
-        positions
-    };
-    next.clamp(POSITIONS_A_TURN, POSITIONS_A_TURN_MAX)
+/// When what was applied is committed.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    /// When the last commit ended.
+    committed: Instant,
+    /// How long it took.
+    took: Duration,
+}
+
+impl Pace {
+    /// Whether to commit now, so long after the last one: `more` if there are positions to apply.
+    fn is_due(took: Duration, since: Duration, more: bool) -> bool {
+        if more {
+            UNCOMMITTED_MAX <= since
+        } else {
+            took.saturating_mul(COMMIT_SPACING).min(COMMIT_SPACING_MAX) <= since
+        }
+    }
 }
 
 impl<D: Disk + Clone> Feed<D> {
@@ -233,14 +242,15 @@ impl<D: Disk + Clone> Feed<D> {
         let trust = Trust::CheckedBefore;
         let mut engine = Engine::open(ledger, members, trust, &self.source, below)?;
         self.say(&engine);
+        let mut pace = Pace {
+            committed: Instant::now(),
+            took: Duration::ZERO,
+        };
         let mut wait = Duration::ZERO;
-        let mut positions = POSITIONS_A_TURN;
         while !told_to_stop(stopped, wait) {
-            let start = Instant::now();
-            wait = self.turn(&mut engine, positions)?;
-            positions = positions_next(positions, start.elapsed(), wait.is_zero());
+            wait = self.turn(&mut engine, &mut pace)?;
         }
-        Ok(())
+        engine.commit()
     }
 
     /// How far the ledger is; returns its final size.
@@ -255,30 +265,55 @@ impl<D: Disk + Clone> Feed<D> {
         final_size
     }
 
-    /// One turn of at most so many positions; returns how long to wait before the next.
-    fn turn(&self, engine: &mut Engine, positions_max: u64) -> Result<Duration, EngineError> {
+    /// One turn; returns how long to wait before the next.
+    fn turn(&self, engine: &mut Engine, pace: &mut Pace) -> Result<Duration, EngineError> {
         let below = self.look();
-        if below <= engine.size() {
-            return Ok(LOOK);
+        let mut applied = Ok(0);
+        if engine.size() < below {
+            let start = Instant::now();
+            applied = engine.apply(&self.source, below, POSITIONS_A_TURN, &mut |_| {});
+            self.figures.turn.record("apply", start.elapsed());
         }
-        let start = Instant::now();
-        let advanced = engine.advance(&self.source, below, positions_max, &mut |_| {});
-        self.figures.turn.record("apply", start.elapsed());
-        match advanced {
+        match applied {
             Ok(_) => {
-                self.say(engine);
+                let more = engine.size() < below;
+                let due = Pace::is_due(pace.took, pace.committed.elapsed(), more);
+                // A fold that was committed alone shows nothing until the others are.
+                if self.is_behind(engine) && (due || !engine.is_level()) {
+                    self.commit(engine, pace)?;
+                }
                 self.books.set_waits_for(None);
-                Ok(Duration::ZERO)
+                Ok(if more { Duration::ZERO } else { LOOK })
             }
             Err(EngineError::Waits(why)) => {
+                self.commit(engine, pace)?;
                 self.figures.waits.inc();
                 if self.books.set_waits_for(Some(why.to_string())) {
                     tracing::warn!(%why, "the projections wait");
                 }
                 Ok(PAUSE)
             }
-            Err(error) => Err(error),
+            Err(error @ EngineError::Store { .. }) => Err(error),
+            Err(error) => {
+                self.commit(engine, pace)?;
+                Err(error)
+            }
         }
+    }
+
+    /// Whether something was applied that readers do not see.
+    fn is_behind(&self, engine: &Engine) -> bool {
+        self.books.tip().is_none_or(|tip| tip.size < engine.size())
+    }
+
+    fn commit(&self, engine: &mut Engine, pace: &mut Pace) -> Result<(), EngineError> {
+        let start = Instant::now();
+        engine.commit()?;
+        pace.took = start.elapsed();
+        pace.committed = Instant::now();
+        self.figures.turn.record("commit", pace.took);
+        self.say(engine);
+        Ok(())
     }
 
     fn say(&self, engine: &Engine) {
@@ -341,24 +376,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn turns_grow_while_they_are_short_and_the_ledger_is_far() {
-        let (half, whole, ms) = (TURN_MAX / 2, TURN_MAX, Duration::from_millis(1));
+    fn commits_take_a_fifth_of_the_time_at_the_end_and_less_before_it() {
+        let (ms, second) = (Duration::from_millis(1), Duration::from_secs(1));
         let table = [
-            (256, ms, true, 512),
-            (256, half, true, 256),
-            (256, whole + ms, true, 256),
-            (2_048, half - ms, true, 4_096),
-            (2_048, whole, true, 2_048),
-            (2_048, whole + ms, true, 1_024),
-            (4_096, ms, true, 4_096),
-            (4_096, ms, false, 256),
+            // How long the last one took, how long ago, whether there is more: whether it is due.
+            (ms, 3 * ms, false, false),
+            (ms, 4 * ms, false, true),
+            (Duration::ZERO, Duration::ZERO, false, true),
+            (100 * ms, 399 * ms, false, false),
+            (100 * ms, 400 * ms, false, true),
+            (second, 999 * ms, false, false),
+            (second, second, false, true),
+            (ms, UNCOMMITTED_MAX - ms, true, false),
+            (ms, UNCOMMITTED_MAX, true, true),
         ];
-        for (positions, took, more, next) in table {
-            assert_eq!(
-                positions_next(positions, took, more),
-                next,
-                "{positions} in {took:?}"
-            );
+        for (took, since, more, due) in table {
+            let found = Pace::is_due(took, since, more);
+            assert_eq!(found, due, "{took:?} long, {since:?} ago, more: {more}");
         }
     }
 }
