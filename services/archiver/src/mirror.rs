@@ -17,8 +17,9 @@ use crate::shared_log::{LogReader, WaitLog};
 use crate::source::{Filler, Lack, Source};
 use crate::thread::{Fatal, Running, Waits, rest};
 
-/// Records taken while the lock is held once.
-const RECORDS_MAX: usize = 64;
+/// Records taken while the lock is held once. A mirror that is far behind syncs once for so many: a disk that syncs in milliseconds
+/// makes it wait as long as it computes with a quarter of this. They are 12 MiB at most.
+const RECORDS_MAX: usize = 256;
 /// Longest sleep of a turn.
 const TURN: Duration = Duration::from_millis(50);
 /// What was read and is not final is written down after so long without finality: it may be all that is left of it when the

@@ -15,7 +15,7 @@ use super::process::cpu_ns;
 use crate::{Failure, print};
 
 /// Records taken at once, as a mirror does.
-const RECORDS_MAX: usize = 64;
+const RECORDS_MAX: usize = 256;
 /// Longest that anything may take.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// Longest wait for a record.
