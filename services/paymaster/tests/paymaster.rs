@@ -3,7 +3,8 @@
 //! - `paymaster/chain.rs`: a chain with wallets, memory pool, reorganisations, and nodes that do not answer.
 //! - `paymaster/world.rs`: an archiver, a gateway, projectors and paymasters around one simulated broker;
 //!   `paymaster/setup.rs`: how it is made; `paymaster/check.rs`: what must hold of it.
-//! - `paymaster/rules.rs`: the rules as tables. `paymaster/walks.rs`: what becomes of payouts. `paymaster/faults.rs`: every edge fails, and processes are killed.
+//! - `paymaster/rules.rs`: the rules as tables. `paymaster/walks.rs`: what becomes of payouts; `paymaster/care.rs`: what is not done
+//!   though it could be. `paymaster/faults.rs`: every edge fails, and processes are killed.
 //!   `paymaster/chaos.rs`: everything at once, by a seed.
 
 #![allow(
@@ -19,6 +20,8 @@
     reason = "a test's numbers are small"
 )]
 
+#[path = "paymaster/care.rs"]
+mod care;
 #[path = "paymaster/chain.rs"]
 mod chain;
 #[path = "paymaster/chaos.rs"]

@@ -69,7 +69,7 @@ impl Tx {
         format!("{spends};{pays};{};{}", self.fee, self.change).into_bytes()
     }
 
-    fn read(raw: &[u8]) -> Self {
+    pub(crate) fn read(raw: &[u8]) -> Self {
         let text = std::str::from_utf8(raw).expect("a raw transaction is text here");
         let mut fields = text.split(';');
         let mut next = || fields.next().expect("four fields");
@@ -121,6 +121,10 @@ struct Block {
     hash: Hash,
     txs: Vec<Tx>,
 }
+
+/// Blocks and what waits, as a node shows them.
+#[derive(Clone, Debug)]
+pub(crate) struct Branch(Vec<Block>, Vec<Tx>);
 
 #[derive(Debug)]
 struct Inner {
@@ -269,6 +273,19 @@ impl Chain {
         for _ in 0..=depth {
             inner.mine(&[]);
         }
+    }
+
+    /// How it stands now: a node can show this and another branch in turn.
+    pub(crate) fn branch(&self) -> Branch {
+        let inner = self.lock();
+        Branch(inner.blocks.clone(), inner.pool.clone())
+    }
+
+    /// It stands as it did.
+    pub(crate) fn stand_at(&self, branch: &Branch) {
+        let mut inner = self.lock();
+        inner.blocks.clone_from(&branch.0);
+        inner.pool.clone_from(&branch.1);
     }
 
     /// Somebody else with the wallet's key spends the same as what waits or was mined last: it is on the chain now, and what

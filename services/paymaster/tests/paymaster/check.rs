@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use orebook_paymaster::book::Book as PaymasterBook;
 use orebook_replay::folds::money::payouts::{self, TxRow, TxState};
 use orebook_replay::folds::money::{self, Balance, Book, SUB_UNITS};
 use orebook_replay::store::Store as _;
@@ -38,6 +39,14 @@ impl World {
 
     pub(crate) fn state(&self, batch: u64, tx: usize) -> Option<TxState> {
         self.txs(batch).get(tx).map(|tx| tx.state)
+    }
+
+    /// Raw bytes of every version of a batch's transactions.
+    pub(crate) fn raws(&self, batch: u64) -> Vec<Vec<u8>> {
+        let book = PaymasterBook::new(self.projectors.store.clone(), 0);
+        let txs = self.txs(batch);
+        let versions = txs.iter().flat_map(|tx| book.versions(tx).unwrap());
+        versions.map(|(_, raw)| raw).collect()
     }
 
     /// States of every transaction of every batch.

@@ -26,7 +26,7 @@ use orebook_schema::{Account, At, Event, Hash, Role, StreamId, Work};
 use orebook_sim::broker::SimBroker;
 use orebook_sim::disk::SimDisk;
 
-use crate::chain::Chain;
+use crate::chain::{Chain, Edge};
 use crate::setup::*;
 
 /// A paymaster's process, and the disk that outlives it.
@@ -483,6 +483,12 @@ impl World {
             .map(|it| it.machine().why_waiting())
             .collect();
         panic!("it never comes to: {what}; {why:?}; {:?}", self.states())
+    }
+
+    /// Turns until the paymaster looked at a transaction so many times more.
+    pub(crate) fn looks(&mut self, count: u64) {
+        let until = self.chain.asked(Edge::Look) + count;
+        self.until("looks", |world| until <= world.chain.asked(Edge::Look));
     }
 
     /// Nothing is open, and nobody is owed what could be paid.
