@@ -418,7 +418,8 @@ pub(crate) struct ReconcileArgs {
     /// Folder of the pool.
     #[arg(long)]
     pub(crate) data: PathBuf,
-    /// Configuration (TOML), with the nodes: each block of ours is looked for on the chain.
+    /// Configuration (TOML), with the nodes: each block of ours is looked for on the chain. With [wallet] each transaction of
+    /// it, too, and what left it.
     #[arg(long)]
     pub(crate) config: Option<PathBuf>,
     /// A projector, `http://host:port`: its digest and balances are compared.

@@ -35,6 +35,8 @@ pub(crate) struct Replayed {
     pub(crate) genesis: Genesis,
     pub(crate) size: u64,
     pub(crate) money: Arc<MemoryStore>,
+    /// Ledger time of the last position, milliseconds since 1970.
+    pub(crate) ledger_time: u64,
     /// What a settler keeps of blocks.
     pub(crate) settler: Arc<MemoryStore>,
 }
@@ -66,6 +68,7 @@ pub(crate) fn replayed(place: &PlaceArgs, format: Format) -> Result<Replayed, Fa
     Ok(Replayed {
         genesis: genesis.ok_or_else(|| Failure::new("nothing is final yet"))?,
         size: engine.size(),
+        ledger_time: engine.state().ledger_time(),
         money,
         settler,
     })

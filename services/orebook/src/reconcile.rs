@@ -1,7 +1,8 @@
-//! `orebook reconcile`: the ledger, replayed from its files, against the projection that pages show and against the chain. It
-//! prints only the differences.
-//!
-//! Not here: the wallet's balance and its transactions.
+//! `orebook reconcile`: the ledger, replayed from its files, against the projection that pages show and against the chain: each block,
+//! and of the wallet each transaction and whatever left it. It prints only the differences; what the chain does not tell counts as not
+//! compared, never as equal.
+
+mod wallet;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -18,6 +19,9 @@ use orebook_settler::decide::Sight;
 use orebook_settler::look::look;
 use orebook_settler::view::NoAnswer;
 
+use tokio::runtime::Runtime;
+
+use self::wallet::Compared;
 use crate::cat::Object;
 use crate::cli::{Format, PlaceArgs, ReconcileArgs};
 use crate::desk::client;
@@ -40,7 +44,7 @@ fn failure(error: impl std::fmt::Display) -> Failure {
 /// One thing that two of the three say differently.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Difference {
-    /// `projection` or `chain`: what the ledger was compared with.
+    /// `projection`, `chain` or `wallet`: what the ledger was compared with.
     with: &'static str,
     /// Of what: an account, a block.
     what: String,
@@ -72,15 +76,21 @@ pub(crate) fn run(args: &ReconcileArgs) -> Result<(), Failure> {
     let replayed = replayed(&place, args.format)?;
     let mut differences = Vec::new();
     let mut compared = Vec::new();
+    let mut wallet = None;
     if let Some(url) = &args.url {
         differences.extend(projection(&replayed, url)?);
         compared.push("projection");
     }
     if let Some(path) = &args.config {
         let config = config::read(path).map_err(up::failure)?;
-        if let Some(found) = chain(&replayed, &args.data, &config)? {
-            differences.extend(found);
+        if let Some(asked) = Asked::open(&args.data, &config)? {
+            differences.extend(asked.blocks(&replayed, &config)?);
             compared.push("chain");
+            if let Some(found) = asked.wallet(&replayed, &config)? {
+                differences.extend(found.differences.iter().cloned());
+                compared.push("wallet");
+                wallet = Some(found);
+            }
         }
     }
     if compared.is_empty() {
@@ -94,11 +104,19 @@ pub(crate) fn run(args: &ReconcileArgs) -> Result<(), Failure> {
                 .raw("size", replayed.size)
                 .raw("compared", format_args!("{compared:?}"))
                 .raw("differences", format_args!("[{}]", shown.join(",")));
+            if let Some(wallet) = &wallet {
+                object
+                    .raw("wallet", wallet.json())
+                    .raw("not_compared", wallet.silences);
+            }
             print(&object.end())?;
         }
         Format::Text => {
             for one in &differences {
                 print(&format!("{}: {}: {}", one.with, one.what, one.says))?;
+            }
+            if let Some(wallet) = &wallet {
+                say(&wallet.words());
             }
             let with = compared.join(" and ");
             say(&format!(
@@ -107,7 +125,18 @@ pub(crate) fn run(args: &ReconcileArgs) -> Result<(), Failure> {
             ));
         }
     }
+    let silences = wallet.as_ref().map_or(0, |wallet| wallet.silences);
+    for words in wallet.iter().flat_map(|wallet| &wallet.notes) {
+        say(&format!("note: {words}"));
+    }
+    for words in wallet.iter().flat_map(|wallet| &wallet.silent) {
+        say(words);
+    }
     match differences.len() {
+        0 if 0 < silences => Err(Failure::new(format!(
+            "nothing differs, and {silences} could not be compared"
+        ))
+        .hint("see docs/runbooks/reconciliation.md")),
         0 => Ok(()),
         1 => Err(Failure::new("1 difference").found()),
         many => Err(Failure::new(format!("{many} differences")).found()),
@@ -221,58 +250,76 @@ fn sub_units(balance: Balance) -> String {
     format!("{sign}{}", balance.magnitude())
 }
 
-/// Every block of ours that the settler said something of, against the chain as nodes show it; none if the chain cannot be
-/// asked from here.
-fn chain(
-    replayed: &Replayed,
-    data: &Path,
-    config: &Config,
-) -> Result<Option<Vec<Difference>>, Failure> {
-    let is_development = config.node.is_empty();
-    let place = if is_development {
-        match Place::of_role(data) {
-            Ok(place) => place,
-            Err(why) => {
-                say(&format!(
-                    "note: the development chain is that process's own, and is not compared: {why}"
-                ));
-                return Ok(None);
+/// The chain as nodes show it, or the development chain.
+struct Asked {
+    place: Place,
+    chain: Chain,
+    runtime: Runtime,
+}
+
+impl Asked {
+    /// None if the chain cannot be asked from here.
+    fn open(data: &Path, config: &Config) -> Result<Option<Self>, Failure> {
+        let place = if config.node.is_empty() {
+            match Place::of_role(data) {
+                Ok(place) => place,
+                Err(why) => {
+                    say(&format!(
+                        "note: the development chain is that process's own, and is not compared: {why}"
+                    ));
+                    return Ok(None);
+                }
             }
-        }
-    } else {
-        Place::beside(data)?
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .map_err(failure)?;
-    let chain = Chain::start(Duty::Settler, config, &place, runtime.handle())?;
-    let dialect = chain.dialect(config, &place)?;
-    let view = replayed.settler.view().map_err(failure)?;
-    let blocks: Vec<OurBlock> =
-        collect(view.as_ref(), &Span::all(), Order::Forward, usize::MAX).map_err(failure)?;
-    let asked = runtime.block_on(async {
-        let start = Instant::now();
-        while let Err(error) = chain.nodes.tip().await {
-            if NODES_WAIT < start.elapsed() {
-                return Err(NoAnswer(error.to_string()));
+        } else {
+            Place::beside(data)?
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .map_err(failure)?;
+        let chain = Chain::start(Duty::Settler, config, &place, runtime.handle())?;
+        Ok(Some(Self {
+            place,
+            chain,
+            runtime,
+        }))
+    }
+
+    /// Every block of ours that the settler said something of, against the chain.
+    fn blocks(&self, replayed: &Replayed, config: &Config) -> Result<Vec<Difference>, Failure> {
+        let dialect = self.chain.dialect(config, &self.place)?;
+        let nodes = &self.chain.nodes;
+        let view = replayed.settler.view().map_err(failure)?;
+        let blocks: Vec<OurBlock> =
+            collect(view.as_ref(), &Span::all(), Order::Forward, usize::MAX).map_err(failure)?;
+        let asked = self.runtime.block_on(async {
+            let start = Instant::now();
+            while let Err(error) = nodes.tip().await {
+                if NODES_WAIT < start.elapsed() {
+                    return Err(NoAnswer(error.to_string()));
+                }
+                tokio::time::sleep(NODES_LOOK).await;
             }
-            tokio::time::sleep(NODES_LOOK).await;
-        }
-        let mut found = Vec::new();
-        for block in blocks {
-            // As if nothing had been said of it: then what it paid is asked for.
-            let bare = OurBlock {
-                obeyed: None,
-                ..block.clone()
-            };
-            let sight = look(&chain.nodes, &dialect, &bare).await?;
-            found.extend(differs(&block, &sight));
-        }
-        Ok(found)
-    });
-    asked.map(Some).map_err(failure)
+            let mut found = Vec::new();
+            for block in blocks {
+                // As if nothing had been said of it: then what it paid is asked for.
+                let bare = OurBlock {
+                    obeyed: None,
+                    ..block.clone()
+                };
+                let sight = look(nodes, &dialect, &bare).await?;
+                found.extend(differs(&block, &sight));
+            }
+            Ok(found)
+        });
+        asked.map_err(failure)
+    }
+
+    fn wallet(&self, replayed: &Replayed, config: &Config) -> Result<Option<Compared>, Failure> {
+        let runtime = self.runtime.handle();
+        wallet::compare(replayed, config, &self.place, &self.chain, runtime)
+    }
 }
 
 /// What the chain shows of a block that is not what the ledger has of it. What the settler has yet to say is none: more

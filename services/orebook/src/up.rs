@@ -39,6 +39,7 @@ use self::pool_log::PoolLog;
 pub(crate) use self::reading::Reading;
 use self::roles::Roles;
 pub(crate) use self::roles::small_spool;
+pub(crate) use self::wallet::open as hot_wallet;
 use crate::cat::Object;
 use crate::cli::{CheckArgs, Format, UpArgs};
 use crate::{Failure, print, say};

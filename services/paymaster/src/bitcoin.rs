@@ -3,13 +3,14 @@
 //! The key is in a file, or the node's own wallet has it and signs; the coins are chosen here either way. Only coins in a block are
 //! spent. Nothing is kept but what a node said, to ask it less: amounts of coins, the newest list of them, where a coin was spent.
 //!
-//! Reading order: [`tx`] (bytes), [`key`], [`coins`] (which), [`sign`], and `look` (what became of it).
+//! Reading order: [`tx`] (bytes), [`key`], [`coins`] (which), [`sign`], `look` (what became of it), and `survey` (all of it).
 
 pub mod coins;
 pub mod key;
 mod look;
 mod memory;
 pub mod sign;
+mod survey;
 pub mod tx;
 
 #[cfg(test)]
@@ -22,9 +23,10 @@ use std::ops::Range;
 use orebook_chain::NodeError;
 use orebook_chain::address::{Network, show};
 use orebook_chain::wallet::bitcoin::{BitcoinNode, Coin, Heard, Outpoint, Standing};
-use orebook_schema::Account;
 use orebook_schema::names::Script;
+use orebook_schema::{Account, Hash};
 
+use crate::survey::{Asked, Surveyed};
 use crate::wallet::{Order, Pay, Ready, Sent, Sight, SignedTx, Wallet, WalletError, Watched};
 use coins::{Choice, ChoiceError, Lock, Replaces, Wish, choose};
 use key::Key;
@@ -515,6 +517,32 @@ impl Wallet for BitcoinWallet {
 
     fn look(&self, tx: &Watched) -> impl Future<Output = Result<Sight, WalletError>> + Send {
         look::look(self, tx)
+    }
+
+    fn address(&self) -> Account {
+        Account::Script(self.config.script.clone())
+    }
+
+    fn payments(&self, raw: &[u8]) -> Result<Vec<Pay>, WalletError> {
+        let pays = read(raw)?.outputs.into_iter().map(|output| {
+            let script = Script::new(&output.script);
+            let script = script.ok_or_else(|| WalletError::Cannot("an output too long".to_owned()));
+            Ok(Pay {
+                address: Account::Script(script?),
+                amount: output.value.into(),
+            })
+        });
+        pays.collect()
+    }
+
+    fn survey(&self, asked: &Asked) -> impl Future<Output = Result<Surveyed, WalletError>> + Send {
+        self.survey_all(asked)
+    }
+
+    async fn block(&self, hash: Hash) -> Result<Option<u64>, WalletError> {
+        let header = self.node.header(hash).await.map_err(no_answer)?;
+        let header = header.filter(|header| 0 < header.confirmations);
+        Ok(header.map(|header| header.height))
     }
 }
 

@@ -11,9 +11,11 @@ use orebook_replay::folds::money::{self, Held, SUB_UNITS};
 use orebook_replay::rows::{Row, StoreFault};
 use orebook_replay::store::Store;
 use orebook_schema::work::BlockState;
-use orebook_schema::{At, Hash, Policy};
+use orebook_schema::{Account, At, Hash, Policy};
 
 use crate::plan::{Confirmed, Owed};
+use crate::reconcile::is_compared;
+use crate::survey::Asked;
 use crate::wallet::Pay;
 
 /// Accounts that one plan looks at, at most; the others' turn comes when these are paid.
@@ -272,5 +274,101 @@ impl Book {
     /// [`StoreFault`].
     pub fn digest(&self) -> Result<Option<Digest>, StoreFault> {
         digest::newest(&*self.store.view()?)
+    }
+
+    /// What a wallet is asked for a survey.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn asked(&self) -> Result<Asked, StoreFault> {
+        let view = self.store.view()?;
+        let mut asked = Asked::default();
+        for batch in 0..payouts::wallet(&*view, self.wallet)?.batches {
+            for tx in payouts::txs(&*view, self.wallet, batch)? {
+                asked.txids.extend(tx.txids.into_iter().chain(tx.txid));
+                if !tx.spends.is_empty() {
+                    asked.spends.insert(tx.spends);
+                }
+                if 0 < tx.height {
+                    asked.since = Some(asked.since.map_or(tx.height, |it| it.min(tx.height)));
+                }
+            }
+        }
+        let blocks = money::blocks(&*view, None, None, usize::MAX)?;
+        asked.coinbases = blocks.iter().map(|block| block.coinbase_txid).collect();
+        Ok(asked)
+    }
+
+    /// Transactions whose fate on the chain can be compared, those of the newest batches first, at most so many.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn compared(&self, txs_max: usize) -> Result<Vec<(u64, u16)>, StoreFault> {
+        let mut all = Vec::new();
+        for batch in (0..self.wallet()?.batches).rev() {
+            let txs = self.txs(batch)?.into_iter().filter(is_compared);
+            all.extend(txs.map(|tx| (tx.batch, tx.tx)));
+            if txs_max <= all.len() {
+                break;
+            }
+        }
+        all.truncate(txs_max);
+        Ok(all)
+    }
+
+    /// What a transaction has to pay, by account, in the order of the lines.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn lines_of(&self, tx: &TxRow) -> Result<Vec<(Account, Pay)>, StoreFault> {
+        let lines = payouts::lines(&*self.store.view()?, self.wallet, tx.batch)?;
+        let lines = lines.into_iter().filter(|line| line.tx == tx.tx);
+        let pay = |line: LineRow| {
+            let amount = line.sent();
+            let address = line.address;
+            (line.account, Pay { address, amount })
+        };
+        Ok(lines.map(pay).collect())
+    }
+
+    /// Confirmed blocks of ours that are no uncles, those named last first, with the heights that the ledger has, at most so many.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn standing_blocks(&self, blocks_max: usize) -> Result<Vec<(Hash, u64)>, StoreFault> {
+        let blocks = money::blocks(&*self.store.view()?, None, None, blocks_max)?;
+        let is_confirmed = |block: &money::BlockRow| {
+            let state = block.status.map(|status| status.state);
+            state == Some(BlockState::Confirmed)
+        };
+        let blocks = blocks.into_iter().filter(is_confirmed);
+        Ok(blocks.map(|block| (block.hash, block.height)).collect())
+    }
+
+    /// What the wallets hold by the books, base units, rounded down: all that the chain paid for blocks, less what accounts were
+    /// paid and what the chain took. Deposits are in no book.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn expected(&self) -> Result<u128, StoreFault> {
+        let view = self.store.view()?;
+        let reward = money::book(&*view, &money::Book::Reward)?;
+        let mut gone = 0u128;
+        let mut after = None;
+        loop {
+            let rows = money::accounts(&*view, after.as_ref(), ACCOUNTS_AT_ONCE)?;
+            for row in &rows {
+                let paid = money::account(&*view, &row.account)?.paid;
+                gone = gone.saturating_add(paid.credits.saturating_sub(paid.debits));
+            }
+            after = rows.last().map(|row| row.account.clone());
+            if rows.len() < ACCOUNTS_AT_ONCE {
+                break;
+            }
+        }
+        let took = money::book(&*view, &money::Book::Wallet)?;
+        gone = gone.saturating_add(took.credits.saturating_sub(took.debits));
+        let came = reward.debits.saturating_sub(reward.credits);
+        Ok(came.saturating_sub(gone) / SUB_UNITS)
     }
 }

@@ -10,6 +10,7 @@ mod fees;
 mod key;
 mod look;
 pub mod rlp;
+mod survey;
 mod tx;
 mod wallet;
 

@@ -7,6 +7,8 @@ use std::ops::Range;
 
 use orebook_schema::{Account, Hash};
 
+use crate::survey::{Asked, Surveyed};
+
 /// A payment within one transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pay {
@@ -165,4 +167,26 @@ pub trait Wallet: Send + Sync {
     /// # Errors
     /// [`WalletError::NoAnswer`].
     fn look(&self, tx: &Watched) -> impl Future<Output = Result<Sight, WalletError>> + Send;
+
+    /// Whose coins they are: where change goes. Nobody is asked.
+    fn address(&self) -> Account;
+
+    /// What a signed transaction pays, in its order, change included.
+    ///
+    /// # Errors
+    /// [`WalletError::Cannot`]: the bytes are none of this chain.
+    fn payments(&self, raw: &[u8]) -> Result<Vec<Pay>, WalletError>;
+
+    /// All that it has on the chain, and what was spent of it that the ledger does not name. A wallet that reads blocks for it
+    /// reads some of them, and wants to be asked again.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    fn survey(&self, asked: &Asked) -> impl Future<Output = Result<Surveyed, WalletError>> + Send;
+
+    /// The height of a block, header order, if it stands on the best chain.
+    ///
+    /// # Errors
+    /// [`WalletError::NoAnswer`].
+    fn block(&self, hash: Hash) -> impl Future<Output = Result<Option<u64>, WalletError>> + Send;
 }

@@ -21,9 +21,8 @@ use orebook_chain::eth::{EthNode, keccak256};
 use orebook_chain::wallet::evm::EvmNode;
 use orebook_paymaster::evm::rlp::List;
 use orebook_paymaster::evm::{EvmKey, EvmWallet, EvmWalletConfig, Fees, Tx};
-use orebook_paymaster::wallet::{
-    Order, Pay, Sent, Sight, SignedTx, Wallet as _, WalletError, Watched,
-};
+use orebook_paymaster::survey::{Asked, Foreign, Survey, Surveyed};
+use orebook_paymaster::wallet::{Order, Pay, Sent, Sight, SignedTx, Wallet, WalletError, Watched};
 use orebook_schema::Account;
 use orebook_schema::units::{Hash, hex};
 use serde_json::json;
@@ -317,6 +316,78 @@ fn a_replacement_pays_an_eighth_more_and_one_of_the_versions_is_mined() {
             assert!(matches!(late, Err(WalletError::NotReady(_))), "{late:?}");
         });
     }
+}
+
+/// What the ledger has of the wallet: these transactions.
+fn asked(of: &[&SignedTx]) -> Asked {
+    Asked {
+        txids: of.iter().map(|one| one.txid).collect(),
+        spends: of.iter().map(|one| one.spends.clone()).collect(),
+        since: Some(1),
+        ..Asked::default()
+    }
+}
+
+async fn survey(wallet: &EvmWallet, asked: &Asked) -> Survey {
+    match wallet.survey(asked).await.expect("an answer") {
+        Surveyed::Done(survey) => survey,
+        Surveyed::Reading(left) => panic!("no block is read: {left}"),
+    }
+}
+
+/// Before the ledger's first nonce, and after its last.
+#[test]
+fn a_survey_names_each_nonce_that_no_event_names() {
+    run(async {
+        let chain = Chain::start(true, 2).await;
+        let wallet = &chain.wallet;
+        let before = chain.sign(&pay([0x71; 20], MILLI)).await;
+        chain.send_raw(&before.raw);
+        chain.mine_until(&watched(&[&before]), is_mined).await;
+        let ours = chain.sign(&pay([0x72; 20], 2 * MILLI)).await;
+        let payments = wallet.payments(&ours.raw).expect("payments");
+        assert_eq!(payments, pay([0x72; 20], 2 * MILLI).pays);
+        chain.send_raw(&ours.raw);
+        let known = asked(&[&ours]);
+        assert_eq!(survey(wallet, &known).await.foreign, [], "it waits");
+        let sight = chain.mine_until(&watched(&[&ours]), is_mined).await;
+        let calm = survey(wallet, &known).await;
+        assert_eq!(
+            calm.foreign,
+            [],
+            "what was before the ledger's first is no matter"
+        );
+        assert_eq!(calm.balance, chain.balance(&wallet.address()));
+        let Sight::Mined { block, height, .. } = sight else {
+            panic!("it was mined: {sight:?}")
+        };
+        assert_eq!(Wallet::block(wallet, block).await, Ok(Some(height)));
+        assert_eq!(Wallet::block(wallet, Hash([7; 32])).await, Ok(None));
+
+        // Somebody else with the key.
+        let stranger = chain.sign(&pay([0x73; 20], 3 * MILLI)).await;
+        chain.send_raw(&stranger.raw);
+        let waits = Foreign {
+            txid: None,
+            height: None,
+            nonce: Some(2),
+        };
+        assert_eq!(survey(wallet, &known).await.foreign, [waits]);
+        let sight = chain.mine_until(&watched(&[&stranger]), is_mined).await;
+        let Sight::Mined { height, .. } = sight else {
+            panic!("it was mined: {sight:?}")
+        };
+        let found = Foreign {
+            txid: Some(stranger.txid),
+            height: Some(height),
+            nonce: Some(2),
+        };
+        assert_eq!(survey(wallet, &known).await.foreign, [found]);
+        assert_eq!(
+            survey(wallet, &asked(&[&ours, &stranger])).await.foreign,
+            []
+        );
+    });
 }
 
 /// Another transaction of the same key, from elsewhere: the ledger's one can never be mined.

@@ -19,6 +19,7 @@ use orebook_chain::{Credentials, RpcConfig};
 use orebook_paymaster::bitcoin::key::Key;
 use orebook_paymaster::bitcoin::tx::{Tx, outpoint_bytes};
 use orebook_paymaster::bitcoin::{BitcoinConfig, BitcoinWallet};
+use orebook_paymaster::survey::{Asked, Foreign, Survey, Surveyed};
 use orebook_paymaster::wallet::{
     Order, Pay, Sent, Sight, SignedTx, Wallet as _, WalletError, Watched,
 };
@@ -404,6 +405,136 @@ fn the_nodes_own_wallet_lists_and_signs_and_chooses_nothing() {
         assert!(words(hot.sign(&order(&lines)).await).contains("locked"));
         hand(&["walletpassphrase", "sesame", "600"]);
         hot.ready().await.expect("it is ready");
+    });
+}
+
+/// What the ledger has of a wallet: these transactions, the first in a block at a height.
+fn asked(of: &[&SignedTx], since: u64) -> Asked {
+    Asked {
+        txids: of.iter().map(|one| one.txid).collect(),
+        spends: of.iter().map(|one| one.spends.clone()).collect(),
+        since: Some(since),
+        ..Asked::default()
+    }
+}
+
+/// Asks until all is read.
+async fn survey(wallet: &BitcoinWallet, asked: &Asked) -> Survey {
+    loop {
+        match wallet.survey(asked).await.expect("an answer") {
+            Surveyed::Reading(left) => assert!(0 < left),
+            Surveyed::Done(survey) => return survey,
+        }
+    }
+}
+
+fn foreign(txid: &str, height: u64) -> Foreign {
+    Foreign {
+        txid: Some(block(txid)),
+        height: Some(height),
+        nonce: None,
+    }
+}
+
+#[test]
+fn a_survey_names_what_left_the_wallet_and_no_event_names() {
+    run(async {
+        let pair = Pair::start_with(&[], &[]);
+        let own = key(0x55).witness_script();
+        let hot = wallet(&pair.a, &own, 0x55);
+        mine(&pair.a, 4, &own);
+        mine(&pair.a, 100, &NOBODY);
+        let none = survey(&hot, &Asked::default()).await;
+        assert_eq!((none.since, none.balance), (None, 4 * REWARD));
+
+        let first = hot.sign(&order(&[pay(&NOBODY, 60 * COIN)])).await;
+        let first = first.expect("it signs");
+        assert_eq!(hot.send(&first.raw).await, Ok(Sent::Taken));
+        mine(&pair.a, 1, &NOBODY);
+        let payments = hot.payments(&first.raw).expect("payments");
+        assert_eq!(payments[0], pay(&NOBODY, 60 * COIN));
+        assert_eq!(
+            payments[1].address,
+            Account::Script(Script::new(&own).expect("a script"))
+        );
+        let known = asked(&[&first], 105);
+        let calm = survey(&hot, &known).await;
+        assert_eq!(
+            (calm.foreign.as_slice(), calm.since),
+            ([].as_slice(), Some(105))
+        );
+
+        // Somebody else with the key: a coin of a block, and then the change of the payout; each in its block, found once.
+        let taken = Order {
+            taken: vec![first.raw.clone()],
+            ..order(&[pay(&NOBODY, 45 * COIN)])
+        };
+        let stranger = hot.sign(&taken).await.expect("it signs");
+        assert_eq!(hot.send(&stranger.raw).await, Ok(Sent::Taken));
+        let home = mine(&pair.a, 1, &NOBODY);
+        let by = shown(stranger.txid);
+        let expected = vec![foreign(&by, 106)];
+        let found = survey(&hot, &known).await;
+        assert_eq!(found.foreign, expected);
+        let funds = hot.ready().await.expect("it is ready");
+        assert_eq!(found.balance, funds.balance);
+        // A process that remembers nothing comes to the same, and so does one that reads the block before it again.
+        assert_eq!(survey(&wallet(&pair.a, &own, 0x55), &known).await, found);
+        // As soon as an event names it, it is no stranger's.
+        let both = asked(&[&first, &stranger], 105);
+        assert_eq!(survey(&hot, &both).await.foreign, []);
+
+        // A reorganisation takes it away: the blocks are read again.
+        pair.a.cli(&["invalidateblock", &home]);
+        let mut gone = hot.survey(&known).await;
+        while !matches!(&gone, Ok(Surveyed::Done(survey)) if survey.foreign.is_empty()) {
+            assert!(
+                matches!(
+                    &gone,
+                    Err(WalletError::NoAnswer(_)) | Ok(Surveyed::Reading(_))
+                ),
+                "{gone:?}"
+            );
+            gone = hot.survey(&known).await;
+        }
+        pair.a.cli(&["reconsiderblock", &home]);
+        mine(&pair.a, 1, &NOBODY);
+        let mut back = hot.survey(&known).await;
+        while back.is_err() {
+            back = hot.survey(&known).await;
+        }
+        assert_eq!(survey(&hot, &known).await.foreign, expected);
+        // And blocks of ours stand, or not.
+        assert_eq!(hot.block(block(&home)).await, Ok(Some(106)));
+        assert_eq!(hot.block(Hash([7; 32])).await, Ok(None));
+    });
+}
+
+#[test]
+fn a_survey_of_the_nodes_own_wallet_names_what_a_hand_sent() {
+    run(async {
+        let pair = Pair::start_with(&[], &[]);
+        let hand = |command: &[&str]| pair.a.cli(&[&["-rpcwallet=hot"], command].concat());
+        pair.a.cli(&["createwallet", "hot"]);
+        let own = hand(&["getnewaddress", "", "bech32"]);
+        let script = parse(&own, Network::LitecoinRegtest).expect("an address");
+        let script = script.bytes();
+        let node = BitcoinNode::new(rpc(&pair.a), Some("hot")).expect("a node");
+        let hot = BitcoinWallet::new(config(script), None, node).expect("a wallet");
+        mine(&pair.a, 3, script);
+        mine(&pair.a, 100, &NOBODY);
+        let first = hot.sign(&order(&[pay(&NOBODY, COIN)])).await;
+        let first = first.expect("it signs");
+        assert_eq!(hot.send(&first.raw).await, Ok(Sent::Taken));
+        mine(&pair.a, 1, &NOBODY);
+        let known = asked(&[&first], 104);
+        assert_eq!(survey(&hot, &known).await.foreign, []);
+        hand(&["settxfee", "0.001"]);
+        let by = hand(&["sendtoaddress", &address(&NOBODY), "3"]);
+        // What waits is looked at when it is in a block.
+        assert_eq!(survey(&hot, &known).await.foreign, []);
+        mine(&pair.a, 1, &NOBODY);
+        assert_eq!(survey(&hot, &known).await.foreign, [foreign(&by, 105)]);
     });
 }
 

@@ -4,7 +4,7 @@
 //! - `paymaster/world.rs`: an archiver, a gateway, projectors and paymasters around one simulated broker;
 //!   `paymaster/setup.rs`: how it is made; `paymaster/check.rs`: what must hold of it.
 //! - `paymaster/rules.rs`: the rules as tables. `paymaster/walks.rs`: what becomes of payouts; `paymaster/care.rs`: what is not done
-//!   though it could be. `paymaster/faults.rs`: every edge fails, and processes are killed.
+//!   though it could be; `paymaster/differences.rs`: ledger and chain compared. `paymaster/faults.rs`: every edge fails, and processes are killed.
 //!   `paymaster/chaos.rs`: everything at once, by a seed.
 
 #![allow(
@@ -28,6 +28,8 @@ mod chain;
 mod chaos;
 #[path = "paymaster/check.rs"]
 mod check;
+#[path = "paymaster/differences.rs"]
+mod differences;
 #[path = "paymaster/faults.rs"]
 mod faults;
 #[path = "paymaster/rules.rs"]

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-pub use held::{HeldBalance, HeldSigned, HeldTransaction};
+pub use held::{HeldBalance, HeldSent, HeldSigned, HeldTransaction};
 
 use super::decimal::Amount;
 use crate::dev::DevChain;

@@ -52,6 +52,8 @@ pub struct Wallet {
     pub batch_max: Option<String>,
     /// Most that the batches of 24 hours may pay, base units; no limit unless given.
     pub day_max: Option<String>,
+    /// A wallet with less is said to be low, base units; no such minimum unless given.
+    pub balance_min: Option<String>,
     /// Lines of a batch, 1 to 2,000.
     pub lines_max: u16,
     /// Fewest peers of the node.
@@ -95,6 +97,7 @@ impl Default for Wallet {
             fee_max: None,
             batch_max: None,
             day_max: None,
+            balance_min: None,
             lines_max: 1_000,
             peers_min: None,
             interval_ms: None,
@@ -186,6 +189,7 @@ pub(super) fn check(config: &Config) -> Result<(), String> {
         ("fee_max", &wallet.fee_max),
         ("batch_max", &wallet.batch_max),
         ("day_max", &wallet.day_max),
+        ("balance_min", &wallet.balance_min),
     ] {
         base_units(key, text.as_deref())?;
     }

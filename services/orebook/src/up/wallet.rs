@@ -11,11 +11,12 @@ use orebook_chain::{DevChain, EthConfig};
 use orebook_paymaster::bitcoin::key::Key;
 use orebook_paymaster::bitcoin::{BitcoinConfig, BitcoinWallet};
 use orebook_paymaster::evm::{EvmKey, EvmWallet, EvmWalletConfig};
+use orebook_paymaster::survey::{Asked, Surveyed};
 use orebook_paymaster::wallet::{
     Order, Pay, Ready, Sent, Sight, SignedTx, Wallet, WalletError, Watched,
 };
-use orebook_schema::Account;
 use orebook_schema::names::Script;
+use orebook_schema::{Account, Hash};
 
 use super::chain::Addresses;
 use super::place::Place;
@@ -24,7 +25,7 @@ use crate::init::WALLET_KEY;
 use orebook::config::{Config, Node, Wallet as Said, WalletKind, base_units};
 
 /// A hot wallet of any kind of chain.
-pub(super) enum HotWallet {
+pub(crate) enum HotWallet {
     Bitcoin(Box<BitcoinWallet>),
     Evm(Box<EvmWallet>),
 }
@@ -66,7 +67,7 @@ fn read_key(path: &Path) -> Result<Key, Failure> {
 }
 
 /// Opens the wallet; none on a development chain without a key. Nothing is asked yet.
-pub(super) fn open(
+pub(crate) fn open(
     config: &Config,
     said: &Said,
     place: &Place,
@@ -237,6 +238,34 @@ impl Wallet for HotWallet {
         match self {
             Self::Bitcoin(wallet) => wallet.look(tx).await,
             Self::Evm(wallet) => wallet.look(tx).await,
+        }
+    }
+
+    fn address(&self) -> Account {
+        match self {
+            Self::Bitcoin(wallet) => wallet.address(),
+            Self::Evm(wallet) => Wallet::address(wallet.as_ref()),
+        }
+    }
+
+    fn payments(&self, raw: &[u8]) -> Result<Vec<Pay>, WalletError> {
+        match self {
+            Self::Bitcoin(wallet) => wallet.payments(raw),
+            Self::Evm(wallet) => wallet.payments(raw),
+        }
+    }
+
+    async fn survey(&self, asked: &Asked) -> Result<Surveyed, WalletError> {
+        match self {
+            Self::Bitcoin(wallet) => wallet.survey(asked).await,
+            Self::Evm(wallet) => wallet.survey(asked).await,
+        }
+    }
+
+    async fn block(&self, hash: Hash) -> Result<Option<u64>, WalletError> {
+        match self {
+            Self::Bitcoin(wallet) => wallet.block(hash).await,
+            Self::Evm(wallet) => wallet.block(hash).await,
         }
     }
 }

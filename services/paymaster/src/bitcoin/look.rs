@@ -402,11 +402,11 @@ impl BitcoinWallet {
 }
 
 /// The block before, from a block's header.
-fn parent(block: &[u8]) -> Option<Hash> {
+pub(super) fn parent(block: &[u8]) -> Option<Hash> {
     let (_version, rest) = block.split_first_chunk::<4>()?;
     rest.first_chunk().copied().map(Hash)
 }
 
-fn unknown(words: &str) -> WalletError {
+pub(super) fn unknown(words: &str) -> WalletError {
     WalletError::NoAnswer(words.to_owned())
 }

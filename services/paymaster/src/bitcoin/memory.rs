@@ -6,6 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use orebook_chain::wallet::bitcoin::{Coin, Outpoint};
 use orebook_schema::Hash;
 
+use super::survey::Scan;
+
 /// Most amounts that are kept; with more, those of the lowest names are forgotten.
 const VALUES_MAX: usize = 100_000;
 /// Most spent coins whose spender is kept.
@@ -33,6 +35,8 @@ struct Kept {
     spenders: BTreeMap<Outpoint, Spender>,
     /// These were looked for in this block and as many before it as are ever read, and not found.
     missed: Option<(BTreeSet<Outpoint>, Hash)>,
+    /// What a survey read of blocks.
+    scan: Option<Scan>,
 }
 
 impl Memory {
@@ -79,6 +83,14 @@ impl Memory {
         while SPENDERS_MAX < kept.spenders.len() {
             kept.spenders.pop_first();
         }
+    }
+
+    pub(super) fn scan(&self) -> Option<Scan> {
+        self.kept().scan.clone()
+    }
+
+    pub(super) fn keep_scan(&self, scan: Option<Scan>) {
+        self.kept().scan = scan;
     }
 
     /// Whether all these were looked for from this block on, and missed.

@@ -24,7 +24,7 @@ pub(super) fn spends(address: &[u8; 20], nonce: u64) -> Vec<u8> {
 }
 
 /// The nonce of what a transaction spends, if it is this wallet's.
-fn nonce_of(spends: &[u8], address: &[u8; 20]) -> Option<u64> {
+pub(super) fn nonce_of(spends: &[u8], address: &[u8; 20]) -> Option<u64> {
     let nonce = spends.strip_prefix(address.as_slice())?;
     nonce.try_into().ok().map(u64::from_le_bytes)
 }
@@ -84,7 +84,7 @@ impl EvmWallet {
     }
 
     /// A block's height and confirmations; none if it is not the best chain's.
-    async fn depth(&self, block: Hash) -> Result<Option<(u64, u64)>, WalletError> {
+    pub(super) async fn depth(&self, block: Hash) -> Result<Option<(u64, u64)>, WalletError> {
         let header = self.node.eth().header(block).await.map_err(no_answer)?;
         let depth = header.and_then(|header| {
             let confirmations = u64::try_from(header.confirmations).ok()?;
@@ -94,7 +94,7 @@ impl EvmWallet {
     }
 
     /// The nonce is used, and by no version.
-    async fn conflict(&self, nonce: u64, tx: &Watched) -> Result<Sight, WalletError> {
+    pub(super) async fn conflict(&self, nonce: u64, tx: &Watched) -> Result<Sight, WalletError> {
         let tip = self.node.eth().tip().await.map_err(no_answer)?.height;
         let (first, searched) = self.used_since(nonce, tip).await?;
         for height in (0..=first)

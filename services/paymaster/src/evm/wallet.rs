@@ -7,12 +7,13 @@ use std::time::{Duration, SystemTime};
 use orebook_chain::eth::{EthHeader, keccak256};
 use orebook_chain::node::NodeError;
 use orebook_chain::wallet::evm::{EvmNode, EvmState, RawAnswer};
-use orebook_schema::Account;
+use orebook_schema::{Account, Hash};
 
 use super::fees::{self, Caps, Market};
 use super::key::EvmKey;
 use super::look::spends;
 use super::tx::{Fees, Signed, Tx};
+use crate::survey::{Asked, Surveyed};
 use crate::wallet::{Order, Pay, Ready, Sent, Sight, SignedTx, Wallet, WalletError, Watched};
 
 /// Gas of a payment to an address without a program (yellow paper, appendix G).
@@ -76,7 +77,7 @@ impl EvmWallet {
         self.node.count(&self.address(), state).await
     }
 
-    async fn balance(&self, state: EvmState) -> Result<u128, NodeError> {
+    pub(super) async fn balance(&self, state: EvmState) -> Result<u128, NodeError> {
         self.node.balance(&self.address(), state).await
     }
 
@@ -97,7 +98,7 @@ impl EvmWallet {
     }
 
     /// That the node is on the chain, has peers and is not behind; its best block.
-    async fn check(&self) -> Result<EthHeader, WalletError> {
+    pub(super) async fn check(&self) -> Result<EthHeader, WalletError> {
         self.check_chain().await?;
         let (peers, least) = (
             self.node.peers().await.map_err(no_answer)?,
@@ -328,6 +329,27 @@ impl Wallet for EvmWallet {
 
     async fn look(&self, tx: &Watched) -> Result<Sight, WalletError> {
         self.sight(tx).await
+    }
+
+    fn address(&self) -> Account {
+        Account::Evm(Self::address(self))
+    }
+
+    fn payments(&self, raw: &[u8]) -> Result<Vec<Pay>, WalletError> {
+        let tx = self.own(raw)?.tx;
+        let address = Account::Evm(tx.to);
+        let amount = tx.value;
+        Ok(vec![Pay { address, amount }])
+    }
+
+    fn survey(&self, asked: &Asked) -> impl Future<Output = Result<Surveyed, WalletError>> + Send {
+        self.survey_all(asked)
+    }
+
+    async fn block(&self, hash: Hash) -> Result<Option<u64>, WalletError> {
+        self.check_chain().await?;
+        let depth = self.depth(hash).await?;
+        Ok(depth.map(|(height, _)| height))
     }
 }
 

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use orebook_paymaster::survey::{Asked, Foreign, Survey, Surveyed};
 use orebook_paymaster::wallet::{
     Order, Pay, Ready, Sent, Sight, SignedTx, Wallet, WalletError, Watched,
 };
@@ -43,6 +44,8 @@ pub(crate) enum Edge {
     Sign,
     Send,
     Look,
+    Survey,
+    Block,
 }
 
 /// A transaction.
@@ -153,6 +156,9 @@ struct Inner {
     fee: u128,
     /// Each signature that was made: of no consequence by itself.
     signatures: u64,
+    surveys: u64,
+    /// Blocks of ours on the best chain, with their heights.
+    found: BTreeMap<Hash, u64>,
 }
 
 /// Clones share the chain.
@@ -178,6 +184,8 @@ impl Chain {
             hidden: 0,
             fee: FEE,
             signatures: 0,
+            surveys: 0,
+            found: BTreeMap::new(),
         })));
         {
             let mut inner = chain.lock();
@@ -231,6 +239,15 @@ impl Chain {
 
     pub(crate) fn hide(&self, base_units: u128) {
         self.lock().hidden = base_units;
+    }
+
+    /// A block of ours stands at a height, or no more.
+    pub(crate) fn stands(&self, block: Hash, height: Option<u64>) {
+        let mut inner = self.lock();
+        match height {
+            Some(height) => inner.found.insert(block, height),
+            None => inner.found.remove(&block),
+        };
     }
 
     pub(crate) fn set_fee(&self, fee: u128) {
@@ -301,6 +318,18 @@ impl Chain {
         inner.pool.retain(|it| !it.conflicts_with(&thief));
         inner.mine(std::slice::from_ref(&thief));
         thief.txid()
+    }
+
+    /// Somebody else with the wallet's key spends a coin, or the next nonce, that nothing else spends. Returns its name.
+    pub(crate) fn sweep(&self) -> Hash {
+        let spends = {
+            let inner = self.lock();
+            match inner.coins().into_keys().next() {
+                Some(coin) if !inner.one_each => coin,
+                _ => nonce(inner.next_nonce()),
+            }
+        };
+        self.steal(&spends)
     }
 
     /// What the chain paid each address, but the wallet's thief's.
@@ -652,5 +681,56 @@ impl Wallet for Chain {
             return silence();
         }
         Ok(inner.look(tx))
+    }
+
+    fn address(&self) -> Account {
+        Account::Evm(WALLET)
+    }
+
+    fn payments(&self, raw: &[u8]) -> Result<Vec<Pay>, WalletError> {
+        let pays = Tx::read(raw).pays.into_iter();
+        Ok(pays
+            .map(|(address, amount)| Pay { address, amount })
+            .collect())
+    }
+
+    async fn survey(&self, asked: &Asked) -> Result<Surveyed, WalletError> {
+        let mut inner = self.lock();
+        if inner.ask(Edge::Survey).is_some() {
+            return silence();
+        }
+        // The first answer is that there is more to be read.
+        inner.surveys += 1;
+        if !inner.surveys.is_multiple_of(2) {
+            return Ok(Surveyed::Reading(1));
+        }
+        let mut foreign = Vec::new();
+        for (height, block) in inner.blocks.iter().enumerate() {
+            for tx in block
+                .txs
+                .iter()
+                .filter(|tx| !asked.txids.contains(&tx.txid()))
+            {
+                foreign.push(Foreign {
+                    txid: Some(tx.txid()),
+                    height: Some(height as u64),
+                    nonce: None,
+                });
+            }
+        }
+        Ok(Surveyed::Done(Survey {
+            balance: inner.balance() - inner.hidden,
+            height: inner.blocks.len() as u64 - 1,
+            since: asked.since,
+            foreign,
+        }))
+    }
+
+    async fn block(&self, hash: Hash) -> Result<Option<u64>, WalletError> {
+        let mut inner = self.lock();
+        if inner.ask(Edge::Block).is_some() {
+            return silence();
+        }
+        Ok(inner.found.get(&hash).copied())
     }
 }

@@ -35,6 +35,15 @@ pub struct HeldTransaction {
     pub fee: Option<u64>,
 }
 
+/// Something that a node's wallet spent, in a block of the best chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldSent {
+    /// The transaction.
+    pub txid: Hash,
+    /// Blocks on top of its own and that one; at least 1.
+    pub confirmations: u64,
+}
+
 #[derive(Deserialize)]
 struct InfoReply {
     unlocked_until: Option<u64>,
@@ -94,6 +103,19 @@ struct TransactionReply {
     confirmations: i64,
     blockhash: Option<String>,
     fee: Option<Amount>,
+}
+
+#[derive(Deserialize)]
+struct SinceReply {
+    transactions: Vec<SinceOne>,
+}
+
+#[derive(Deserialize)]
+struct SinceOne {
+    category: String,
+    txid: String,
+    #[serde(default)]
+    confirmations: i64,
 }
 
 impl BitcoinNode {
@@ -214,5 +236,36 @@ impl BitcoinNode {
         let fee = reply.fee.and_then(|Amount(fee)| fee.checked_abs());
         let fee = fee.and_then(|fee| u64::try_from(fee).ok());
         Ok(Some(HeldTransaction { block, fee }))
+    }
+
+    /// `listsinceblock`: what spends the wallet's coins, in blocks of the best chain after this one; of all blocks without one. One
+    /// of several outputs comes several times.
+    ///
+    /// # Errors
+    /// [`NodeError`]; [`NodeError::Garbage`] if there are more than [`COINS_MAX`] entries.
+    pub async fn held_sent(&self, after: Option<Hash>) -> Result<Vec<HeldSent>, NodeError> {
+        let method = "listsinceblock";
+        let garbage = || NodeError::Garbage(method);
+        let params = match after {
+            Some(after) => json!([shown(after)]),
+            None => json!([]),
+        };
+        let most = LARGE_ANSWER_BYTES_MAX;
+        let reply: SinceReply = self.call(method, &params, most, self.timeout()).await?;
+        if COINS_MAX < reply.transactions.len() {
+            return Err(garbage());
+        }
+        let mut sent = Vec::new();
+        for one in reply.transactions {
+            let confirmations = u64::try_from(one.confirmations).unwrap_or(0);
+            if one.category == "send" && 0 < confirmations {
+                let txid = parse_shown(&one.txid).ok_or_else(garbage)?;
+                sent.push(HeldSent {
+                    txid,
+                    confirmations,
+                });
+            }
+        }
+        Ok(sent)
     }
 }
