@@ -112,6 +112,34 @@ impl Network {
         }
     }
 
+    /// The network of a ledger's coin, as its genesis names it: `dev` is the development chain.
+    #[must_use]
+    pub fn of_coin(coin: &str) -> Option<Self> {
+        match coin {
+            "dev" | "verium-test" => Some(Self::Development),
+            coin => Self::parse(coin),
+        }
+    }
+
+    /// What precedes a message that a key of this network signs, without its length: of bitcoin-likes their nodes' own
+    /// (Bitcoin's and Litecoin's `src/util/message.cpp`, Verium's `src/util/validation.cpp`, each `strMessageMagic`), of ethash-likes
+    /// that of EIP-191's version 0x45, which all of them share. The development chain has Bitcoin's, so that wallets can sign.
+    #[must_use]
+    pub const fn message_magic(self) -> &'static str {
+        match self {
+            Self::Bitcoin | Self::BitcoinTest | Self::BitcoinRegtest | Self::Development => {
+                "Bitcoin Signed Message:\n"
+            }
+            Self::Litecoin | Self::LitecoinTest | Self::LitecoinRegtest => {
+                "Litecoin Signed Message:\n"
+            }
+            Self::Verium => "Verium Signed Message:\n",
+            Self::EthereumClassic | Self::Expanse | Self::EthashTest => {
+                "Ethereum Signed Message:\n"
+            }
+        }
+    }
+
     /// The name in configurations: `bitcoin`, `bitcoin-test`, `bitcoin-regtest`, `litecoin`, `litecoin-test`,
     /// `litecoin-regtest`, `verium`, `ethereum-classic`, `expanse`, `ethash-test`, `development`.
     #[must_use]

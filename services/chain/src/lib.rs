@@ -3,7 +3,7 @@
 //! Nodes' answers are hostile bytes: limits before parsing, amounts as integers. Only a node that judged a block accepts or
 //! rejects it; everything else is unknown until the chain answers. Nothing here knows miners or the ledger.
 //!
-//! Reading order: [`hash`], [`wire`], [`template`], [`answer`], [`address`], [`rpc`], [`rewards`], [`eth`], [`node`], [`nodes`], [`dev`],
+//! Reading order: [`hash`], [`wire`], [`template`], [`answer`], [`address`], [`rpc`], [`rewards`], [`signed`], [`eth`], [`node`], [`nodes`], [`dev`],
 //! [`wallet`].
 
 pub mod address;
@@ -15,6 +15,7 @@ pub mod node;
 pub mod nodes;
 pub mod rewards;
 pub mod rpc;
+pub mod signed;
 pub mod template;
 pub mod wallet;
 pub mod wire;

@@ -19,10 +19,12 @@ use mining::{Found, find};
 use orebook_chain::address::{Network, parse, show};
 use orebook_chain::hash::{parse_shown, shown};
 use orebook_chain::rpc::RpcNode;
+use orebook_chain::signed::{SignedError, verify};
 use orebook_chain::{
     Credentials, NodeConfig, NodeError, NodeKind, NodeWork, Nodes, NodesConfig, RpcConfig,
     SubmitAnswer, Template, Timing, Work,
 };
+use orebook_schema::Account;
 use orebook_schema::genesis::Algorithm;
 use orebook_schema::units::{Hash, hex, unhex};
 use serde_json::Value;
@@ -567,5 +569,26 @@ fn work_goes_on_when_the_first_node_dies() {
         );
         drop(b);
         nodes.stop().await;
+    });
+}
+
+#[test]
+fn what_a_real_wallet_signs_is_of_its_address_and_text_only() {
+    run(async {
+        let pair = Pair::start().await;
+        pair.a.cli(&["createwallet", "signs"]);
+        let address = pair.a.cli(&["getnewaddress", "", "legacy"]);
+        let other = pair.a.cli(&["getnewaddress", "", "legacy"]);
+        // Several lines, as a setting's text has; and more than 252 bytes.
+        let text = format!("Orebook setting\naccount {address}\n{}", "x".repeat(300));
+        let signature = pair.a.cli(&["signmessage", &address, &text]);
+        let holds = |address: &str, text: &str| {
+            let script = parse(address, Network::LitecoinRegtest).expect("its address");
+            let account = Account::Script(script);
+            verify(&account, Network::LitecoinRegtest, text, &signature)
+        };
+        assert_eq!(holds(&address, &text), Ok(()));
+        assert_eq!(holds(&address, &text[1..]), Err(SignedError::Wrong));
+        assert_eq!(holds(&other, &text), Err(SignedError::Wrong));
     });
 }

@@ -33,12 +33,8 @@ pub(super) fn account(state: &Value, text: &str) -> Result<Account, Failure> {
     if let Some(account) = Account::parse(text) {
         return Ok(account);
     }
-    let coin = match state["coin"].as_str() {
-        Some("dev" | "verium-test") => "development",
-        Some(coin) => coin,
-        None => return Err(strange("coin")),
-    };
-    let coin = Coin::parse(coin)
+    let coin = state["coin"].as_str().ok_or_else(|| strange("coin"))?;
+    let coin = Coin::of_coin(coin)
         .ok_or_else(|| Failure::new(format!("addresses of {coin} are not known")))?;
     address::account(text, coin).map_err(|error| Failure::new(format!("{text}: {error}")))
 }

@@ -84,11 +84,7 @@ impl Addresses {
 
     /// Those of a coin, as a genesis names it.
     pub(crate) fn of_coin(coin: &str) -> Result<Self, Failure> {
-        let name = match coin {
-            "dev" | "verium-test" => "development",
-            coin => coin,
-        };
-        Network::parse(name)
+        Network::of_coin(coin)
             .map(Self)
             .ok_or_else(|| Failure::new(format!("addresses of {coin} are not known")))
     }
