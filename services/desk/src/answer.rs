@@ -91,6 +91,27 @@ pub enum Refusal {
     /// The ledger would not obey it, for a cause that no check above names.
     #[error("the ledger would not obey it")]
     NotObeyed,
+    /// The text of a setting is none.
+    #[error(transparent)]
+    Text(#[from] crate::setting::TextError),
+    /// The signature of a setting's text.
+    #[error(transparent)]
+    Proof(#[from] orebook_chain::signed::SignedError),
+    /// The token is not the account's.
+    #[error("this is not the account's token, or it has none: the pool's operator makes one")]
+    Token,
+    /// More than a token may do.
+    #[error("{0}")]
+    TokenMay(&'static str),
+    /// A question for a text.
+    #[error("{0}")]
+    Question(&'static str),
+    /// A text's time is too far ahead.
+    #[error("the text would be taken for more than a day: ask for another")]
+    TooFar,
+    /// One account, or all together, set more often than is taken.
+    #[error("too many settings were said: come again later")]
+    TooOften,
     /// No room in the spool or for the audit trail.
     #[error("the desk has no room to write now: come again")]
     NoRoom,
@@ -126,6 +147,14 @@ impl Refusal {
             Self::NotApprover => "not_approver",
             Self::ApprovalSignature => "approval_signature",
             Self::NotObeyed => "not_obeyed",
+            Self::Text(crate::setting::TextError::Ledger) => "wrong_ledger",
+            Self::Text(_) => "text",
+            Self::Proof(_) => "signature",
+            Self::Token => "token",
+            Self::TokenMay(_) => "token_may",
+            Self::Question(_) => "question",
+            Self::TooFar => "too_long",
+            Self::TooOften => "too_often",
             Self::NoRoom => "no_room",
         }
     }
@@ -135,11 +164,20 @@ impl Refusal {
     #[must_use]
     pub const fn status(&self) -> u16 {
         match self {
-            Self::TooMany => 429,
-            Self::Malformed(_) | Self::WrongLedger | Self::TooLong | Self::Kind(_) => 400,
+            Self::TooMany | Self::TooOften => 429,
+            Self::Malformed(_)
+            | Self::Text(_)
+            | Self::Question(_)
+            | Self::TooFar
+            | Self::WrongLedger
+            | Self::TooLong
+            | Self::Kind(_) => 400,
             Self::UnknownOperator
             | Self::Signature
             | Self::NotAllowed(_)
+            | Self::Proof(_)
+            | Self::Token
+            | Self::TokenMay(_)
             | Self::NotApprover
             | Self::ApprovalSignature => 403,
             Self::Busy | Self::Already(_) | Self::Expects { .. } | Self::Expired => 409,
@@ -292,7 +330,7 @@ pub fn pending(id: Hash) -> Answer {
         body: json!({
             "id": id.to_string(),
             "outcome": "unknown",
-            "message": format!("not final yet: ask GET /commands/{id}, or send it again"),
+            "message": "not final yet: ask for this id, or send the very same again",
         }),
     }
 }

@@ -18,7 +18,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::answer::{Answer, Refusal, pending};
-use crate::machine::{Machine, MachineConfig, MachineError, Submitted};
+use crate::machine::{Asked, Machine, MachineConfig, MachineError, Sent, Submitted};
 use crate::metrics::Counters;
 
 /// Between two turns with the ledger, in milliseconds.
@@ -88,6 +88,21 @@ enum Question {
         id: Hash,
         reply: oneshot::Sender<Answer>,
     },
+    Set {
+        sent: Sent,
+        from: SocketAddr,
+        reply: oneshot::Sender<Answer>,
+    },
+    AskSetting {
+        id: Hash,
+        from: SocketAddr,
+        reply: oneshot::Sender<Answer>,
+    },
+    Text {
+        asked: Asked,
+        from: SocketAddr,
+        reply: oneshot::Sender<Answer>,
+    },
     State {
         account: Option<Account>,
         reply: oneshot::Sender<Option<Value>>,
@@ -146,6 +161,30 @@ impl DeskHandle {
     pub(crate) async fn ask(&self, id: Hash) -> Result<Answer, NoAnswer> {
         let (reply, answer) = oneshot::channel();
         self.send(Question::Ask { id, reply })?;
+        answer.await.map_err(|_| NoAnswer::Ended)
+    }
+
+    /// A setting's answer, or that it is not final yet.
+    pub(crate) async fn set(&self, sent: Sent, from: SocketAddr) -> Result<Answer, NoAnswer> {
+        let id = sent.id();
+        let (reply, answer) = oneshot::channel();
+        self.send(Question::Set { sent, from, reply })?;
+        match tokio::time::timeout(self.answer, answer).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(_)) => Err(NoAnswer::Ended),
+            Err(_) => Ok(pending(id)),
+        }
+    }
+
+    pub(crate) async fn ask_setting(&self, id: Hash, from: SocketAddr) -> Result<Answer, NoAnswer> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Question::AskSetting { id, from, reply })?;
+        answer.await.map_err(|_| NoAnswer::Ended)
+    }
+
+    pub(crate) async fn text(&self, asked: Asked, from: SocketAddr) -> Result<Answer, NoAnswer> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Question::Text { asked, from, reply })?;
         answer.await.map_err(|_| NoAnswer::Ended)
     }
 
@@ -289,17 +328,18 @@ fn hear<D: Disk + Clone>(
 ) -> Result<(), MachineError> {
     match question {
         Question::Submit { bytes, from, reply } => {
-            match machine.submit(mirror, &bytes, from, now)? {
-                Submitted::Answered(answer) => drop(reply.send(answer)),
-                Submitted::Waits(id) => {
-                    let waiting: usize = waiters.values().map(Vec::len).sum();
-                    if waiting < WAITERS_MAX {
-                        waiters.entry(id).or_default().push(reply);
-                    } else {
-                        drop(reply.send(pending(id)));
-                    }
-                }
-            }
+            let submitted = machine.submit(mirror, &bytes, from, now)?;
+            reply_to(submitted, reply, waiters);
+        }
+        Question::Set { sent, from, reply } => {
+            let submitted = machine.set(mirror, &sent, from, now)?;
+            reply_to(submitted, reply, waiters);
+        }
+        Question::AskSetting { id, from, reply } => {
+            drop(reply.send(machine.ask_setting(mirror, id, from, now)));
+        }
+        Question::Text { asked, from, reply } => {
+            drop(reply.send(machine.text(mirror, &asked, from, now)));
         }
         Question::Ask { id, reply } => drop(reply.send(machine.ask(mirror, id))),
         Question::State { account, reply } => {
@@ -307,6 +347,21 @@ fn hear<D: Disk + Clone>(
         }
     }
     Ok(())
+}
+
+/// Answers, or keeps who asks until it is final.
+fn reply_to(submitted: Submitted, reply: oneshot::Sender<Answer>, waiters: &mut Waiters) {
+    match submitted {
+        Submitted::Answered(answer) => drop(reply.send(answer)),
+        Submitted::Waits(id) => {
+            let waiting: usize = waiters.values().map(Vec::len).sum();
+            if waiting < WAITERS_MAX {
+                waiters.entry(id).or_default().push(reply);
+            } else {
+                drop(reply.send(pending(id)));
+            }
+        }
+    }
 }
 
 impl NoAnswer {

@@ -33,9 +33,7 @@ pub fn router(desk: DeskHandle) -> Router {
 }
 
 async fn submit(State(desk): State<DeskHandle>, request: Request) -> Response {
-    let from = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-    let from = from.map_or(nobody, |from| from.0);
+    let from = peer(&request);
     let body = to_bytes(request.into_body(), COMMAND_BYTES_MAX);
     let bytes = match tokio::time::timeout(BODY_TIMEOUT, body).await {
         Ok(Ok(bytes)) => bytes.to_vec(),
@@ -48,6 +46,13 @@ async fn submit(State(desk): State<DeskHandle>, request: Request) -> Response {
     let id = Signed::read(&bytes).ok().map(|signed| signed.id);
     let answered = desk.submit(bytes, from, id).await;
     shown(answered.unwrap_or_else(|none| none.answer()))
+}
+
+/// Where a request comes from.
+pub(crate) fn peer(request: &Request) -> SocketAddr {
+    let from = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    from.map_or(nobody, |from| from.0)
 }
 
 async fn ask(State(desk): State<DeskHandle>, Path(id): Path<String>) -> Response {
@@ -81,7 +86,7 @@ async fn state(State(desk): State<DeskHandle>, Query(about): Query<About>) -> Re
     }
 }
 
-fn shown(answer: Answer) -> Response {
+pub(crate) fn shown(answer: Answer) -> Response {
     let status = StatusCode::from_u16(answer.status);
     let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let no_store = HeaderValue::from_static("no-store");

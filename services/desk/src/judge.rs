@@ -3,7 +3,7 @@
 
 use orebook_ledger::authority::{Authority, Waiting, thing_digest};
 use orebook_ledger::sign::{Verifier, verify_approval};
-use orebook_schema::account::{Registration, SetBy, Setting};
+use orebook_schema::account::{Registration, Setting};
 use orebook_schema::desk::{Ban, BanAction, BanTarget};
 use orebook_schema::dust::InactiveDust;
 use orebook_schema::event::{Approval, KeyAction, KeyChange, PolicyChange, SchemaSet};
@@ -66,7 +66,8 @@ impl Subject {
     }
 }
 
-/// Whether an event would be obeyed, or wait for approvals, if it were the ledger's next one.
+/// Whether an event would be obeyed, or wait for approvals, if it were the ledger's next one. Whoever says it may say it, and a
+/// setting by its owner has its proof: others look at that before.
 ///
 /// # Errors
 /// The first [`Refusal`] that fits.
@@ -196,9 +197,6 @@ fn judge_registration(authority: &Authority, said: &Registration) -> Result<(), 
 }
 
 fn judge_setting(authority: &Authority, setting: &Setting) -> Result<(), Refusal> {
-    if setting.by != SetBy::Operator {
-        return Err(Refusal::NotAllowed("a setting in its owner's name"));
-    }
     match &setting.account {
         Account::Name(name) if authority.registered_as(name).is_none() => {
             Err(Refusal::NotRegistered(name.as_str().to_owned()))

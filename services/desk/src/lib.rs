@@ -6,7 +6,8 @@
 //! Nobody's secret key is ever here but the desk's own.
 //!
 //! Reading order: [`command`] (what is signed), [`judge`](mod@judge) (what is refused), [`answer`], [`audit`] (what is kept),
-//! [`machine`] (one desk without threads), [`desk`] (its thread), [`router`] (its listener).
+//! [`machine`] (one desk without threads), [`desk`] (its thread), [`router`] (its listener); [`setting`] (what accounts' owners sign
+//! themselves), [`miners`] (the listener for them).
 
 pub mod answer;
 
@@ -30,7 +31,11 @@ pub mod metrics;
 
 mod notes;
 
+pub mod miners;
+
 pub mod operators;
+
+pub mod setting;
 
 mod view;
 
@@ -38,6 +43,9 @@ pub mod words;
 
 pub use self::desk::{Desk, DeskConfig, DeskHandle, DeskParts, StartError};
 pub use self::http::router;
-pub use self::limit::{WRONG_LINES_PER_MINUTE_MAX, WRONG_PER_MINUTE_MAX};
+pub use self::limit::{
+    SETTINGS_PER_DAY_MAX, SETTINGS_PER_HOUR_MAX, TRIES_PER_MINUTE_MAX, WRONG_LINES_PER_MINUTE_MAX,
+    WRONG_PER_MINUTE_MAX,
+};
 pub use self::machine::{Machine, MachineConfig, MachineError, Submitted};
 pub use self::operators::{Operator, Operators, Right};

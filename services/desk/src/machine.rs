@@ -5,6 +5,8 @@
 //! noted and is not in the spool was never written, and one that is there is waited for; the same command is never written
 //! twice.
 
+mod settings;
+
 use std::net::SocketAddr;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
@@ -23,12 +25,16 @@ use crate::answer::{Answer, Outcome, Refusal, lost, pending, unknown};
 use crate::audit::{Audit, AuditError, FILE_BYTES_MAX, Trail};
 use crate::command::{COMMAND_LIFE_MS_MAX, Signed};
 use crate::judge::{Subject, judge, outcome, thing_of};
-use crate::limit::Limit;
+use crate::limit::{Limit, Rates};
 use crate::memory::{Kept, Memory, Pending, Standing};
 use crate::metrics::Counters;
 use crate::notes;
 use crate::operators::Operators;
 use crate::view;
+
+pub use self::settings::{
+    Asked, Sent, Shown, TEXT_LIFE_S, TOKEN_DONATION_PPM_MAX, TOKEN_HOLD_MS_MIN,
+};
 
 /// Commands that wait to become final, at most; further ones are told to come again.
 pub const PENDING_MAX: usize = 64;
@@ -96,6 +102,7 @@ pub struct Machine<D: Disk + Clone> {
     read_to: u64,
     refused_until: u64,
     limit: Limit,
+    rates: Rates,
     answers: Vec<(Hash, Answer)>,
     counters: Arc<Counters>,
 }
@@ -135,6 +142,7 @@ impl<D: Disk + Clone> Machine<D> {
             read_to: 0,
             refused_until: 0,
             limit: Limit::default(),
+            rates: Rates::default(),
             answers: Vec::new(),
             counters: Arc::default(),
         };
@@ -300,24 +308,39 @@ impl<D: Disk + Clone> Machine<D> {
         now: u64,
         pending: Pending,
     ) -> Result<Submitted, MachineError> {
-        let id = signed.id;
+        let line = notes::said(signed, who, from, pending.from);
+        let written = self.write(pending, signed.command.until_ms, ("said", line), now)?;
+        if matches!(written, Submitted::Waits(_)) {
+            Counters::add(&self.counters.said, 1);
+        }
+        Ok(written)
+    }
+
+    /// Notes in a line what happens, then does it.
+    fn write(
+        &mut self,
+        pending: Pending,
+        until_ms: u64,
+        (what, line): (&str, crate::audit::Fields),
+        now: u64,
+    ) -> Result<Submitted, MachineError> {
+        let id = pending.id;
         let no_room = || Ok(Submitted::Answered(Refusal::NoRoom.answer(Some(id))));
-        if !self.note(now, "said", notes::said(signed, who, from, pending.from))? {
+        if !self.note(now, what, line)? {
             return no_room();
         }
         match self.spool.append(&[(now, pending.event.clone())]) {
             Ok(_) => {}
             Err(SpoolError::Full(_) | SpoolError::Moving) => {
                 Counters::add(&self.counters.no_room, 1);
-                self.memory.lose(id, signed);
+                self.memory.lose(&pending, until_ms);
                 self.note(now, "lost", notes::named(id))?;
                 return no_room();
             }
             Err(error) => return Err(error.into()),
         }
         self.spool.cut()?;
-        Counters::add(&self.counters.said, 1);
-        self.memory.wait(signed, pending, &mut self.read_to);
+        self.memory.wait(pending, until_ms, &mut self.read_to);
         Ok(Submitted::Waits(id))
     }
 

@@ -3,14 +3,24 @@
 use std::collections::BTreeMap;
 
 use orebook_ledger::authority::Waiting;
+use orebook_schema::account::SetBy;
 use orebook_schema::{Event, Hash};
 
 use crate::answer::Answer;
-use crate::command::Signed;
 use crate::judge::Subject;
 
 /// Commands that are remembered at most: those whose time is not over. Further ones are told to come again.
 pub(crate) const COMMANDS_MAX: usize = 4_096;
+
+/// Of those, settings that owners said themselves, at most.
+pub(crate) const SETTINGS_MAX: usize = 2_048;
+/// Of what waits to become final, likewise.
+const SETTINGS_WAIT_MAX: usize = 32;
+
+/// Whether it is a setting by an account's owner.
+pub(crate) fn is_owners(event: &Event) -> bool {
+    matches!(event, Event::Setting(setting) if setting.by != SetBy::Operator)
+}
 
 /// How a command stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,28 +89,36 @@ impl Memory {
         COMMANDS_MAX <= self.commands.len()
     }
 
+    /// Whether miners have used up their part of it: operators find room always.
+    pub(crate) fn is_full_of_settings(&self) -> bool {
+        let waiting = self.pending.iter().map(|one| &one.event);
+        let kept = self.commands.values().map(|kept| &kept.event);
+        SETTINGS_WAIT_MAX <= waiting.filter(|event| is_owners(event)).count()
+            || SETTINGS_MAX <= kept.filter(|event| is_owners(event)).count()
+    }
+
     /// A command was written. `read_to` is where looking for it begins, if nothing else is looked for.
-    pub(crate) fn wait(&mut self, signed: &Signed, pending: Pending, read_to: &mut u64) {
+    pub(crate) fn wait(&mut self, pending: Pending, until_ms: u64, read_to: &mut u64) {
         if self.pending.is_empty() {
             *read_to = pending.from;
         }
-        self.keep(signed, Standing::Pending);
+        self.keep(&pending, until_ms, Standing::Pending);
         self.pending.push(pending);
     }
 
     /// A command could not be written.
-    pub(crate) fn lose(&mut self, id: Hash, signed: &Signed) {
-        self.pending.retain(|one| one.id != id);
-        self.keep(signed, Standing::Lost);
+    pub(crate) fn lose(&mut self, lost: &Pending, until_ms: u64) {
+        self.pending.retain(|one| one.id != lost.id);
+        self.keep(lost, until_ms, Standing::Lost);
     }
 
-    fn keep(&mut self, signed: &Signed, standing: Standing) {
+    fn keep(&mut self, pending: &Pending, until_ms: u64, standing: Standing) {
         let kept = Kept {
-            until_ms: signed.command.until_ms,
-            event: signed.command.event.clone(),
+            until_ms,
+            event: pending.event.clone(),
             standing,
         };
-        self.commands.insert(signed.id, kept);
+        self.commands.insert(pending.id, kept);
     }
 
     /// A command is not pending any more.

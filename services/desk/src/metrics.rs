@@ -49,6 +49,14 @@ counters! {
     overtaken,
     /// Commands that never reached the ledger.
     lost,
+    /// Settings by accounts' owners that were written.
+    settings_said,
+    /// Settings by accounts' owners that were refused.
+    settings_refused,
+    /// Of those refused, the ones whose signature or token was wrong: alarm, if it goes on.
+    settings_wrong,
+    /// Questions and settings of miners turned away unread: their address asked too often.
+    settings_turned_away,
     /// Commands that wait to become final.
     waiting,
     /// Things in the ledger that wait for approvals.

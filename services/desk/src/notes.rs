@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 
+use orebook_schema::event::RawEvent;
 use orebook_schema::units::{hex, unhex};
-use orebook_schema::{At, Hash};
+use orebook_schema::{At, Event, Hash};
 use serde_json::{Map, Value};
 
 use crate::answer::Answer;
@@ -40,6 +41,18 @@ pub(crate) fn stranger(bytes: &[u8], from: SocketAddr, answer: &Answer, unwritte
     if 0 < unwritten {
         line.insert("unwritten".to_owned(), unwritten.into());
     }
+    line
+}
+
+/// A setting by its account's owner is about to be written. The event has his proof: the signed text, or the hash of his token.
+pub(crate) fn set(pending: &Pending, until_ms: u64, text: &str, from: SocketAddr) -> Fields {
+    let mut line = named(pending.id);
+    line.insert("from".to_owned(), from.to_string().into());
+    line.insert("says".to_owned(), words(&pending.event).into());
+    line.insert("text".to_owned(), text.into());
+    line.insert("event".to_owned(), hex(&pending.event.to_bytes(0)).into());
+    line.insert("until_ms".to_owned(), until_ms.into());
+    line.insert("final".to_owned(), pending.from.into());
     line
 }
 
@@ -80,22 +93,12 @@ pub(crate) fn recall(line: &Fields, memory: &mut Memory) -> Option<()> {
             let message = unhex(text("command")?)?;
             let command = read_message(&message).ok()?;
             let id = Hash::of(&[COMMAND_DOMAIN, &message]);
-            let pending = Pending {
-                id,
-                subject: Subject::of(&command.event).ok()?,
-                event: command.event.clone(),
-                thing: None,
-                from: line.get("final").and_then(Value::as_u64)?,
-                lost_when: None,
-            };
-            let kept = Kept {
-                until_ms: command.until_ms,
-                event: command.event,
-                standing: Standing::Pending,
-            };
-            memory.pending.push(pending);
-            memory.commands.insert(id, kept);
-            Some(())
+            take(line, memory, id, (command.event, command.until_ms))
+        }
+        "set" => {
+            let event = RawEvent::one(&unhex(text("event")?)?).ok()?.decode().ok()?;
+            let until_ms = line.get("until_ms").and_then(Value::as_u64)?;
+            take(line, memory, hash(text("id")?)?, (event, until_ms))
         }
         "answered" => {
             let answer = Answer {
@@ -111,6 +114,32 @@ pub(crate) fn recall(line: &Fields, memory: &mut Memory) -> Option<()> {
         }
         _ => None,
     }
+}
+
+/// Something was written, or is about to be, by this line.
+fn take(
+    line: &Fields,
+    memory: &mut Memory,
+    id: Hash,
+    (event, until_ms): (Event, u64),
+) -> Option<()> {
+    let pending = Pending {
+        id,
+        subject: Subject::of(&event).ok()?,
+        event: event.clone(),
+        thing: None,
+        from: line.get("final").and_then(Value::as_u64)?,
+        lost_when: None,
+    };
+    let kept = Kept {
+        until_ms,
+        event,
+        standing: Standing::Pending,
+    };
+    // A former one of this id was lost.
+    memory.pending.push(pending);
+    memory.commands.insert(id, kept);
+    Some(())
 }
 
 /// A hash as it is shown.

@@ -3,6 +3,7 @@
 use orebook_schema::{Event, Genesis, Key};
 
 use crate::answer::Refusal;
+use crate::memory::is_owners;
 
 /// What an operator may say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,6 +97,9 @@ impl Operators {
 
     /// Whether a known key may say this.
     pub(crate) fn may(&self, key: &Key, event: &Event) -> Result<(), Refusal> {
+        if is_owners(event) {
+            return Err(Refusal::NotAllowed("a setting in its owner's name"));
+        }
         let allowed = match (self.find(key), Right::of(event)) {
             (Some(operator), Some(right)) => operator.rights.contains(&right),
             (_, _) => true,

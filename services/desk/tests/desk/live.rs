@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use orebook_desk::{Desk, DeskConfig, DeskParts, router};
+use orebook_desk::{Desk, DeskConfig, DeskParts, miners, router};
 use orebook_ledger::reader::Reader;
 use orebook_schema::StreamId;
 use orebook_sim::disk::SimDisk;
 use serde_json::Value;
 
+use crate::owners::Owner;
 use crate::world::{
     DESK, LEDGER, OPERATOR, World, disk_with_genesis, machine_config, poll, revoke, signer,
     store_config,
@@ -27,6 +28,7 @@ struct Live {
     mirror: Arc<Mutex<Reader<SimDisk>>>,
     clock: Arc<AtomicU64>,
     address: SocketAddr,
+    miners: SocketAddr,
     _runtime: tokio::runtime::Runtime,
 }
 
@@ -63,20 +65,26 @@ impl Live {
             .enable_all()
             .build()
             .unwrap();
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let address = listener.local_addr().unwrap();
-        let service = router(desk.handle()).into_make_service_with_connect_info::<SocketAddr>();
-        runtime.spawn(async move {
-            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-            axum::serve(listener, service).await.unwrap();
-        });
+        let serve = |routes: axum::Router| {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            listener.set_nonblocking(true).unwrap();
+            let address = listener.local_addr().unwrap();
+            let service = routes.into_make_service_with_connect_info::<SocketAddr>();
+            runtime.spawn(async move {
+                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+                axum::serve(listener, service).await.unwrap();
+            });
+            address
+        };
+        let address = serve(router(desk.handle()));
+        let miners = serve(miners::router(desk.handle()));
         Self {
             world,
             desk,
             mirror,
             clock,
             address,
+            miners,
             _runtime: runtime,
         }
     }
@@ -98,10 +106,21 @@ impl Live {
 }
 
 fn ask(address: SocketAddr, method: &str, path: &str, body: &[u8]) -> (u16, Value) {
+    ask_with(address, method, path, "", body)
+}
+
+/// The same with more lines in the head.
+fn ask_with(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    more: &str,
+    body: &[u8],
+) -> (u16, Value) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     let head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: desk\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        "{method} {path} HTTP/1.1\r\nHost: desk\r\nConnection: close\r\n{more}Content-Length: {}\r\n\r\n",
         body.len()
     );
     stream.write_all(head.as_bytes()).unwrap();
@@ -145,6 +164,101 @@ fn what_is_no_command_or_too_long_is_refused_at_the_door() {
     ] {
         let (status, answer) = ask(live.address, method, path, &body);
         assert_eq!(status, expected, "{method} {path}: {answer}");
+    }
+    live.desk.stop().unwrap();
+}
+
+#[test]
+fn a_miner_asks_for_a_text_posts_it_signed_and_reaches_nothing_else() {
+    let mut live = Live::new(20);
+    let owner = Owner::new(7);
+    // Until the desk has read its ledger.
+    let path = format!(
+        "/settings/text?account={}&what=threshold&value=5",
+        owner.address()
+    );
+    let begun = Instant::now();
+    let text = loop {
+        let (status, body) = ask(live.miners, "GET", &path, b"");
+        if status == 200 {
+            break body["text"].as_str().unwrap().to_owned();
+        }
+        assert!(begun.elapsed() < DEADLINE, "{body}");
+    };
+    let signature = owner.sign(&text);
+    let posted = serde_json::json!({ "text": text, "signature": signature }).to_string();
+    // Nothing becomes final: nobody makes a turn.
+    let (status, answer) = ask(live.miners, "POST", "/settings", posted.as_bytes());
+    assert_eq!((status, &answer["outcome"]), (202, &"unknown".into()));
+    let path = format!("/settings/{}", answer["id"].as_str().unwrap());
+    let address = std::mem::replace(&mut live.address, live.miners);
+    let answer = live.until("GET", &path, b"", "obeyed");
+    let (status, again) = ask(live.miners, "POST", "/settings", posted.as_bytes());
+    assert_eq!((status, again), (200, answer));
+    // An operator's command is nobody's business here.
+    let (bytes, id) = live.world.command(OPERATOR, &revoke());
+    ask(address, "POST", "/commands", &bytes);
+    let token = "ab".repeat(32);
+    let bearer = format!("Authorization: Bearer {token}\r\n");
+    let only_text = serde_json::json!({ "text": text }).to_string();
+    let long = vec![b' '; 3_000];
+    for (method, path, more, body, expected, cause) in [
+        ("GET", format!("/settings/{id}"), "", "", 404, Value::Null),
+        ("GET", "/state".to_owned(), "", "", 404, Value::Null),
+        ("POST", "/commands".to_owned(), "", "", 404, Value::Null),
+        (
+            "POST",
+            "/settings".to_owned(),
+            "",
+            "{}",
+            400,
+            "question".into(),
+        ),
+        (
+            "POST",
+            "/settings".to_owned(),
+            "",
+            only_text.as_str(),
+            400,
+            "question".into(),
+        ),
+        (
+            "POST",
+            "/settings".to_owned(),
+            bearer.as_str(),
+            posted.as_str(),
+            400,
+            "question".into(),
+        ),
+        (
+            "POST",
+            "/settings".to_owned(),
+            bearer.as_str(),
+            only_text.as_str(),
+            403,
+            "token".into(),
+        ),
+        (
+            "POST",
+            "/settings".to_owned(),
+            "Authorization: Bearer xyz\r\n",
+            only_text.as_str(),
+            400,
+            "question".into(),
+        ),
+        (
+            "POST",
+            "/settings".to_owned(),
+            "",
+            str::from_utf8(&long).unwrap(),
+            400,
+            "question".into(),
+        ),
+    ] {
+        let (status, answer) = ask_with(live.miners, method, &path, more, body.as_bytes());
+        assert_eq!(status, expected, "{method} {path}: {answer}");
+        assert_eq!(answer["cause"], cause, "{method} {path}: {answer}");
+        assert!(!answer.to_string().contains(&token), "{answer}");
     }
     live.desk.stop().unwrap();
 }

@@ -113,10 +113,7 @@ fn accounts_and_settings_are_refused_by_cause() {
             setting("name:anna", SetBy::Operator, pay(), at(5)),
             "expects",
         ),
-        (
-            setting("name:anna", SetBy::Token, pay(), at(6)),
-            "not_allowed",
-        ),
+        (setting("name:anna", SetBy::Token, pay(), at(5)), "expects"),
         (
             setting("name:ben", SetBy::Operator, pay(), zero),
             "not_registered",
@@ -156,6 +153,14 @@ fn a_registration_is_said_and_the_state_has_all_of_it() {
     assert_eq!(first["outcome"], "obeyed", "{first:?}");
     let refused = world.send(CLERK, &registration("ben", &[], At::default()));
     assert_eq!(refused["cause"], "not_allowed");
+    for by in [SetBy::Signed, SetBy::Token] {
+        let setting = setting("name:anna", by, SettingValue::PayNow, At::default());
+        let refused = world.send(OPERATOR, &setting);
+        assert_eq!(
+            refused["cause"], "not_allowed",
+            "an operator speaks in his own name"
+        );
+    }
     let anna = Account::parse("name:anna").unwrap();
     let state = world.state_of(Some(&anna));
     let known = &state["account"]["registered"];

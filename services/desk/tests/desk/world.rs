@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
+use orebook_desk::answer::Answer;
 use orebook_desk::command::Command;
+use orebook_desk::machine::{Asked, Sent};
 use orebook_desk::{Machine, MachineConfig, MachineError, Operator, Operators, Right, Submitted};
 use orebook_ledger::admit::{State, Verdict};
 use orebook_ledger::archiver::{Archiver, ArchiverConfig};
@@ -30,6 +32,9 @@ const TURN_MS: u64 = 100;
 const TURNS_MAX: u32 = 600;
 /// How long commands of these tests are taken, in milliseconds.
 pub(crate) const LIFE_MS: u64 = 600_000;
+
+/// How long a changed address waits, in milliseconds: as long as a token needs.
+pub(crate) const HOLD_MS: u64 = 24 * 3_600 * 1_000;
 
 pub(crate) const DESK: u8 = 1;
 pub(crate) const ARCHIVER: u8 = 3;
@@ -67,7 +72,7 @@ pub(crate) fn policy(fee_ppm: u32) -> Policy {
         confirmed_depth: 5,
         orphan_depth: 3,
         threshold: 1,
-        address_hold_ms: 0,
+        address_hold_ms: HOLD_MS,
         network_fees: NetworkFees::Pool,
         auto_pay_limit: 0,
         payout_depth: 6,
@@ -92,7 +97,7 @@ pub(crate) fn genesis() -> Genesis {
     Genesis {
         ledger: LEDGER,
         coin: 1,
-        coin_name: CoinName::parse("sim").unwrap(),
+        coin_name: CoinName::parse("dev").unwrap(),
         algorithm: Algorithm::Sha256d,
         decimals: 8,
         chain: Hash::ZERO,
@@ -216,6 +221,16 @@ impl Life {
         machine.ask(mirror, id).body
     }
 
+    pub(crate) fn text(&mut self, asked: &Asked, now: u64) -> Answer {
+        let (mirror, machine) = self.running.as_mut().expect("it runs");
+        machine.text(mirror, asked, from(), now)
+    }
+
+    pub(crate) fn set(&mut self, sent: &Sent, now: u64) -> Result<Submitted, MachineError> {
+        let (mirror, machine) = self.running.as_mut().expect("it runs");
+        machine.set(mirror, sent, from(), now)
+    }
+
     fn turn(&mut self, broker: &mut SimBroker, now: u64) -> Result<(), MachineError> {
         let stream = self.stream(now);
         let Some((mirror, machine)) = &mut self.running else {
@@ -325,6 +340,15 @@ impl World {
     pub(crate) fn send_bytes(&mut self, bytes: &[u8]) -> Value {
         let now = self.now;
         match self.desks[0].submit(bytes, now).unwrap() {
+            Submitted::Answered(answer) => answer.body,
+            Submitted::Waits(id) => self.await_answer(0, id),
+        }
+    }
+
+    /// Sends a setting to the first desk. Gives its answer, when it is final.
+    pub(crate) fn set(&mut self, sent: &Sent) -> Value {
+        let now = self.now;
+        match self.desks[0].set(sent, now).unwrap() {
             Submitted::Answered(answer) => answer.body,
             Submitted::Waits(id) => self.await_answer(0, id),
         }
