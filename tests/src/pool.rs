@@ -26,6 +26,8 @@ pub struct Pool {
     pub http: SocketAddr,
     /// Where people's commands are taken, if here.
     pub desk: Option<SocketAddr>,
+    /// Its listener for miners, where it is configured.
+    pub miners: Option<SocketAddr>,
     stderr: Receiver<String>,
     /// What it said so far.
     said: Vec<String>,
@@ -120,6 +122,7 @@ impl Pool {
                         stratum: ports.iter().map(address).collect(),
                         http: address(&addresses["http"]),
                         desk: addresses.get("desk").map(address),
+                        miners: addresses.get("miners").map(address),
                         stderr,
                         said,
                     }));

@@ -12,7 +12,7 @@ use orebook_schema::policy::{ADDRESS_HOLD_MS_MAX, DIRECT_OUTPUTS_MAX, WRITEOFF_M
 
 use crate::desk::args::{
     AccountCommand, AdjustArgs, ApproveArgs, BanCommand, DeskArgs, KeyCommand, PayCommand,
-    PolicyCommand, SchemaCommand, SendArgs, SetArgs, WriteOffArgs,
+    PolicyCommand, SchemaCommand, SendArgs, SetArgs, SettingCommand, WriteOffArgs,
 };
 
 /// A mining pool that keeps its books.
@@ -73,6 +73,9 @@ pub(crate) enum Command {
     Account(AccountCommand),
     /// Sets threshold, address, donation or payment now for a miner who cannot.
     Set(SetArgs),
+    /// What a miner sets himself: prints the text that he signs, and sends it signed, or with his account's token.
+    #[command(subcommand)]
+    Setting(SettingCommand),
     /// Approves a thing that waits for approvals.
     Approve(ApproveArgs),
     /// Sends a command that was signed elsewhere.
@@ -501,7 +504,7 @@ pub(crate) enum LedgerCommand {
     Verify {
         #[command(flatten)]
         place: PlaceArgs,
-        /// Hashes every share again, and names those that miss their target, carry another stream's tag, or are there twice, and
+        /// Besides: hashes every share again, and names those that miss their target, carry another stream's tag, or are there twice, and
         /// blocks that no share explains. Takes long where hashing does.
         #[arg(long)]
         work: bool,

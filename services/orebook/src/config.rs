@@ -475,6 +475,8 @@ pub struct Settler {
 pub struct Desk {
     /// Address of its own listener; unless said, the loopback, with a port [`DESK_PORT_ABOVE`] above that of the pages.
     pub listen: Option<SocketAddr>,
+    /// Address of a listener for miners' own settings; none unless said. Nothing else of the desk is reached there.
+    pub miners: Option<SocketAddr>,
     /// How long a command's answer is waited for, milliseconds.
     pub answer_ms: u32,
     /// Who may send commands, besides the approvers of genesis.
@@ -704,6 +706,7 @@ impl Default for Desk {
     fn default() -> Self {
         Self {
             listen: None,
+            miners: None,
             answer_ms: 15_000,
             operator: Vec::new(),
         }

@@ -9,6 +9,7 @@ mod ban;
 pub(crate) mod client;
 mod make;
 pub(crate) mod pay;
+pub(crate) mod setting;
 
 use std::path::Path;
 
@@ -388,12 +389,17 @@ fn deliver(bytes: &[u8], desk: &str) -> Result<Value, Failure> {
         ))
     })?;
     if status != 200 {
-        let named = |name| body.get(name).and_then(Value::as_str);
-        let cause = named("cause").or_else(|| named("outcome"));
-        let cause = cause.unwrap_or("no answer");
-        return Err(Failure::new(format!("{cause}: {}", message(&body))));
+        return Err(refused(&body));
     }
     Ok(body)
+}
+
+/// Why something was not done, as the desk says.
+fn refused(body: &Value) -> Failure {
+    let named = |name| body.get(name).and_then(Value::as_str);
+    let cause = named("cause").or_else(|| named("outcome"));
+    let cause = cause.unwrap_or("no answer");
+    Failure::new(format!("{cause}: {}", message(body)))
 }
 
 /// Shows an answer.

@@ -45,12 +45,21 @@ fn secret(path: &Path) -> Result<[u8; 32], Failure> {
 
 /// Reads a key from a file that nobody but its owner may read.
 pub(crate) fn read(path: &Path) -> Result<Signer, Failure> {
+    secret_of(path, "key").map(|seed| Signer::from_seed(&seed))
+}
+
+/// Reads an account's token, likewise: its 64 hex digits.
+pub(crate) fn read_token(path: &Path) -> Result<String, Failure> {
+    secret_of(path, "token").map(|token| hex(&token))
+}
+
+fn secret_of(path: &Path, what: &str) -> Result<[u8; 32], Failure> {
     let shown = path.display();
     let refused = |error: std::io::Error| Failure::new(format!("{shown}: {error}"));
     let mode = fs::metadata(path).map_err(refused)?.permissions().mode();
     if mode & 0o077 != 0 {
         return Err(Failure::new(format!(
-            "{shown}: others may read this key (mode {:o})",
+            "{shown}: others may read this {what} (mode {:o})",
             mode & 0o777
         ))
         .hint(format!(
@@ -59,9 +68,7 @@ pub(crate) fn read(path: &Path) -> Result<Signer, Failure> {
     }
     let text = fs::read_to_string(path).map_err(refused)?;
     let seed = unhex(text.trim()).and_then(|seed| seed.try_into().ok());
-    let seed: [u8; 32] =
-        seed.ok_or_else(|| Failure::new(format!("{shown}: a key is 64 hex digits")))?;
-    Ok(Signer::from_seed(&seed))
+    seed.ok_or_else(|| Failure::new(format!("{shown}: a {what} is 64 hex digits")))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! are mended.
 
 mod hashers;
+mod proofs;
 mod repair;
 mod republish;
 mod work;
@@ -21,6 +22,7 @@ use orebook_ledger::segment::{
 use orebook_schema::units::shown_difficulty;
 use orebook_schema::{Event, LedgerId};
 
+use self::proofs::Proofs;
 use self::work::{Findings, WorkAudit};
 use crate::cat::{Object, Place, closure_line, event_line};
 use crate::cli::{Format, LedgerCommand, PlaceArgs};
@@ -255,15 +257,27 @@ fn verify(place: &PlaceArgs, work: Option<bool>, format: Format) -> Result<(), F
     let verified = verify_files(&disk, "", None, &mut report);
     bar.finish_and_clear();
     let verified = verified.map_err(|fault| failure(fault).found())?;
+    let proofs = Proofs::of(place)?;
+    proofs.lines().iter().for_each(|fault| say(fault));
     let findings = work.map(|oracle| audit_work(place, oracle)).transpose()?;
     let faults = findings.iter().flat_map(Findings::lines);
     faults.for_each(|fault| say(&fault));
     print(&verified_text(
         &verified,
+        &proofs,
         findings.as_ref(),
         started.elapsed(),
         format,
     ))?;
+    if 0 < proofs.faults {
+        let what = format!(
+            "{} settings that no owner is shown to have said",
+            proofs.faults
+        );
+        return Err(failure(what)
+            .hint("the ledger is whole: whoever has the desk's key said what is not so")
+            .found());
+    }
     match findings.map_or(0, |findings| findings.faults) {
         0 => Ok(()),
         faults => Err(
@@ -308,6 +322,7 @@ fn audit_work(place: &PlaceArgs, oracle: bool) -> Result<Findings, Failure> {
 
 fn verified_text(
     verified: &Verified,
+    proofs: &Proofs,
     findings: Option<&Findings>,
     took: Duration,
     format: Format,
@@ -327,7 +342,9 @@ fn verified_text(
             .raw("streams", verified.streams)
             .raw("closures", verified.closures)
             .raw("files", verified.files)
-            .raw("bytes", verified.bytes);
+            .raw("bytes", verified.bytes)
+            .raw("owners_settings", proofs.settings)
+            .raw("settings_without_proof", proofs.faults);
         if let Some(findings) = findings {
             object
                 .raw("hashed", findings.hashed)
@@ -350,6 +367,12 @@ fn verified_text(
         verified.bytes,
         took.as_secs_f64(),
     );
+    if 0 < proofs.settings {
+        text.push_str(&format!(
+            "\nsettings   {} by owners themselves, {} without proof",
+            proofs.settings, proofs.faults
+        ));
+    }
     if let Some(findings) = findings {
         text.push_str(&format!(
             "\nwork       {} shares hashed again, {} blocks found, {} faults",

@@ -139,6 +139,7 @@ fn main() -> ExitCode {
         cli::Command::Pay(command) => desk::pay::pay(&command),
         cli::Command::Account(command) => desk::account(&command),
         cli::Command::Set(args) => desk::set(&args),
+        cli::Command::Setting(command) => desk::setting::run(&command),
         cli::Command::Approve(args) => desk::approve(&args),
         cli::Command::Send(args) => desk::send(&args),
         cli::Command::Mine(args) => mine::run(&args),

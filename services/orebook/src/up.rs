@@ -387,6 +387,9 @@ fn announce(args: &UpArgs, place: &Place, roles: &Roles) -> Result<(), Failure> 
             if let Some(desk) = roles.desk() {
                 object.text("desk", desk);
             }
+            if let Some(miners) = roles.miners() {
+                object.text("miners", miners);
+            }
             object
                 .text("ledger", place.ledger)
                 .text("data", place.path().display());
@@ -396,8 +399,10 @@ fn announce(args: &UpArgs, place: &Place, roles: &Roles) -> Result<(), Failure> 
             let list: Vec<String> = stratum.iter().map(ToString::to_string).collect();
             let desk = roles.desk().map(|desk| format!("desk     {desk}\n"));
             let desk = desk.unwrap_or_default();
+            let miners = roles.miners().map(|miners| format!("miners   {miners}\n"));
+            let miners = miners.unwrap_or_default();
             print(&format!(
-                "pages    http://{http}/\nstratum  {}\n{desk}ledger   {}\ndata     {}",
+                "pages    http://{http}/\nstratum  {}\n{desk}{miners}ledger   {}\ndata     {}",
                 list.join(", "),
                 place.ledger,
                 place.path().display()

@@ -25,6 +25,9 @@ miner_hashes_per_second = 20000
 [http]
 listen = "127.0.0.1:0"
 
+[desk]
+miners = "127.0.0.1:0"
+
 [[gateway]]
 [gateway.doors]
 register = "register at https://pool.example/"
@@ -91,6 +94,39 @@ fn list(path: &Path) {
     fs::write(path, text).expect("written");
 }
 
+/// The account's owner asks for a text, and sends it with his token; sent again it gets the same answer, and another's token is none.
+fn sets_itself(miners: &str, wish: &str, token: &str) {
+    let to = ["--miners", miners];
+    let wanted = ["setting", "text", "farm", "threshold", "78", "--file", wish];
+    let shown = orebook(&[&wanted[..], &to].concat());
+    let words = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(
+        words.contains("\naccount name:farm\nset threshold 78 base units\n"),
+        "{words}"
+    );
+    let send = |token: &str| {
+        let send = [
+            "setting", "send", "--format", "json", "--text", wish, "--token", token,
+        ];
+        orebook(&[&send[..], &to].concat())
+    };
+    let first = send(token);
+    let words = String::from_utf8_lossy(&first.stderr);
+    let answer: Value = serde_json::from_slice(&first.stdout).unwrap_or_else(|_| panic!("{words}"));
+    assert_eq!(answer["outcome"], "obeyed", "{answer}");
+    assert_eq!(send(token).stdout, first.stdout, "it counts once");
+    let other = format!("{token}.other");
+    fs::copy(token, &other).expect("copied");
+    fs::write(&other, format!("{}\n", "5a".repeat(32))).expect("written");
+    let refused = send(&other);
+    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        !refused.status.success() && words.contains("token: "),
+        "{words}"
+    );
+    assert!(!words.contains("5a5a"), "{words}");
+}
+
 #[test]
 fn a_farm_is_registered_with_its_workers_and_only_they_may_mine() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -133,6 +169,8 @@ fn a_farm_is_registered_with_its_workers_and_only_they_may_mine() {
     said(&pool, &key, &token);
     let mode = fs::metadata(path("farm.token")).expect("it was made");
     assert_eq!(mode.permissions().mode() & 0o777, 0o600);
+    let miners = pool.miners.expect("a listener for miners").to_string();
+    sets_itself(&miners, &text("wish"), &text("farm.token"));
     said(&pool, &key, &["set", "farm", "donation", "10000"]);
     let last = said(&pool, &key, &["set", "farm", "threshold", "77"]);
     let until_then = last["at"][0].as_u64().expect("a position");
@@ -159,4 +197,9 @@ fn a_farm_is_registered_with_its_workers_and_only_they_may_mine() {
         (&json!(WORKERS), &json!(true), &json!(true))
     );
     pool.stop();
+    let data = text("pool");
+    let verified = orebook(&["ledger", "verify", "--data", &data, "--format", "json"]);
+    let verified: Value = serde_json::from_slice(&verified.stdout).expect("one JSON object");
+    assert_eq!(verified["owners_settings"], 1, "{verified}");
+    assert_eq!(verified["settings_without_proof"], 0, "{verified}");
 }

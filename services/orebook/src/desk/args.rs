@@ -2,6 +2,7 @@
 
 mod account;
 mod pay;
+mod setting;
 
 use std::path::PathBuf;
 
@@ -10,6 +11,7 @@ use orebook_schema::Role;
 
 pub(crate) use self::account::{AccountCommand, RegisterArgs, SetArgs, SetCommand};
 pub(crate) use self::pay::{PayCommand, WriteOffArgs};
+pub(crate) use self::setting::{SettingCommand, SettingSendArgs, What};
 use crate::cli::{Format, RoleArgs};
 
 /// Days that a command may be taken at most.

@@ -15,12 +15,39 @@ const ANSWER_BYTES_MAX: u64 = 8 << 20;
 
 /// GET of a path: status and JSON.
 pub(crate) fn get(desk: &str, path: &str) -> Result<(u16, Value), Failure> {
-    ask("the desk", desk, "GET", path, &[])
+    get_of("the desk", desk, path)
+}
+
+/// The same of another listener, called `what`.
+pub(super) fn get_of(what: &str, host: &str, path: &str) -> Result<(u16, Value), Failure> {
+    ask(what, host, ("GET", path), "application/octet-stream", &[])
+}
+
+/// POST of JSON to a listener called `what`, with a token: status and JSON.
+pub(super) fn post_json(
+    what: &str,
+    host: &str,
+    path: &str,
+    body: &Value,
+    token: Option<&str>,
+) -> Result<(u16, Value), Failure> {
+    let json = "application/json";
+    let kind = token.map_or_else(
+        || json.to_owned(),
+        |token| format!("{json}\r\nAuthorization: Bearer {token}"),
+    );
+    ask(
+        what,
+        host,
+        ("POST", path),
+        &kind,
+        body.to_string().as_bytes(),
+    )
 }
 
 /// GET of a path of another role, called `what`: its JSON.
 pub(super) fn get_json(what: &str, host: &str, path: &str) -> Result<Value, Failure> {
-    let (status, body) = ask(what, host, "GET", path, &[])?;
+    let (status, body) = get_of(what, host, path)?;
     match status {
         200 => Ok(body),
         status => {
@@ -33,19 +60,25 @@ pub(super) fn get_json(what: &str, host: &str, path: &str) -> Result<Value, Fail
 
 /// POST of bytes: status and JSON.
 pub(super) fn post(desk: &str, path: &str, body: &[u8]) -> Result<(u16, Value), Failure> {
-    ask("the desk", desk, "POST", path, body)
+    ask(
+        "the desk",
+        desk,
+        ("POST", path),
+        "application/octet-stream",
+        body,
+    )
 }
 
 fn ask(
     what: &str,
     desk: &str,
-    method: &str,
-    path: &str,
+    (method, path): (&str, &str),
+    content: &str,
     body: &[u8],
 ) -> Result<(u16, Value), Failure> {
     let failed = |error: std::io::Error| {
         Failure::new(format!("{what} at {desk}: {error}")).hint(
-            "does it run? `orebook up` prints where; --desk, --api, --url and --paymaster say it",
+            "does it run? `orebook up` prints where; --desk, --miners, --api, --url and --paymaster say it",
         )
     };
     let mut addresses = desk.to_socket_addrs().map_err(failed)?;
@@ -56,7 +89,7 @@ fn ask(
     stream.set_write_timeout(Some(PATIENCE)).map_err(failed)?;
     let head = format!(
         "{method} {path} HTTP/1.1\r\nHost: {desk}\r\nConnection: close\r\n\
-         Content-Type: application/octet-stream\r\nContent-Length: {}\r\n\r\n",
+         Content-Type: {content}\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
     stream.write_all(head.as_bytes()).map_err(failed)?;

@@ -1,9 +1,11 @@
-//! The desk's role: its thread, and a listener of its own.
+//! The desk's role: its thread, a listener of its own, and one for miners where it is configured.
+
+use std::net::{SocketAddr, TcpListener};
 
 use orebook_archiver::{Fatal, Mirror, new_stream, now_ms};
 use orebook_desk::desk::TURN_MS_DEFAULT;
 use orebook_desk::{
-    Desk, DeskConfig, DeskParts, MachineConfig, Operator, Operators, Right, router,
+    Desk, DeskConfig, DeskParts, MachineConfig, Operator, Operators, Right, miners, router,
 };
 use orebook_projector::Server;
 use orebook_schema::{Key, Role};
@@ -19,6 +21,15 @@ use orebook::config::{Config, DeskRight};
 /// Its key, in the folder of keys.
 const KEY_FILE: &str = "desk.key";
 
+/// A running desk.
+#[derive(Debug)]
+pub(super) struct DeskRole {
+    pub(super) desk: Desk,
+    pub(super) server: Server,
+    /// For miners' own settings.
+    pub(super) miners: Option<Server>,
+}
+
 /// Starts it. With `up` a folder without the desk's key is no fault: somebody keeps that key, and the desk, elsewhere.
 pub(super) fn start(
     duty: Duty,
@@ -27,7 +38,7 @@ pub(super) fn start(
     mirror: Mirror,
     log: PoolLog,
     fatal: &Fatal,
-) -> Result<Option<(Desk, Server)>, Failure> {
+) -> Result<Option<DeskRole>, Failure> {
     if duty == Duty::All && !place.path().join("keys").join(KEY_FILE).exists() {
         tracing::warn!("there is no {KEY_FILE} here: people's commands are not taken");
         return Ok(None);
@@ -56,12 +67,27 @@ pub(super) fn start(
         fatal: fatal.clone(),
     };
     let desk = Desk::start(settings, parts).map_err(|error| failed("desk", error))?;
-    let listen = config.desk_listen();
-    let listener = std::net::TcpListener::bind(listen)
-        .map_err(|error| failed(&format!("the desk cannot listen at {listen}"), error))?;
-    let server = Server::start(listener, router(desk.handle()));
-    let server = server.map_err(|error| failed("desk", error))?;
-    Ok(Some((desk, server)))
+    let handle = desk.handle();
+    let server = serve(config.desk_listen(), router(handle.clone()), "the desk")?;
+    let miners = config.desk.miners;
+    let miners = miners.map(|listen| {
+        serve(
+            listen,
+            miners::router(handle),
+            "the desk's listener for miners",
+        )
+    });
+    Ok(Some(DeskRole {
+        desk,
+        server,
+        miners: miners.transpose()?,
+    }))
+}
+
+fn serve(listen: SocketAddr, routes: axum::Router, what: &str) -> Result<Server, Failure> {
+    let listener = TcpListener::bind(listen)
+        .map_err(|error| failed(&format!("{what} cannot listen at {listen}"), error))?;
+    Server::start(listener, routes).map_err(|error| failed(what, error))
 }
 
 fn operators(config: &Config) -> Result<Operators, Failure> {

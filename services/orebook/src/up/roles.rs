@@ -15,7 +15,6 @@ use orebook_archiver::{
 };
 use orebook_chain::nodes::Work;
 use orebook_chain::{NodeWork, SubmitEth};
-use orebook_desk::Desk;
 use orebook_gateway::{Found, FoundBlock, Gateway, GatewayHandle, GatewayParts};
 use orebook_ledger::archiver::{Archiver, ArchiverConfig};
 use orebook_ledger::reader::Reader;
@@ -35,7 +34,7 @@ use tokio::runtime::Handle;
 
 use super::activity::{self, Sinks};
 use super::chain::{Addresses, Chain};
-use super::desk;
+use super::desk::{self, DeskRole};
 use super::duty::Duty;
 use super::figures::Figures;
 use super::gateways::gateway_config;
@@ -76,7 +75,7 @@ pub(crate) struct Roles {
     paymaster: Option<Paymaster>,
     /// What the paymaster shows, once it runs: it starts after the pages.
     paid: Shown,
-    desk: Option<(Desk, Server)>,
+    desk: Option<DeskRole>,
     gateways: Vec<Arc<GatewayHandle>>,
     /// Whether it was asked to end.
     ending: Arc<AtomicBool>,
@@ -353,7 +352,7 @@ impl Roles {
             paymaster: self.paid.clone(),
             spool_bytes: config.spool.total_bytes,
             nodes: chain.map(|chain| chain.nodes.clone()),
-            desk: self.desk.as_ref().map(|(desk, _)| desk.counters()),
+            desk: self.desk.as_ref().map(|role| role.desk.counters()),
         };
         metrics.add_source(Box::new(move |out| figures.write(out)));
         let router = pages.unwrap_or_else(|| health::router(&metrics, self.readiness()));
@@ -560,7 +559,7 @@ impl Roles {
         let archived = self.archived.clone();
         let mirror = self.mirror.clone();
         let mirrored = self.mirror_status.clone();
-        let desk = self.desk.as_ref().map(|(desk, _)| desk.counters());
+        let desk = self.desk.as_ref().map(|role| role.desk.counters());
         let paid = (self.duty == Duty::Paymaster).then(|| self.paid.clone());
         Arc::new(move || {
             if ending.load(Ordering::Acquire) {
@@ -669,7 +668,13 @@ impl Roles {
 
     /// Where people's commands are taken.
     pub(crate) fn desk(&self) -> Option<SocketAddr> {
-        self.desk.as_ref().map(|(_, server)| server.address())
+        self.desk.as_ref().map(|role| role.server.address())
+    }
+
+    /// Where miners say their own settings.
+    pub(crate) fn miners(&self) -> Option<SocketAddr> {
+        let miners = self.desk.as_ref()?.miners.as_ref();
+        miners.map(Server::address)
     }
 
     /// Ends them: miners first, then who makes their shares final, then who shows them.
@@ -685,9 +690,12 @@ impl Roles {
         self.gateways
             .iter()
             .for_each(|gateway| quiet(gateway.stop()));
-        if let Some((desk, server)) = self.desk {
-            quiet(server.stop());
-            quiet(desk.stop());
+        if let Some(role) = self.desk {
+            if let Some(server) = role.miners {
+                quiet(server.stop());
+            }
+            quiet(role.server.stop());
+            quiet(role.desk.stop());
         }
         if let Some(paymaster) = self.paymaster {
             quiet(paymaster.stop());
