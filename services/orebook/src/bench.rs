@@ -27,6 +27,7 @@ mod replays;
 mod run;
 mod scrypt2;
 mod secure;
+mod settle;
 mod sim;
 mod swarm;
 
@@ -145,7 +146,7 @@ const fn part(part: &'static str, unit: &'static str, goal: u64, better: Better)
     }
 }
 
-const BENCHES: [Bench; 9] = [
+const BENCHES: [Bench; 11] = [
     Bench {
         name: "gateway_sha256d_recorded",
         workload: "16 connections x 32 shares in flight over loopback TCP from another process; 12 merkle branches, extranonce2 \
@@ -210,6 +211,28 @@ const BENCHES: [Bench; 9] = [
         )],
         runs: RUNS,
         run: Run::Alone(replays::summaries),
+    },
+    Bench {
+        name: "replay_folds",
+        workload: "4,000 frames of 1,000 shares of 10,000 workers through the engine with every fold, rows in memory, one \
+                   commit each 4,096 positions, signatures on trust: projector_catchup without mirror, RocksDB and API; one \
+                   thread",
+        parts: &[Part {
+            part: "rate",
+            unit: "shares/s a core",
+            goal: None,
+            better: Better::Higher,
+        }],
+        runs: RUNS,
+        run: Run::Sized(replays::folded),
+    },
+    Bench {
+        name: "settle_100k_accounts",
+        workload: "a block whose PPLNS window has 10,000,000 shares of 100,000 accounts is said to be immature: window, \
+                   postings, digest and commit of the fold money, rows in memory; one thread",
+        parts: &[part("time", "s a block", 1_000, Better::Lower)],
+        runs: RUNS,
+        run: Run::Sized(settle::run),
     },
     Bench {
         name: "ledger_bytes_per_share",

@@ -52,6 +52,17 @@ fn check(name: &str, parts: &[&str], keys: &[&str]) {
 }
 
 #[test]
+fn every_fold_follows_a_ledger() {
+    check("replay_folds", &["rate"], &["shares"]);
+}
+
+#[test]
+fn a_block_is_divided_among_all_accounts() {
+    let keys = ["accounts", "window_shares", "confirmed_us"];
+    check("settle_100k_accounts", &["time"], &keys);
+}
+
+#[test]
 fn shares_of_ethash_are_answered_and_found_once() {
     let keys = ["answered_and_found_once"];
     check("gateway_ethproxy_recorded", &["rate"], &keys);

@@ -103,7 +103,7 @@ fn policy() -> Policy {
 }
 
 fn genesis(segment_positions: u32, algorithm: Algorithm) -> Result<Genesis, Failure> {
-    let roles = [Role::Desk, Role::Gateway, Role::Archiver];
+    let roles = [Role::Desk, Role::Gateway, Role::Archiver, Role::Settler];
     let mut producers: Vec<(Key, Role)> = roles.map(|role| (signer(role).key(), role)).to_vec();
     producers.sort_unstable();
     Ok(Genesis {
@@ -243,11 +243,12 @@ pub(super) fn account(login: &str) -> Result<Account, String> {
     name.ok_or_else(|| "no such account".to_owned())
 }
 
-/// A rig of replays and of the bytes of a share.
-pub(super) fn worker(number: u32) -> Result<Worker, Failure> {
+/// A rig of replays and of the bytes of a share, of an account that has so many.
+pub(super) fn worker_of(number: u32, rigs_an_account: u32) -> Result<Worker, Failure> {
     let none = |what: &str| Failure::new(what.to_owned());
     // Payout addresses are what most accounts are: 22 bytes of script.
-    let program = Hash::of(&[b"account", &(number / 4).to_le_bytes()]);
+    let account = number / rigs_an_account.max(1);
+    let program = Hash::of(&[b"account", &account.to_le_bytes()]);
     let program = program.0.get(..20).unwrap_or_default();
     let script = orebook_schema::names::Script::new(&[&[0x00, 0x14], program].concat());
     Ok(Worker {

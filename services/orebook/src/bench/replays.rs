@@ -1,4 +1,4 @@
-//! How fast a ledger is read again: all of it, and by its summaries.
+//! How fast a ledger is read again: all of it, by its summaries, and with every fold.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,13 +13,16 @@ use orebook_replay::store::{MemoryStore, Store};
 use orebook_schema::{FRAME_EVENTS_MAX, Hash, Kind};
 
 use super::ground::{ARCHIVE, LEDGER, POT, WORKERS, failed};
+use super::process::cpu_ns;
 use super::sim::{HOUSE_MS, Sim, WORK};
-use super::{Milli, Point};
+use super::{Milli, Point, Size};
 use crate::cat::Object;
 use crate::{Failure, say};
 
 /// Frames of 1,000 shares each.
 const FRAMES: u64 = 2_000;
+/// Frames of the ledger that is folded: as `projector_catchup` has.
+const FRAMES_FOLDED: u64 = 4_000;
 /// Positions between two commits of the engine.
 const POSITIONS_A_TURN: u64 = 4_096;
 /// Positions that are replayed with every fold too: the beginning, where every rig has its first shares, which make rows.
@@ -53,10 +56,10 @@ fn rate(shares: u64, mut once: impl FnMut() -> Result<(), Failure>) -> Result<Mi
 }
 
 impl Book {
-    fn make(dir: &Path) -> Result<Self, Failure> {
-        say(&format!("  writing a ledger of {FRAMES} frames"));
+    fn make(dir: &Path, frames: u64) -> Result<Self, Failure> {
+        say(&format!("  writing a ledger of {frames} frames"));
         let mut sim = Sim::open(dir, 65_536)?;
-        for _ in 0..FRAMES {
+        for _ in 0..frames {
             let now = sim.now();
             let count = FRAME_EVENTS_MAX as u64;
             sim.say_shares((0..count).map(|share| now + share * HOUSE_MS / count))?;
@@ -85,13 +88,14 @@ impl Book {
         })
     }
 
-    /// Positions below `below` through the engine with these folds, nothing taken on trust.
+    /// Positions below `below` through the engine with these folds.
     fn replay(
         &self,
         below: u64,
         folds: Vec<(Box<dyn Fold + Send>, Arc<dyn Store>)>,
+        trust: Trust,
     ) -> Result<(), Failure> {
-        let opened = Engine::open(LEDGER, folds, Trust::Nothing, &self.store, below);
+        let opened = Engine::open(LEDGER, folds, trust, &self.store, below);
         let mut engine = opened.map_err(|error| failed("replay", error).found())?;
         while engine.size() < below {
             engine
@@ -123,9 +127,17 @@ impl Book {
         for fold in orebook_projector::folds() {
             let name = fold.name();
             let only = || folds().into_iter().filter(|(fold, _)| fold.name() == name);
-            object.raw(name, rate(shares, || self.replay(below, only().collect()))?);
+            object.raw(
+                name,
+                rate(shares, || {
+                    self.replay(below, only().collect(), Trust::Nothing)
+                })?,
+            );
         }
-        object.raw("all", rate(shares, || self.replay(below, folds()))?);
+        object.raw(
+            "all",
+            rate(shares, || self.replay(below, folds(), Trust::Nothing))?,
+        );
         Ok(object.end())
     }
 
@@ -184,11 +196,13 @@ fn folds() -> Vec<(Box<dyn Fold + Send>, Arc<dyn Store>)> {
 
 /// `replay_full`.
 pub(super) fn full(dir: &Path, runs: usize) -> Result<Vec<Point>, Failure> {
-    let book = Book::make(dir)?;
+    let book = Book::make(dir, FRAMES)?;
     let with_folds = book.replay_folded(FIRST_POSITIONS)?;
     let all_with_folds = book.replay_folded(book.final_size)?;
     let point = |_| {
-        let value = rate(book.shares, || book.replay(book.final_size, Vec::new()))?;
+        let value = rate(book.shares, || {
+            book.replay(book.final_size, Vec::new(), Trust::Nothing)
+        })?;
         let verify = rate(book.shares, || book.verify())?;
         say(&format!("  {value} shares/s"));
         let mut extra = book.facts();
@@ -209,13 +223,37 @@ pub(super) fn full(dir: &Path, runs: usize) -> Result<Vec<Point>, Failure> {
 
 /// `replay_summaries`.
 pub(super) fn summaries(dir: &Path, runs: usize) -> Result<Vec<Point>, Failure> {
-    let book = Book::make(dir)?;
+    let book = Book::make(dir, FRAMES)?;
     let point = |_| {
         let value = rate(book.shares, || book.sum_up())?;
         say(&format!("  {value} shares/s"));
         let mut extra = book.facts();
         let regime = "\"one thread, files in the page cache, not pinned; bodies are not read\"";
         extra.push(("regime", regime.to_owned()));
+        Ok(Point {
+            part: "rate",
+            value,
+            extra,
+        })
+    };
+    (0..runs).map(point).collect()
+}
+
+/// `replay_folds`.
+pub(super) fn folded(dir: &Path, runs: usize, size: Size) -> Result<Vec<Point>, Failure> {
+    let book = Book::make(dir, size.of(FRAMES_FOLDED, 40))?;
+    let own = std::process::id();
+    let point = |_| {
+        let (start, before) = (Instant::now(), cpu_ns(own)?);
+        book.replay(book.final_size, folds(), Trust::CheckedBefore)?;
+        let (took, cost) = (nanos(start), cpu_ns(own)? - before);
+        let value = Milli::per_second(book.shares, cost);
+        say(&format!("  {value} shares/s"));
+        let mut extra = book.facts();
+        let regime = "\"one thread, files in the page cache, not pinned; signatures on trust, as a projector has it\"";
+        extra.push(("regime", regime.to_owned()));
+        let by_clock = Milli::per_second(book.shares, took);
+        extra.push(("shares_per_second_by_clock", by_clock.to_string()));
         Ok(Point {
             part: "rate",
             value,

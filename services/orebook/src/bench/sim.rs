@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use orebook_chain::Template;
 use orebook_ledger::archiver::{Archiver, ArchiverConfig};
+use orebook_ledger::build::{Cut, build_frame};
 use orebook_ledger::disk::real::RealDisk;
 use orebook_ledger::log::{EmbeddedLog, Log, LogRecord, LogResult};
 use orebook_ledger::publisher::{Clock, Publisher};
@@ -14,11 +15,12 @@ use orebook_ledger::segment::{SegmentStore, StoreConfig};
 use orebook_ledger::spool::Spool;
 use orebook_schema::frame::IncarnationOpened;
 use orebook_schema::genesis::Algorithm;
-use orebook_schema::work::{Difficulty, Extranonce, Share};
-use orebook_schema::{At, Event, Role, StreamId, Work};
+use orebook_schema::summary::Summary;
+use orebook_schema::work::{BlockFound, Difficulty, Extranonce, Share};
+use orebook_schema::{At, Event, Hash, Role, StreamId, Work};
 
 use super::ground::{
-    ARCHIVE, LEDGER, MIRROR, WORKERS, failed, job, signer, spool_config, template, worker,
+    ARCHIVE, COIN, LEDGER, MIRROR, WORKERS, failed, job, signer, spool_config, template, worker_of,
     write_genesis,
 };
 use crate::Failure;
@@ -90,7 +92,25 @@ impl Log for SimLog {
     }
 }
 
+/// Who mines.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct People {
+    /// Rigs, all announced before the first share.
+    pub(super) rigs: u32,
+    /// Rigs of each account.
+    pub(super) rigs_an_account: u32,
+}
+
+impl People {
+    /// 10,000 rigs of 2,500 accounts.
+    pub(super) const USUAL: Self = Self {
+        rigs: WORKERS,
+        rigs_an_account: 4,
+    };
+}
+
 pub(super) struct Sim {
+    people: People,
     now: u64,
     log: SimLog,
     spool: Spool<RealDisk>,
@@ -110,12 +130,21 @@ pub(super) struct Sim {
 impl Sim {
     /// A ledger below `dir` with its genesis final, 10,000 rigs announced and a job.
     pub(super) fn open(dir: &Path, segment_positions: u32) -> Result<Self, Failure> {
+        Self::open_for(dir, segment_positions, People::USUAL)
+    }
+
+    /// The same with other rigs.
+    pub(super) fn open_for(
+        dir: &Path,
+        segment_positions: u32,
+        people: People,
+    ) -> Result<Self, Failure> {
         let log = SimLog {
             log: EmbeddedLog::new(),
             ahead_ms: 0,
             sent: None,
         };
-        Self::open_on(dir, segment_positions, &[], log)
+        Self::open_on(dir, segment_positions, people, &[], log)
     }
 
     /// The same, keeping what is sent, for another log; the genesis is written to these folders too. A frame's ledger time is
@@ -131,12 +160,13 @@ impl Sim {
                 records: Vec::new(),
             }),
         };
-        Self::open_on(dir, 65_536, folders, log)
+        Self::open_on(dir, 65_536, People::USUAL, folders, log)
     }
 
     fn open_on(
         dir: &Path,
         segment_positions: u32,
+        people: People,
         folders: &[&str],
         log: SimLog,
     ) -> Result<Self, Failure> {
@@ -163,6 +193,7 @@ impl Sim {
         let opened = Spool::open(disk, "gateway/spool", config, signer(Role::Gateway));
         let (spool, _) = opened.map_err(|error| failed("spool", error))?;
         let mut sim = Self {
+            people,
             now: BEGIN_MS,
             log,
             spool,
@@ -202,10 +233,17 @@ impl Sim {
         let stream = self.new_stream();
         self.spool.begin(self.now, stream).map_err(spool_failed)?;
         self.announce_job(0)?;
-        for first in (0..WORKERS).step_by(usize::try_from(ANNOUNCED_AT_ONCE).unwrap_or(1)) {
+        let People {
+            rigs,
+            rigs_an_account,
+        } = self.people;
+        for first in (0..rigs).step_by(usize::try_from(ANNOUNCED_AT_ONCE).unwrap_or(1)) {
             let mut group = Vec::new();
-            for number in first..WORKERS.min(first + ANNOUNCED_AT_ONCE) {
-                group.push((self.now, Event::Worker(Box::new(worker(number)?))));
+            for number in first..rigs.min(first + ANNOUNCED_AT_ONCE) {
+                group.push((
+                    self.now,
+                    Event::Worker(Box::new(worker_of(number, rigs_an_account)?)),
+                ));
                 let difficulty = Difficulty {
                     worker: number,
                     work: work()?,
@@ -271,7 +309,7 @@ impl Sim {
             let [draw, bits] = [self.draw(), self.draw()];
             let low = |value: u64| u32::try_from(value & 0xffff_ffff).unwrap_or(0);
             let share = Share {
-                worker: low(draw % u64::from(WORKERS)),
+                worker: low(draw % u64::from(self.people.rigs)),
                 job: self.job,
                 work,
                 block: false,
@@ -285,6 +323,51 @@ impl Sim {
             self.shares += 1;
         }
         self.say(&group)
+    }
+
+    /// Rig 0 finds a block. Its header is nobody's: who replays hashes no share.
+    pub(super) fn say_block(&mut self, found: &BlockFound) -> Result<(), Failure> {
+        let share = Share {
+            worker: 0,
+            job: self.job,
+            work: work()?,
+            block: true,
+            stale: false,
+            nonce: 0,
+            ntime: 0,
+            version: 0x2000_0000,
+            extranonce2: Extranonce::new(&[0; 4]).unwrap_or_default(),
+        };
+        self.shares += 1;
+        self.say(&[
+            (self.now, Event::Share(share)),
+            (self.now, Event::BlockFound(found.clone())),
+        ])
+    }
+
+    /// A settler says something, in a frame of its own; `seq` says how many it said before.
+    pub(super) fn settler_says(
+        &mut self,
+        event: &Event,
+        (seq, previous): (u64, Hash),
+    ) -> Result<Hash, Failure> {
+        let cut = Cut {
+            ledger: LEDGER,
+            coin: COIN,
+            stream: StreamId::from_parts(BEGIN_MS, [0xfe; 10]),
+            epoch: 0,
+            first_seq: seq,
+            base_time: self.now,
+            previous,
+            schema_set: 0,
+            summary: &Summary::default(),
+            body: &event.to_bytes(0),
+        };
+        let frame = build_frame(&cut, &signer(Role::Settler));
+        let frame = frame.map_err(|error| failed("a settler's frame", error))?;
+        let sent = self.log.send(0, self.now, frame.bytes());
+        sent.map_err(|error| failed("log", error))?;
+        Ok(frame.header_hash())
     }
 
     const fn draw(&mut self) -> u64 {
