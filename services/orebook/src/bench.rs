@@ -8,6 +8,7 @@
 mod brokers;
 mod bytes;
 mod check;
+mod echo;
 mod edge;
 mod ethash;
 mod ethproxy;
@@ -394,6 +395,7 @@ pub(crate) fn run_part(part: BenchPart) -> Result<(), Failure> {
     match part {
         BenchPart::Gateway => gateway::run(),
         BenchPart::Load => load::run(),
+        BenchPart::Echo => echo::run(),
         BenchPart::Miners => miners::run(),
         BenchPart::Swarm => swarm::run(),
         BenchPart::Rigs => ethproxy::run_rigs(),

@@ -468,6 +468,8 @@ pub(crate) enum BenchPart {
     Gateway,
     /// Who sends shares.
     Load,
+    /// Who says back what is said to it.
+    Echo,
     /// Miners whose answers are timed.
     Miners,
     /// Many connections.

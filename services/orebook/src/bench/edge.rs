@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::check::{Checked, each_once};
+use super::echo::Echo;
 use super::gateway::{Broadcasts, Counts, GatewayFigures, GatewayOrder, GatewaySettings, Ready};
 use super::ground::{MIRROR, failed};
 use super::load::SessionSent;
@@ -122,6 +123,8 @@ pub(super) struct Stage {
     pinned: bool,
     pub(super) gateway: Part,
     pub(super) address: SocketAddr,
+    /// Beside the gateway, on its core.
+    echo: Option<Part>,
 }
 
 impl Stage {
@@ -142,6 +145,7 @@ impl Stage {
             pinned,
             gateway,
             address: ready.address,
+            echo: None,
         })
     }
 
@@ -161,11 +165,16 @@ impl Stage {
     }
 
     /// So many miners with so many shares a second together; they are at it.
-    pub(super) fn miners(&self, miners: u32, pace: u32) -> Result<Part, Failure> {
+    pub(super) fn miners(&mut self, miners: u32, pace: u32) -> Result<Part, Failure> {
+        let core = self.pinned.then_some(GATEWAY_CORE);
+        let mut part = Part::start("echo", core, &self.dir, &())?;
+        let echo: Echo = part.hear()?;
+        self.echo = Some(part);
         let settings = MinersSettings {
             address: self.address,
             miners,
             pace,
+            echo: echo.address,
         };
         let mut part = Part::start("miners", self.core(), &self.dir, &settings)?;
         let _: u32 = part.hear()?;
@@ -324,6 +333,8 @@ fn broadcast(dir: &Path, runs: usize, size: Size) -> Result<Vec<Point>, Failure>
             ("answer_p99_ms_before", ms(before.p99_us)),
             ("answer_p50_ms", ms(during.p50_us)),
             ("answer_max_ms", ms(during.max_us)),
+            ("miner_late_p99_ms", ms(during.late_p99_us)),
+            ("echo_p99_ms", ms(during.echo_p99_us)),
             ("shares_meanwhile", during.shares.to_string()),
             ("answered_and_found_once", checked.shares.to_string()),
         ]);

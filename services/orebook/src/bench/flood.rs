@@ -167,7 +167,11 @@ fn seen(window: &Window) -> String {
         .raw("shares", window.shares)
         .raw("p50_ms", Milli(window.p50_us))
         .raw("p99_ms", Milli(window.p99_us))
-        .raw("max_ms", Milli(window.max_us));
+        .raw("max_ms", Milli(window.max_us))
+        .raw("miner_late_p99_ms", Milli(window.late_p99_us))
+        .raw("miner_late_max_ms", Milli(window.late_max_us))
+        .raw("echo_p99_ms", Milli(window.echo_p99_us))
+        .raw("echo_max_ms", Milli(window.echo_max_us));
     object.end()
 }
 
@@ -180,11 +184,13 @@ impl Flood {
     fn shown(&self, before: &Window) -> String {
         let SwarmFigures { nanos, cpu_ns, .. } = self.swarm;
         format!(
-            "{}: {} logins/s, a share's answer {} ms (99 of 100), before {}; cores: gateway {} %, flood {} %",
+            "{}: {} logins/s, a share's answer {} ms (99 of 100), before {}; sent late {}, echo {}; cores: gateway {} %, flood {} %",
             self.name,
             Milli::per_second(self.events(), nanos),
             Milli(self.seen.p99_us),
             Milli(before.p99_us),
+            Milli(self.seen.late_p99_us),
+            Milli(self.seen.echo_p99_us),
             percent(self.gateway_cpu_ns, nanos),
             percent(cpu_ns, nanos),
         )

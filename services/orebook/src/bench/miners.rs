@@ -4,13 +4,14 @@
 use std::io::{BufRead as _, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::echo::ask;
 use super::ground::failed;
 use super::load::{LoggedIn, SessionSent, Shares, answer, job_of, log_in};
 use crate::{Failure, print};
@@ -29,6 +30,8 @@ pub(super) struct MinersSettings {
     pub(super) miners: u32,
     /// Shares a second of all of them, evenly spaced.
     pub(super) pace: u32,
+    /// Who says back what is said to him (`echo`).
+    pub(super) echo: SocketAddr,
 }
 
 /// What it says at the line `cut`: of the shares that were due since the last one.
@@ -40,17 +43,67 @@ pub(super) struct Window {
     pub(super) p50_us: u64,
     pub(super) p99_us: u64,
     pub(super) max_us: u64,
+    /// Microseconds of them until the share was sent: the miner's own, whose core others use too.
+    pub(super) late_p99_us: u64,
+    pub(super) late_max_us: u64,
+    /// What a message to another process on the gateway's core took meanwhile, from when it was due.
+    pub(super) echo_p99_us: u64,
+    pub(super) echo_max_us: u64,
 }
 
-/// When a share was due, since the start, and how long its answer took after that.
-type Sample = (Duration, Duration);
+/// A share, or a message that is said back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sample {
+    /// When it was due, since the start.
+    pub(super) due: Duration,
+    /// How long after that it was sent, and answered.
+    pub(super) late: Duration,
+    pub(super) took: Duration,
+}
 
 /// What a miner and the process share.
 #[derive(Default)]
-struct Watched {
+pub(super) struct Watched {
     samples: Mutex<Vec<Sample>>,
     /// When its next share is due, nanoseconds since the start: all before are answered.
     next_due_ns: AtomicU64,
+}
+
+impl Watched {
+    /// The next one is due then.
+    pub(super) fn expect(&self, due: Duration) {
+        let due_ns = u64::try_from(due.as_nanos()).unwrap_or(u64::MAX);
+        self.next_due_ns.store(due_ns, Ordering::SeqCst);
+    }
+
+    pub(super) fn note(&self, sample: Sample) {
+        self.held().push(sample);
+    }
+
+    fn held(&self) -> MutexGuard<'_, Vec<Sample>> {
+        self.samples.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until everything that was due before `to` is answered, and takes what was due since `from`.
+    fn take<T>(
+        &self,
+        thread: &JoinHandle<T>,
+        (from, to): (Duration, Duration),
+    ) -> Result<Vec<Sample>, Failure> {
+        let end_ns = u64::try_from(to.as_nanos()).unwrap_or(u64::MAX);
+        while self.next_due_ns.load(Ordering::SeqCst) < end_ns && !thread.is_finished() {
+            std::thread::sleep(LOOK);
+        }
+        if thread.is_finished() {
+            return Err(Failure::new("a miner ended before its time"));
+        }
+        let mut samples = self.held();
+        let (over, left) = samples.iter().partition(|sample| sample.due < to);
+        *samples = left;
+        let mut over: Vec<Sample> = over;
+        over.retain(|sample| from <= sample.due);
+        Ok(over)
+    }
 }
 
 /// A miner.
@@ -88,14 +141,29 @@ pub(super) fn run() -> Result<(), Failure> {
         threads.push(thread.map_err(|error| failed("no thread", error))?);
         watched.push(its);
     }
+    let of_echo = Arc::new(Watched::default());
+    let echo = {
+        let (stop, watched) = (Arc::clone(&stop), Arc::clone(&of_echo));
+        std::thread::Builder::new().spawn(move || ask(settings.echo, start, &stop, &watched))
+    };
+    let echo = echo.map_err(|error| failed("no thread", error))?;
     say(&settings.miners)?;
     let mut last = Duration::ZERO;
     while line()? == "cut" {
         let now = start.elapsed();
-        say(&window(&watched, &threads, last, now)?)?;
+        let mut shares = Vec::new();
+        for (one, thread) in watched.iter().zip(&threads) {
+            shares.extend(one.take(thread, (last, now))?);
+        }
+        let echoed = of_echo.take(&echo, (last, now))?;
+        say(&window(now - last, &shares, &echoed))?;
         last = now;
     }
     stop.store(true, Ordering::SeqCst);
+    match echo.join() {
+        Ok(ended) => ended?,
+        Err(_) => return Err(Failure::new("the one who asks for echoes panicked")),
+    }
     let sent = threads.into_iter().map(|thread| match thread.join() {
         Ok(sent) => sent,
         Err(_) => Err(Failure::new("a miner panicked")),
@@ -107,43 +175,34 @@ fn say(what: &impl Serialize) -> Result<(), Failure> {
     print(&serde_json::to_string(what).map_err(|error| failed("json", error))?)
 }
 
-/// Waits until everything that was due before `to` is answered, and takes its times.
-fn window(
-    watched: &[Arc<Watched>],
-    threads: &[JoinHandle<Result<SessionSent, Failure>>],
-    from: Duration,
-    to: Duration,
-) -> Result<Window, Failure> {
-    let end_ns = u64::try_from(to.as_nanos()).unwrap_or(u64::MAX);
-    let mut took = Vec::new();
-    for (one, thread) in watched.iter().zip(threads) {
-        while one.next_due_ns.load(Ordering::SeqCst) < end_ns && !thread.is_finished() {
-            std::thread::sleep(LOOK);
-        }
-        if thread.is_finished() {
-            return Err(Failure::new("a miner ended before its time"));
-        }
-        let mut samples = one.samples.lock().unwrap_or_else(PoisonError::into_inner);
-        samples.retain(|(due, time)| {
-            let is_over = *due < to;
-            if is_over && from <= *due {
-                took.push(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
-            }
-            !is_over
-        });
-    }
-    took.sort_unstable();
-    let at = |per_mille: usize| {
-        let place = (took.len() * per_mille / 1_000).min(took.len().saturating_sub(1));
-        took.get(place).copied().unwrap_or(0)
-    };
-    Ok(Window {
+/// What was seen of shares, and of messages that were said back.
+fn window(nanos: Duration, shares: &[Sample], echo: &[Sample]) -> Window {
+    let took = sorted(shares, |sample| sample.took);
+    let late = sorted(shares, |sample| sample.late);
+    let echo = sorted(echo, |sample| sample.took);
+    Window {
         shares: u64::try_from(took.len()).unwrap_or(u64::MAX),
-        nanos: u64::try_from((to - from).as_nanos()).unwrap_or(u64::MAX),
-        p50_us: at(500),
-        p99_us: at(990),
-        max_us: at(1_000),
-    })
+        nanos: u64::try_from(nanos.as_nanos()).unwrap_or(u64::MAX),
+        p50_us: at(&took, 500),
+        p99_us: at(&took, 990),
+        max_us: at(&took, 1_000),
+        late_p99_us: at(&late, 990),
+        late_max_us: at(&late, 1_000),
+        echo_p99_us: at(&echo, 990),
+        echo_max_us: at(&echo, 1_000),
+    }
+}
+
+fn sorted(samples: &[Sample], time: fn(&Sample) -> Duration) -> Vec<u64> {
+    let micros = |sample: &Sample| u64::try_from(time(sample).as_micros()).unwrap_or(u64::MAX);
+    let mut times: Vec<u64> = samples.iter().map(micros).collect();
+    times.sort_unstable();
+    times
+}
+
+fn at(times: &[u64], per_mille: usize) -> u64 {
+    let place = (times.len() * per_mille / 1_000).min(times.len().saturating_sub(1));
+    times.get(place).copied().unwrap_or(0)
 }
 
 impl Miner {
@@ -175,8 +234,7 @@ impl Miner {
     ) -> Result<SessionSent, Failure> {
         let (mut due, mut out, mut buffer) = (first, Vec::new(), vec![0; READ_BYTES]);
         loop {
-            let due_ns = u64::try_from(due.as_nanos()).unwrap_or(u64::MAX);
-            watched.next_due_ns.store(due_ns, Ordering::SeqCst);
+            watched.expect(due);
             std::thread::sleep(due.saturating_sub(start.elapsed()));
             if stop.load(Ordering::SeqCst) {
                 break;
@@ -186,18 +244,14 @@ impl Miner {
             self.stream
                 .write_all(&out)
                 .map_err(|error| failed(&self.shares.user, error))?;
+            let late = start.elapsed().saturating_sub(due);
             let accepted = self.await_answer(&mut buffer)?;
             let took = start.elapsed().saturating_sub(due);
             if !accepted {
                 self.refused.push(self.sent);
             }
             self.sent += 1;
-            let mut samples = watched
-                .samples
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            samples.push((due, took));
-            drop(samples);
+            watched.note(Sample { due, late, took });
             due += each;
         }
         Ok(SessionSent {
