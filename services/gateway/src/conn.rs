@@ -586,7 +586,9 @@ impl Conn {
         match &job.work {
             JobWork::Built(built) => {
                 let is_told = told.is_some_and(|told| told.work == work);
-                let text = DifficultyText::parse(&work.shown(unit)).filter(|_| !is_told);
+                let text = (!is_told)
+                    .then(|| DifficultyText::parse(&work.shown(unit)))
+                    .flatten();
                 let out = self.out(spare);
                 if let Some(text) = &text {
                     write_set_difficulty(out, text);

@@ -12,8 +12,8 @@ use crate::config::{Limits, PortConfig};
 use crate::limits::{Offence, Place, Turned, Visitors};
 use crate::proxy::Network;
 
-/// Most connections accepted by one port in one turn.
-const ACCEPTS_PER_TURN: usize = 64;
+/// Most connections accepted in one turn, of all ports together: shares are read between turns.
+const ACCEPTS_PER_TURN: usize = 32;
 /// Pause after the system had no descriptor left for a connection.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Questions of keep-alive without an answer that mean that the peer is gone.
@@ -39,6 +39,8 @@ pub(crate) struct Door {
 #[derive(Debug)]
 pub(crate) struct Doors {
     doors: Vec<Door>,
+    /// The port that is looked at first in the next turn: a flood at one keeps nobody out of another.
+    first: usize,
     visitors: Visitors,
     connections_per_port: usize,
     words: Words,
@@ -87,6 +89,7 @@ impl Doors {
         }
         Ok(Self {
             doors,
+            first: 0,
             visitors: Visitors::new(limits, exempt, now),
             connections_per_port: limits.connections_per_port,
             words: Words {
@@ -129,20 +132,29 @@ impl Doors {
         }
     }
 
-    /// Lets in who waits, a bounded number, and counts who is turned away.
+    /// Lets in who waits, a bounded number, and counts who is turned away, whose sockets are `gone`.
     pub(crate) fn accept(
         &mut self,
         now: Instant,
         entered: &mut Vec<Entered>,
+        gone: &mut Vec<TcpStream>,
         mut refused: impl FnMut(usize, Turned),
     ) {
-        for (port, door) in self.doors.iter_mut().enumerate() {
+        let count = self.doors.len();
+        let first = self.first.checked_rem(count).unwrap_or(0);
+        self.first = first + 1;
+        let mut left = ACCEPTS_PER_TURN;
+        for port in (first..count).chain(0..first) {
+            let Some(door) = self.doors.get_mut(port) else {
+                continue;
+            };
             if !door.is_ready || door.retry_at.is_some_and(|retry_at| now < retry_at) {
                 continue;
             }
             door.retry_at = None;
-            for _ in 0..ACCEPTS_PER_TURN {
-                let Some((stream, address)) = door.next(now) else {
+            while 0 < left {
+                left -= 1;
+                let Some((mut stream, address)) = door.next(now) else {
                     break;
                 };
                 let is_counted = !door.is_balancer(address);
@@ -166,8 +178,9 @@ impl Doors {
                     Err(why) => {
                         refused(port, why);
                         if !door.speaks_tls {
-                            self.words.say(stream, why, now);
+                            self.words.say(&mut stream, why, now);
                         }
+                        gone.push(stream);
                     }
                 }
             }
@@ -236,8 +249,8 @@ impl Doors {
 }
 
 impl Words {
-    /// Tells why, if the socket takes it at once, and closes.
-    fn say(&mut self, mut stream: TcpStream, why: Turned, now: Instant) {
+    /// Tells why, if the socket takes it at once.
+    fn say(&mut self, stream: &mut TcpStream, why: Turned, now: Instant) {
         if Duration::from_secs(1) <= now.saturating_duration_since(self.since) {
             (self.since, self.said) = (now, 0);
         }
@@ -334,6 +347,50 @@ mod tests {
     use mio::{Events, Poll};
 
     use super::*;
+
+    #[test]
+    fn few_come_in_at_a_time_and_a_flood_at_one_port_keeps_nobody_out_of_another() {
+        let mut poll = Poll::new().unwrap();
+        let port = |pot| PortConfig {
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            pot: orebook_schema::names::Pot(pot),
+            difficulty: crate::config::DifficultyRule::Fixed(orebook_schema::Work::new(1).unwrap()),
+            proxy_from: Vec::new(),
+            elsewhere: Vec::new(),
+            tls: None,
+            region: crate::config::Region::default(),
+        };
+        let ports = [port(0), port(1)];
+        let limits = Limits::default();
+        let mut doors = Doors::open(poll.registry(), &ports, limits, Vec::new()).unwrap();
+        let addresses = doors.addresses();
+        let connect = |port: usize| std::net::TcpStream::connect(addresses[port]).unwrap();
+        let crowd: Vec<_> = (0..ACCEPTS_PER_TURN * 3).map(|_| connect(0)).collect();
+        let few: Vec<_> = (0..3).map(|_| connect(1)).collect();
+        let mut events = Events::with_capacity(8);
+        while doors.doors.iter().any(|door| !door.is_ready) {
+            poll.poll(&mut events, Some(Duration::from_secs(30)))
+                .unwrap();
+            for event in &events {
+                doors.knock(event.token().0);
+            }
+        }
+        let (now, mut turns) = (Instant::now(), Vec::new());
+        while doors.any_ready(now) {
+            let mut entered = Vec::new();
+            let turned = |port, why| panic!("{port}: {why:?}");
+            doors.accept(now, &mut entered, &mut Vec::new(), turned);
+            let of = |port| entered.iter().filter(|one| one.port == port).count();
+            turns.push([of(0), of(1)]);
+        }
+        // The look that finds nobody any more is one of them.
+        assert_eq!(turns.get(..2), Some(&[[32, 0], [28, 3]][..]), "{turns:?}");
+        assert_eq!(turns.iter().map(|[one, _]| one).sum::<usize>(), crowd.len());
+        assert_eq!(
+            turns.iter().map(|[_, other]| other).sum::<usize>(),
+            few.len()
+        );
+    }
 
     #[test]
     fn who_comes_in_has_the_options_of_the_door() {

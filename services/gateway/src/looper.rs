@@ -5,12 +5,14 @@ mod answer;
 mod counting;
 mod leave;
 mod lost;
+mod read;
 mod work;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use orebook_chain::{EthWork, Template};
 use orebook_schema::names::Account;
@@ -36,7 +38,7 @@ use crate::judge::{Bench, Claimed};
 use crate::limits::Logins;
 use crate::metrics::{SessionCounts, Shared};
 use crate::sessions::Sessions;
-use crate::tls::{Certificates, HANDSHAKES_PER_TURN};
+use crate::tls::Certificates;
 use crate::vardiff::Vardiff;
 
 /// Token of the waker; ports and connections are below.
@@ -45,8 +47,6 @@ pub(crate) const WAKER: Token = Token(usize::MAX);
 const EVENTS: usize = 1_024;
 /// Bytes of the buffer that all reads share: the most of one connection in one turn.
 const READ_BYTES: usize = 65_536;
-/// Connections that are read in one turn at most; the others come in the next one.
-const READS_PER_TURN: usize = 1_024;
 /// Time between looks at connections and jobs.
 const LOOK: Duration = Duration::from_millis(100);
 /// Batches that are kept to be used again.
@@ -94,6 +94,8 @@ pub(crate) struct Loop {
     shown: SessionCounts,
     pub(crate) conns: Vec<Option<Box<Conn>>>,
     free: Vec<u32>,
+    /// Sockets that are closed when what happened to them is counted and shown.
+    gone: Vec<TcpStream>,
     generation: u32,
     pub(crate) sessions: Sessions,
     pub(crate) elsewhere: leave::Turns,
@@ -117,11 +119,10 @@ pub(crate) struct Loop {
     broadcast_began: Option<Instant>,
     last_broadcast: Instant,
     /// Connections with bytes to be read.
-    ready: Vec<u32>,
+    ready: read::Ready,
     /// Connections with something to be written.
     dirty: Vec<u32>,
-    /// Memory of the two while they are gone through; empty between.
-    reading: Vec<u32>,
+    /// Its memory while they are gone through; empty between.
     flushing: Vec<u32>,
     pub(crate) spare: Vec<Vec<u8>>,
     buffer: Vec<u8>,
@@ -205,6 +206,7 @@ impl Loop {
             shown: SessionCounts::default(),
             conns: Vec::new(),
             free: Vec::new(),
+            gone: Vec::new(),
             generation: 0,
             sessions: Sessions::new(new_secret(), config.session_last()),
             elsewhere: leave::Turns::default(),
@@ -220,9 +222,8 @@ impl Loop {
             broadcast: None,
             broadcast_began: None,
             last_broadcast: now,
-            ready: Vec::new(),
+            ready: read::Ready::default(),
             dirty: Vec::new(),
-            reading: Vec::new(),
             flushing: Vec::new(),
             spare: Vec::new(),
             buffer: vec![0; READ_BYTES],
@@ -269,11 +270,28 @@ impl Loop {
         self.take_mail();
         self.release();
         self.take_checked();
-        self.enter();
-        self.read_ready();
+        if !self.dirty.is_empty() {
+            // Answers leave first: who has not taken his yet is not read in this turn.
+            self.show_counts();
+            self.flush_dirty();
+        }
+        self.read_proved();
         self.judge();
         self.hand_over();
-        self.broadcast_slice();
+        if self.has_newcomers() {
+            // Their shares are on the way to the disk, and their answers to them, before somebody comes.
+            self.show_counts();
+            self.flush_dirty();
+            self.give_way();
+            self.enter();
+            self.read_newcomers();
+            self.judge();
+            self.hand_over();
+        }
+        if self.broadcast.is_some() {
+            self.give_way();
+            self.broadcast_slice();
+        }
         if self.next_look <= self.now {
             self.next_look = self.now + LOOK;
             self.look_around();
@@ -285,6 +303,16 @@ impl Loop {
         self.flush_dirty();
         self.note_broadcast();
         self.show_counts();
+        // Who sees his connection end finds that counted too.
+        self.gone.clear();
+    }
+
+    /// Much is to be done that is no share's: where the writer has this core too, it goes on now with those that it has, and not
+    /// when the system's tick takes the core away from this thread (4 ms at 250 Hz).
+    fn give_way(&self) {
+        if 0 < self.unanswered {
+            std::thread::yield_now();
+        }
     }
 
     fn show_counts(&mut self) {
@@ -296,19 +324,13 @@ impl Loop {
 
     /// How long nothing is to be done unless something comes.
     fn patience(&self) -> Duration {
-        let has_some = !self.ready.is_empty() || !self.shaking.is_empty();
-        let busy = (has_some && self.may_read())
-            || self.broadcast.is_some()
-            || self.doors.any_ready(self.now);
+        let busy =
+            self.has_readable() || self.broadcast.is_some() || self.doors.any_ready(self.now);
         if busy {
             Duration::ZERO
         } else {
             self.next_look.saturating_duration_since(Instant::now())
         }
-    }
-
-    fn may_read(&self) -> bool {
-        self.unanswered + self.awaited.held < self.config.limits.unanswered
     }
 
     /// Marks who may be read or written.
@@ -326,11 +348,11 @@ impl Loop {
                 continue;
             };
             let slot = u32::try_from(slot).unwrap_or(u32::MAX);
-            conn.is_ending |= event.is_read_closed();
+            conn.is_ending |= event.is_read_closed() || event.is_error();
             if (event.is_readable() || event.is_read_closed() || event.is_error()) && !conn.is_ready
             {
                 conn.is_ready = true;
-                self.ready.push(slot);
+                self.ready.push(slot, conn);
             }
             if event.is_writable() && !conn.is_flushed() {
                 self.dirty.push(slot);
@@ -384,10 +406,12 @@ impl Loop {
         }
         let mut entered = Vec::new();
         let (refused, edge) = (&mut self.counts.refused, &self.edge);
-        self.doors.accept(self.now, &mut entered, |port, why| {
+        let turned = |port, why| {
             refused.count(why);
             edge.turned_away(port, why);
-        });
+        };
+        let gone = &mut self.gone;
+        self.doors.accept(self.now, &mut entered, gone, turned);
         for one in entered {
             let (port, visitor) = (one.port, one.visitor());
             if let Err(error) = self.admit(one) {
@@ -419,81 +443,13 @@ impl Loop {
         let from = (entered.port, entered.address, entered.is_counted);
         let conn = Conn::new(stream, self.generation, from, session, vardiff);
         self.edge.accepted(conn.edge);
+        self.ready.push(slot, &conn);
         if let Some(place) = self.conns.get_mut(place) {
             *place = Some(Box::new(conn));
         }
         self.counts.accepted += 1;
         self.counts.connections += 1;
-        self.ready.push(slot);
         Ok(())
-    }
-
-    /// Reads a bounded number of connections, each once.
-    fn read_ready(&mut self) {
-        if (self.ready.is_empty() && self.shaking.is_empty()) || !self.may_read() {
-            return;
-        }
-        self.shakes_left = 0;
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let mut ready = std::mem::take(&mut self.reading);
-        std::mem::swap(&mut ready, &mut self.ready);
-        for (index, slot) in ready.iter().enumerate() {
-            if READS_PER_TURN <= index
-                || self.config.limits.unanswered
-                    <= self.unanswered + self.awaited.held + self.claims.len()
-            {
-                self.ready.extend(ready.get(index..).unwrap_or_default());
-                break;
-            }
-            self.read_slot(*slot, &mut buffer);
-        }
-        ready.clear();
-        self.reading = ready;
-        // A few handshakes, in their order; the others wait without being looked at, however many there are.
-        self.shakes_left = HANDSHAKES_PER_TURN;
-        for _ in 0..HANDSHAKES_PER_TURN {
-            if let Some(slot) = self.shaking.pop_front() {
-                self.read_slot(slot, &mut buffer);
-            }
-        }
-        self.buffer = buffer;
-    }
-
-    fn read_slot(&mut self, slot: u32, buffer: &mut [u8]) {
-        let place = usize::try_from(slot).unwrap_or(usize::MAX);
-        let Some(mut conn) = self.conns.get_mut(place).and_then(Option::take) else {
-            return;
-        };
-        conn.is_ready = false;
-        let id = ConnId {
-            slot,
-            generation: conn.generation,
-        };
-        let held = conn.unsaid_replies();
-        let result = if conn.closing.is_some() {
-            // What it says now is not heard, but a lost connection is noticed.
-            conn.read(buffer).map_or(Err(Cause::Left), |_| Ok(()))
-        } else if !conn.is_flushed() || self.config.limits.unanswered_per_connection <= held {
-            // It is read on when it has taken its answers.
-            (conn.is_ready, conn.is_parked) = (true, true);
-            Ok(())
-        } else if self.may_shake(&conn) {
-            let read = self.read_conn(&mut conn, id, buffer);
-            self.note_handshake(&mut conn, id);
-            read
-        } else {
-            conn.is_ready = true;
-            self.shaking.push_back(slot);
-            Ok(())
-        };
-        if let Err(cause) = result {
-            // What it sent in this turn is judged before it goes.
-            conn.closing = Some(cause);
-            self.dirty.push(slot);
-        }
-        if let Some(place) = self.conns.get_mut(place) {
-            *place = Some(conn);
-        }
     }
 
     /// Gives the turn's work to the writer.
@@ -514,11 +470,6 @@ impl Loop {
     /// A connection has something to be written.
     pub(crate) fn soil(&mut self, slot: u32) {
         self.dirty.push(slot);
-    }
-
-    /// A connection has more bytes to be read.
-    pub(crate) fn read_again(&mut self, slot: u32) {
-        self.ready.push(slot);
     }
 
     fn flush_dirty(&mut self) {
@@ -548,7 +499,7 @@ impl Loop {
                 // It waited for its answers to leave.
                 None if conn.is_parked && held < self.config.limits.unanswered_per_connection => {
                     conn.is_parked = false;
-                    self.ready.push(slot);
+                    self.ready.push(slot, conn);
                 }
                 _ => {}
             }
@@ -569,10 +520,11 @@ impl Loop {
                 tls.end(stream);
             }
         }
-        if let Some(stream) = &mut conn.stream
-            && let Err(error) = self.poll.registry().deregister(stream)
-        {
-            tracing::debug!(%error, "a socket was not deregistered");
+        if let Some(mut stream) = conn.stream.take() {
+            if let Err(error) = self.poll.registry().deregister(&mut stream) {
+                tracing::debug!(%error, "a socket was not deregistered");
+            }
+            self.gone.push(stream);
         }
         let visitor = conn.is_counted.then_some(conn.address);
         self.doors

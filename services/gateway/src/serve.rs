@@ -87,7 +87,7 @@ impl Loop {
             Found::Last(len) => len,
             Found::More(len) => {
                 conn.is_ready = true;
-                self.read_again(id.slot);
+                self.read_again(id.slot, conn);
                 len
             }
         };

@@ -15,8 +15,8 @@ use crate::jobs::Wanted;
 
 /// Said to miners while an epoch's cache is made.
 const NO_CACHE: &str = "the epoch's cache is being made: come again in some seconds";
-/// Notifications of one turn, a millisecond or so: between them shares are served, and one waits for two turns at most.
-const SENDS_PER_TURN: usize = 128;
+/// Notifications of one turn, half a millisecond or so: between them shares are served, and one waits for two turns at most.
+const SENDS_PER_TURN: usize = 64;
 /// Looks in which every connection was looked at once.
 const LOOKS: usize = 10;
 /// A job younger than this is not replaced for the sake of a new difficulty.

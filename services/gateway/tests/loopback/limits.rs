@@ -47,6 +47,25 @@ fn connections_of_a_port_and_of_an_address_are_counted() {
 }
 
 #[test]
+fn who_sees_his_connection_end_finds_that_counted() {
+    let pool = limited(Limits {
+        malformed_per_address: 100,
+        ..Limits::default()
+    });
+    pool.work_at(1, HARD);
+    for count in 1..=200_u64 {
+        let mut other = Miner::connect(pool.address(0));
+        if count <= 100 {
+            other.raw(b"\x16\x03\x01");
+        }
+        assert!(other.is_closed());
+        let counts = pool.gateway.metrics().sessions.counts;
+        let all = (counts.closed.tls_on_plain, counts.refused.banned);
+        assert_eq!(all, (count.min(100), count.saturating_sub(100)));
+    }
+}
+
+#[test]
 fn who_does_not_log_in_is_sent_away() {
     let pool = limited(Limits {
         login_timeout: Duration::from_millis(300),

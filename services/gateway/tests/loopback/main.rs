@@ -31,5 +31,6 @@ mod sessions;
 mod silence;
 mod slow;
 mod tls;
+mod turns;
 mod walk;
 mod work;

@@ -94,6 +94,11 @@ impl Miner {
         miner
     }
 
+    /// Its end of the connection.
+    pub(crate) fn port(&self) -> u16 {
+        self.stream.local_addr().expect("a socket").port()
+    }
+
     pub(crate) fn raw(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).expect("the gateway reads");
     }

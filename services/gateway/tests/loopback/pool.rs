@@ -155,7 +155,11 @@ pub(crate) struct Setup {
     pub(crate) elsewhere: Vec<Elsewhere>,
     /// Certificate of every port.
     pub(crate) tls: Option<TlsFiles>,
+    /// Hears in the loop's thread of each login, and `block` of each block.
+    pub(crate) watch: Option<Watch>,
 }
+
+pub(crate) type Watch = Arc<dyn Fn(&str) + Send + Sync>;
 
 impl Default for Setup {
     fn default() -> Self {
@@ -171,6 +175,7 @@ impl Default for Setup {
             proxy_from: Vec::new(),
             elsewhere: Vec::new(),
             tls: None,
+            watch: None,
         }
     }
 }
@@ -476,6 +481,7 @@ impl Pool {
         let blocks = Arc::new(Mutex::new(Vec::new()));
         let fatal = Arc::new(Mutex::new(Vec::new()));
         let (found, ended) = (Arc::clone(&blocks), Arc::clone(&fatal));
+        let (watch, watch_blocks) = (setup.watch.clone(), setup.watch.clone());
         let ports = setup.ports.iter().enumerate();
         let config = GatewayConfig {
             algorithm: setup.algorithm,
@@ -506,8 +512,18 @@ impl Pool {
             log: ledger.log.clone(),
             disk: ledger.disk(),
             control_dir: "gateway".to_owned(),
-            parse_account: Box::new(parse_account),
-            on_block: Box::new(move |block| found.lock().expect("no panic").push(block)),
+            parse_account: Box::new(move |login| {
+                if let Some(watch) = &watch {
+                    watch(login);
+                }
+                parse_account(login)
+            }),
+            on_block: Box::new(move |block| {
+                if let Some(watch) = &watch_blocks {
+                    watch("block");
+                }
+                found.lock().expect("no panic").push(block);
+            }),
             activity: Some(activity_parts(&ledger, setup.key)),
             fatal: Arc::new(move |why| ended.lock().expect("no panic").push(why.to_owned())),
         };
