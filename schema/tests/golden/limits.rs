@@ -54,7 +54,12 @@ fn policy(edit: impl FnOnce(&mut Policy)) -> Event {
 }
 
 fn pot(edit: impl FnOnce(&mut PotRules)) -> Event {
-    policy(|policy| edit(&mut policy.pots[0]))
+    policy(|policy| {
+        let pot = &mut policy.pots[0];
+        // Who pays by the coinbase has no bonus.
+        (pot.direct_min, pot.direct_outputs) = (0, 0);
+        edit(pot);
+    })
 }
 
 fn ethash_job(edit: impl FnOnce(&mut EthashJob)) -> Event {
