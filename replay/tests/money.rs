@@ -62,5 +62,7 @@ mod adjustments;
 #[path = "money/settings.rs"]
 mod settings;
 
+#[path = "money/dust.rs"]
+mod dust;
 #[path = "money/write_offs.rs"]
 mod write_offs;

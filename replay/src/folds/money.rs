@@ -16,6 +16,8 @@ mod blocks;
 
 mod books;
 
+mod dust;
+
 mod fee_mean;
 
 pub mod origins;
@@ -50,6 +52,9 @@ use crate::fold::{Backwards, BlockEntry, FinalFrame, Fold, FoldStop};
 use crate::rows::{Order, Rows, Span, StoreFault, View, first, get, put};
 
 pub use self::books::{Balance, Book, PostingId};
+pub use self::dust::{
+    DUST_INDEX, DustOfRow, DustRow, NoticeRow, ROUNDING_INDEX, announcements, dust_of, notice,
+};
 pub use self::fee_mean::{FeeMeanRow, in_force as fee_mean_in_force};
 use self::payouts::{
     AskedRow, BatchRow, HaltRow, LineOfRow, LineRow, LiveRow, PartRow, RawRow, StepRow, TxRow,
@@ -92,6 +97,8 @@ const KINDS: u64 = Kind::Worker.bit()
     | Kind::Account.bit()
     | Kind::FeeMean.bit()
     | Kind::Setting.bit()
+    | Kind::InactiveDust.bit()
+    | dust::ROUNDS
     | payouts::KINDS;
 
 /// The fold. It keeps nothing but rows.
@@ -104,7 +111,7 @@ impl Fold for Money {
     }
 
     fn version(&self) -> u32 {
-        4
+        5
     }
 
     fn apply(
@@ -114,9 +121,14 @@ impl Fold for Money {
         ledger: &dyn Backwards,
     ) -> Result<(), FoldStop> {
         let pays = per_share::has_shares(frame);
+        let is_due = dust::is_due(frame, &*rows)?;
         if frame.header().kinds & KINDS == 0 {
             if pays {
                 per_share::pay(frame, rows)?;
+            }
+            if is_due {
+                dust::move_due(frame, rows, ledger)?;
+                dust::round(frame, rows)?;
             }
             return Ok(());
         }
@@ -167,6 +179,7 @@ impl Fold for Money {
                 | Event::Difficulty(_)
                 | Event::Account(_)
                 | Event::Setting(_)
+                // It is written down where it is obeyed.
                 | Event::InactiveDust(_)
                 // A record of the paymaster's.
                 | Event::Reconciled(_) => {}
@@ -182,6 +195,13 @@ impl Fold for Money {
                 found(frame, &block, rows)?;
             }
         }
+        dust::taken(frame, rows)?;
+        if is_due {
+            dust::move_due(frame, rows, ledger)?;
+        }
+        if frame.has_any(dust::ROUNDS) || is_due {
+            dust::round(frame, rows)?;
+        }
         Ok(())
     }
 
@@ -192,7 +212,7 @@ impl Fold for Money {
             CreditRow, CreditOfRow, PostingRow, BookRow, TotalsRow, RefusedRow, AdjustmentRow,
             RegisteredRow, SettingsRow, DonationRow, AddedRow, SubsidyRow, EarnedRow, FeeMeanRow,
             VoidRow, VoidOfRow, WriteOffRow, DebtRow, ClockRow, WalletRow, BatchRow, LineRow, TxRow, StepRow, RawRow, LineOfRow, WholeRow,
-            PartRow, HaltRow, AskedRow, LiveRow,
+            PartRow, HaltRow, AskedRow, LiveRow, DustRow, NoticeRow, DustOfRow,
         )
     }
 

@@ -8,6 +8,7 @@ use orebook_schema::{Account, At, Hash};
 use crate::rows::{Order, Span, StoreFault, View, first};
 
 use super::books::Book;
+use super::dust::dust_of;
 use super::payouts::lines_of;
 use super::per_share::earned_of;
 use super::read::{adjustments, credits, write_offs};
@@ -62,6 +63,8 @@ pub enum Purpose {
     },
     /// An adjustment from the account, said there.
     Adjustment(At),
+    /// Dust that moved, by the announcement that was said there.
+    Dust(At),
 }
 
 /// Something that takes, before it took.
@@ -214,6 +217,13 @@ pub fn origins(
                 amount,
             });
         }
+    }
+    for row in dust_of(view, account, LOOKED_AT_MAX)? {
+        needs.push(Need {
+            purpose: Purpose::Dust(row.at),
+            place: row.place,
+            amount: row.amount,
+        });
     }
     for row in write_offs(view, account, None, LOOKED_AT_MAX)? {
         if let Some(place) = row.taken {

@@ -1,8 +1,8 @@
 //! The PPLNS window (money rules, section 3): walking backwards over frame summaries until N is reached. Only the finding
 //! frame, frames with moved shares or voids and the frame where the window begins are opened.
 
-use std::collections::BTreeMap;
-use std::ops::{ControlFlow, RangeInclusive};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{ControlFlow, Range, RangeInclusive};
 use std::sync::Arc;
 
 use orebook_ledger::credit::{JobTerms, credit};
@@ -219,6 +219,29 @@ impl<'w> Walk<'w> {
         Ok(())
     }
 
+    /// What the moved shares of a frame that count were credited, each with the index of its account.
+    fn moved_credits(
+        &self,
+        position: u64,
+        epoch: &Epoch,
+        counted: &[u16],
+    ) -> Result<Vec<(usize, u128)>, FoldStop> {
+        let stored = self.ledger.frame(position)?;
+        let events = stored
+            .frame
+            .decode()
+            .map_err(|error| FoldStop::Unreadable(format!("position {position}: {error}")))?;
+        let mut credits = Vec::new();
+        for (index, event) in (0u16..).zip(&events) {
+            let moved = counted.contains(&index).then(|| entry(event, true));
+            if let Some((worker, job, share)) = moved.flatten() {
+                let (account, pot) = worker_of(epoch, worker)?;
+                credits.push((account, credit(share, pot, terms_of(epoch, job)?)));
+            }
+        }
+        Ok(credits)
+    }
+
     fn add(&mut self, account: usize, work: u128) {
         if let Some((_, sum)) = self.accounts.get_mut(account) {
             sum.work += work;
@@ -260,6 +283,52 @@ impl<'w> Walk<'w> {
         }
         Ok(epoch)
     }
+}
+
+/// Adds to `found` which of `named` had a share credited 1 or more at these positions, in any pot. Frames are read from the last
+/// down until all are found.
+pub(super) fn credited(
+    rows: &dyn View,
+    ledger: &dyn Backwards,
+    positions: Range<u64>,
+    named: &BTreeSet<Account>,
+    found: &mut BTreeSet<Account>,
+) -> Result<(), FoldStop> {
+    // It takes nothing: its epochs and accounts are asked.
+    let mut walk = Walk::new(rows, ledger, Pot(0), 0);
+    let mut is_named: Vec<bool> = Vec::new();
+    let mut frame = FrameSummary::new();
+    for position in positions.rev() {
+        if found.len() == named.len() {
+            break;
+        }
+        ledger.summary(position, &mut frame)?;
+        let counted = match frame.has(Kind::Moved) {
+            true => walk.counted(position)?,
+            false => None,
+        };
+        if counted.is_none() && frame.summary.pots.is_empty() {
+            continue;
+        }
+        let epoch = walk.epoch(frame.stream, frame.epoch)?;
+        let known = walk.accounts.iter().skip(is_named.len());
+        is_named.extend(known.map(|(account, _)| named.contains(account)));
+        let mut credits: Vec<(usize, u128)> = Vec::new();
+        for row in frame.summary.pots.iter().flat_map(|pot| &pot.rows) {
+            credits.push((worker_of(&epoch, row.worker)?.0, row.credit));
+        }
+        if let Some(counted) = counted {
+            credits.extend(walk.moved_credits(position, &epoch, &counted)?);
+        }
+        walk.epochs.insert((frame.stream, frame.epoch), epoch);
+        for (index, credit) in credits {
+            if 0 < credit && is_named.get(index) == Some(&true) {
+                let account = walk.accounts.get(index).map(|(account, _)| account.clone());
+                found.extend(account);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The index of an account in the list, at the end of which it is put if it is new.

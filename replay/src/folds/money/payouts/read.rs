@@ -169,7 +169,7 @@ pub fn lines_of(
 }
 
 /// Where an account was paid last: the place of the last obeyed proposal with a line of it, whatever became of that.
-pub(super) fn paid_last(
+pub(in crate::folds::money) fn paid_last(
     view: &(impl View + ?Sized),
     account: &Account,
 ) -> Result<Option<At>, StoreFault> {
