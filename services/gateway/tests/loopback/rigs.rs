@@ -32,8 +32,9 @@ fn rig(pool: &Pool, dialect: EthDialect, number: u64, caches: &EthCaches) -> Eth
         dialect,
         rule: EpochRule::Ethash,
         threads: 2,
-        // Every fourth hash is a share.
-        hashes_per_second: Some(64),
+        // Every fourth hash is a share. Over getwork each call waits for the one before it, those for work too: with more of them
+        // than a busy machine answers, a rig would never hear of new work.
+        hashes_per_second: Some(16),
         first_nonce: number << 40,
         caches: caches.clone(),
     }
