@@ -50,6 +50,9 @@ mod scenarios;
 #[path = "money/splits.rs"]
 mod splits;
 
+#[path = "money/direct.rs"]
+mod direct;
+
 #[path = "money/states.rs"]
 mod states;
 

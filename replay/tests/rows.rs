@@ -12,14 +12,16 @@ use std::ops::ControlFlow;
 
 use orebook_replay::engine::Engine;
 use orebook_replay::fold::Fold;
+use orebook_replay::folds::money::direct::{Direct, DirectJobRow, WaitingRow};
 use orebook_replay::folds::money::payouts::{
     AskedRow, BatchRow, HaltRow, LineOfRow, LineRow, LiveRow, PartRow, RawRow, StepRow, TxRow,
     TxState, WalletRow, What, WholeRow,
 };
+use orebook_replay::folds::money::settings::{AddressRow, Waiting};
 use orebook_replay::folds::money::{
-    AccountRow, BlockAtRow, BlockRow, Book, BookRow, CreditRow, Finding, HeightRow, Held,
-    JobRunRow, Money, MovedRow, PolicyRow, PostingRow, RefusedRow, Status, TotalsRow, VoidOfRow,
-    VoidRow, WorkerRow,
+    AccountRow, BlockAtRow, BlockRow, Book, BookRow, CreditRow, DirectTotalsRow, Finding,
+    HeightRow, Held, JobRunRow, Money, MovedRow, PolicyRow, PostingRow, RefusedRow, Status,
+    TotalsRow, VoidOfRow, VoidRow, WorkerRow,
 };
 use orebook_replay::folds::obeyed::Refusal;
 use orebook_replay::row;
@@ -462,6 +464,11 @@ fn moneys_rows_come_back_and_have_a_canonical_form() {
         standing_posted: 10,
         weights: Some(11),
         found_later: true,
+        direct: Some(Direct {
+            job: at,
+            size: 12,
+            pays: 13,
+        }),
     });
     check(&BlockAtRow {
         at,
@@ -480,6 +487,32 @@ fn moneys_rows_come_back_and_have_a_canonical_form() {
         bonus: 3,
         donation_ppm: 4,
         donation: 5,
+        direct: 6,
+    });
+    check(&DirectJobRow {
+        stream,
+        epoch: 1,
+        number: 2,
+        at,
+        size: 3,
+    });
+    check(&WaitingRow {
+        script: account.clone(),
+        block: at,
+    });
+    check(&AddressRow {
+        account: account.clone(),
+        from: at,
+        address: None,
+        waiting: Some(Waiting {
+            address: account.clone(),
+            said: at,
+            until_ms: 3,
+        }),
+    });
+    check(&DirectTotalsRow {
+        reserved: 1,
+        paid: 2,
     });
     check(&PostingRow {
         at,

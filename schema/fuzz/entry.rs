@@ -2,6 +2,7 @@
 //! Used by the targets beside it and, on stored inputs, by `schema/tests/fuzz.rs`.
 
 use orebook_schema::activity::{Report, SIGNATURE_BYTES};
+use orebook_schema::coinbase::{COINBASE_OUTPUTS_MAX, MinerOutput, miner_outputs};
 use orebook_schema::event::RawEvent;
 use orebook_schema::payout::{BatchBody, WHOLE_PARTS_MAX, cut_into_parts};
 use orebook_schema::summary::Summary;
@@ -79,6 +80,24 @@ pub(crate) fn fuzz_activity(data: &[u8]) -> bool {
         "an entry says something"
     );
     true
+}
+
+/// The end of a coinbase. Says whether it pays accounts.
+pub(crate) fn fuzz_coinbase(data: &[u8]) -> bool {
+    let outputs = miner_outputs(data);
+    assert!(
+        outputs.len() < COINBASE_OUTPUTS_MAX,
+        "the first is the pool's"
+    );
+    assert!(
+        outputs.iter().all(|output| 0 < output.amount),
+        "an output is worth something"
+    );
+    // What it has of scripts and amounts stands in the bytes.
+    let bytes = |output: &MinerOutput| 9 + output.script.bytes().len();
+    let least: usize = outputs.iter().map(bytes).sum();
+    assert!(least <= data.len(), "outputs are in the bytes");
+    !outputs.is_empty()
 }
 
 /// One batch body. Says whether the bytes are one.

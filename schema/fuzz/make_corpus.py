@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes corpus/{event,frame,summary,activity,batch_body}/ from the golden pages: whole, cut short, with other lengths, with other bits.
+"""Writes corpus/{event,frame,summary,activity,batch_body,coinbase}/ from the golden pages: whole, cut short, with other lengths, with other bits.
 
     python3 make_corpus.py           write the inputs anew; what a fuzzer found (`any-found-…`) stays
     python3 make_corpus.py --check   compare only; status 1 if one differs
@@ -176,10 +176,37 @@ def batch_body_inputs(numbers):
     yield "bad-one-account-twice", b"\2\0" + 2 * cases("batch_body")[1][2][2:-2] + b"\0\0"
 
 
+def coinbase_inputs(numbers):
+    def whole(outputs, count=None, text=b"/1"):
+        size = len(outputs) if count is None else count
+        sized = bytes([size]) if size < 0xFD else b"\xfd" + size.to_bytes(2, "little")
+        paid = b"".join(amount.to_bytes(8, "little") + bytes([len(script)]) + script for amount, script in outputs)
+        return text + b"\xff" * 4 + sized + paid + bytes(4)
+    pool, ann, bob = (4, b"\xaa"), (23, b"\xbb" * 22), (9, b"\xcc" * 64)
+    for name, outputs in (("one", [pool, ann]), ("two", [pool, ann, bob, (0, b"\x6a\x24")]), ("many", [pool] + [ann] * 300)):
+        made = whole(outputs)
+        yield f"valid-{name}", made
+        for cut in (0, 1, 5, 7, len(made) - 5, len(made) - 1):
+            yield f"bad-{name}-cut-{cut}", made[:cut]
+        yield f"bad-{name}-longer", made + b"\x00"
+        yield f"bad-{name}-one-more", whole(outputs, len(outputs) + 1)
+        yield f"bad-{name}-one-less", whole(outputs, len(outputs) - 1)
+        for number in range(12):
+            yield f"any-{name}-mutated-{number}", mutated(made, numbers)
+    yield "bad-nobody", whole([pool])
+    yield "bad-nothing", whole([pool, (0, b"\xbb")])
+    yield "bad-long-script", whole([pool, (9, b"\xbb" * 65)])
+    yield "bad-no-outputs", whole([])
+    yield "bad-long-size", b"/1" + b"\xff" * 4 + b"\xfd\x02\x00" + whole([pool, ann])[7:]
+    yield "bad-too-many", whole([pool] + [(1, b"\xaa")] * 2_000)
+    yield "valid-most", whole([pool] + [(1, b"\xaa")] * 1_999)
+
+
 def inputs():
     numbers = Numbers(SEED)
     for folder, makes in (("event", event_inputs), ("frame", frame_inputs), ("summary", summary_inputs),
-                          ("activity", activity_inputs), ("batch_body", batch_body_inputs)):
+                          ("activity", activity_inputs), ("batch_body", batch_body_inputs),
+                          ("coinbase", coinbase_inputs)):
         for name, data in makes(numbers):
             yield HERE / "corpus" / folder / f"{name}.bin", data
 

@@ -17,6 +17,8 @@ pub mod genesis;
 
 pub mod work;
 
+pub mod coinbase;
+
 pub mod desk;
 
 pub mod account;

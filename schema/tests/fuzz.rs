@@ -14,7 +14,7 @@ mod entry;
 use std::fs;
 use std::path::Path;
 
-use entry::{fuzz_activity, fuzz_batch_body, fuzz_event, fuzz_frame, fuzz_summary};
+use entry::{fuzz_activity, fuzz_batch_body, fuzz_coinbase, fuzz_event, fuzz_frame, fuzz_summary};
 
 /// The inputs of a folder of the corpus, by name.
 fn corpus(folder: &str) -> Vec<(String, Vec<u8>)> {
@@ -72,11 +72,12 @@ fn the_corpus_of_summaries_is_refused_or_canonical() {
 #[test]
 fn every_prefix_and_every_changed_byte_of_the_corpus_is_refused_or_canonical() {
     type Entry = fn(&[u8]) -> bool;
-    let entries: [(&str, Entry); 4] = [
+    let entries: [(&str, Entry); 5] = [
         ("event", fuzz_event),
         ("frame", fuzz_frame),
         ("summary", fuzz_summary),
         ("batch_body", fuzz_batch_body),
+        ("coinbase", fuzz_coinbase),
     ];
     for (folder, entry) in entries {
         for (_, mut bytes) in corpus(folder)
@@ -105,4 +106,9 @@ fn the_corpus_of_reports_is_refused_or_canonical() {
 #[test]
 fn the_corpus_of_batch_bodies_is_refused_or_canonical() {
     replay("batch_body", 60, fuzz_batch_body);
+}
+
+#[test]
+fn the_corpus_of_coinbases_is_refused_or_pays_accounts() {
+    replay("coinbase", 60, fuzz_coinbase);
 }

@@ -16,6 +16,7 @@ mod blocks;
 
 mod books;
 
+pub mod direct;
 mod dust;
 
 mod fee_mean;
@@ -52,6 +53,7 @@ use crate::fold::{Backwards, BlockEntry, FinalFrame, Fold, FoldStop};
 use crate::rows::{Order, Rows, Span, StoreFault, View, first, get, put};
 
 pub use self::books::{Balance, Book, PostingId};
+use self::direct::{DirectJobRow, WaitingRow};
 pub use self::dust::{
     DUST_INDEX, DustOfRow, DustRow, NoticeRow, ROUNDING_INDEX, announcements, dust_of, notice,
 };
@@ -68,7 +70,7 @@ pub use self::read::{
     credits, credits_of_block, debt, is_known, pool_books, postings_of, postings_of_block,
     write_offs,
 };
-use self::settings::{DonationRow, RegisteredRow, SettingsRow};
+use self::settings::{AddressRow, DonationRow, RegisteredRow, SettingsRow};
 pub use self::split::{SUB_UNITS, Split, all_to_reserve, split, window_work};
 pub(in crate::folds) use self::window::{Walk, Weights, weights};
 
@@ -78,9 +80,9 @@ use self::write_off::ClockRow;
 pub use self::write_off::{DebtRow, WriteOffRow};
 
 pub use self::tables::{
-    AccountRow, AdjustmentRow, BlockAtRow, BlockRow, BookRow, CreditOfRow, CreditRow, Finding,
-    HeightRow, Held, JobRunRow, MovedRow, PolicyRow, PostingRow, RefusedRow, Status, TotalsRow,
-    WorkerRow,
+    AccountRow, AdjustmentRow, BlockAtRow, BlockRow, BookRow, CreditOfRow, CreditRow,
+    DirectTotalsRow, Finding, HeightRow, Held, JobRunRow, MovedRow, PolicyRow, PostingRow,
+    RefusedRow, Status, TotalsRow, WorkerRow,
 };
 
 /// Kinds that this fold applies where they stand. A frame of shares alone is looked at when a block is settled.
@@ -138,6 +140,9 @@ impl Fold for Money {
             match event {
                 Event::Worker(worker) => announce_worker(frame, at, worker, rows)?,
                 Event::Job(_) | Event::EthashJob(_) => {
+                    if let Event::Job(job) = event {
+                        direct::note_job(frame, at, job, rows)?;
+                    }
                     if let Some(job) = event.job() {
                         announce_job(frame, job, rows)?;
                         per_share::note_subsidy(frame, job, rows)?;
@@ -192,7 +197,7 @@ impl Fold for Money {
         }
         if frame.has(Kind::BlockFound) || frame.has(Kind::Moved) {
             for block in frame.blocks() {
-                found(frame, &block, rows)?;
+                found(frame, &block, rows, ledger)?;
             }
         }
         dust::taken(frame, rows)?;
@@ -212,7 +217,7 @@ impl Fold for Money {
             CreditRow, CreditOfRow, PostingRow, BookRow, TotalsRow, RefusedRow, AdjustmentRow,
             RegisteredRow, SettingsRow, DonationRow, AddedRow, SubsidyRow, EarnedRow, FeeMeanRow,
             VoidRow, VoidOfRow, WriteOffRow, DebtRow, ClockRow, WalletRow, BatchRow, LineRow, TxRow, StepRow, RawRow, LineOfRow, WholeRow,
-            PartRow, HaltRow, AskedRow, LiveRow, DustRow, NoticeRow, DustOfRow,
+            PartRow, HaltRow, AskedRow, LiveRow, DustRow, NoticeRow, DustOfRow, DirectJobRow, WaitingRow, AddressRow, DirectTotalsRow,
         )
     }
 
@@ -343,7 +348,11 @@ fn found(
     frame: &FinalFrame<'_>,
     entry: &BlockEntry<'_>,
     rows: &mut dyn Rows,
-) -> Result<(), StoreFault> {
+    ledger: &dyn Backwards,
+) -> Result<(), FoldStop> {
+    if blocks::known(&*rows, entry.found.hash)?.is_some() {
+        return Ok(blocks::found_again(entry.at, entry.found.hash, rows)?);
+    }
     let header = frame.header();
     let worker = WorkerRow::key_of(&header.stream, &header.epoch, &entry.share.worker);
     let worker: Option<WorkerRow> = get(&*rows, &worker)?;
@@ -372,8 +381,9 @@ fn found(
         standing_posted: 0,
         weights: None,
         found_later: false,
+        direct: direct::found(frame, entry.share.job, entry.at, rows, ledger)?,
     };
-    blocks::name(block, rows)
+    Ok(blocks::name(block, rows)?)
 }
 
 /// Rules of a pot in a policy that a job cited; none if the policy does not have the pot.

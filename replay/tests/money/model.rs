@@ -13,6 +13,8 @@ const SUB_UNITS: u128 = 1_000_000_000;
 const ACCOUNTS: [&str; 5] = ["anna", "ben", "carl", "dora", "emil"];
 /// Pots as a table says them, the PPLNS pot first.
 const POTS: [&str; 5] = ["", "@solo", "@prop", "@pps", "@fpps"];
+/// Where accounts live; nobody is called so.
+const ADDRESSES: [&str; 4] = ["North", "South", "East", "West"];
 const STATES: [&str; 5] = ["seen", "immature", "uncle", "confirmed", "orphaned"];
 
 /// SplitMix64.
@@ -44,6 +46,7 @@ struct Rules {
     bonus: u128,
     stale: u128,
     keep: bool,
+    direct: bool,
 }
 
 #[derive(Clone)]
@@ -82,6 +85,7 @@ struct Block {
     rules: Option<Rules>,
     /// What accounts donated when it was found, parts per million.
     donations: BTreeMap<&'static str, u128>,
+    direct: Option<Direct>,
     is_out: bool,
     /// Whose book has the accounts' parts, if anything is posted; value and fees of the last status.
     held: Option<&'static str>,
@@ -90,6 +94,40 @@ struct Block {
 }
 
 impl Block {
+    /// What its coinbase pays goes from what accounts have of the block, then from what they have, to where it is held.
+    fn outputs(
+        &self,
+        kind: &str,
+        net: &BTreeMap<&str, u128>,
+        weights: &BTreeMap<&'static str, u128>,
+        books: &mut BTreeMap<String, i128>,
+    ) {
+        let Some(direct) = &self.direct else { return };
+        let mut paid: BTreeMap<&str, u128> = BTreeMap::new();
+        for (place, amount) in &direct.outs {
+            let lives = |who: &str| direct.mark.addresses.get(who) == Some(place);
+            let mut weighed = weights.iter().filter(|(_, weight)| 0 < **weight);
+            let owner = weighed.find(|(who, _)| lives(who));
+            let owner = owner.map_or(*place, |(who, _)| *who);
+            *paid.entry(owner).or_insert(0) += amount * SUB_UNITS;
+        }
+        for (who, amount) in paid {
+            let own = amount.min(net.get(who).copied().unwrap_or(0));
+            let mut put = |book: &str, amount: i128| {
+                *books.entry(format!("{who} {book}")).or_insert(0) += amount;
+            };
+            let signed = |amount: u128| i128::try_from(amount).expect("small");
+            put(kind, -signed(own));
+            put("available", -signed(amount - own));
+            let where_to = if kind == "immature" {
+                "reserved"
+            } else {
+                "paid"
+            };
+            put(where_to, signed(amount));
+        }
+    }
+
     fn say(&mut self, state: &str, value: u128, fees: u128) {
         (self.value, self.fees) = (value, fees);
         self.held = match (state, self.held) {
@@ -101,8 +139,23 @@ impl Block {
     }
 }
 
+/// What a ledger had where a list was made: how many entries, what accounts gave and where they lived.
+#[derive(Clone, Default)]
+struct Mark {
+    entries: usize,
+    donations: BTreeMap<&'static str, u128>,
+    addresses: BTreeMap<&'static str, &'static str>,
+}
+
+#[derive(Clone)]
+struct Direct {
+    mark: Mark,
+    outs: Vec<(&'static str, u128)>,
+}
+
 #[derive(Clone, Default)]
 struct Gateway {
+    direct: Option<Direct>,
     network_work: u128,
     subsidy: u128,
     rules: Option<Rules>,
@@ -118,6 +171,8 @@ struct Model {
     gateways: BTreeMap<u64, Gateway>,
     happened: Vec<Happened>,
     mean: u128,
+    addresses: BTreeMap<&'static str, &'static str>,
+    mark: Mark,
     donations: BTreeMap<&'static str, u128>,
     /// Books that shares paid one by one moved, below zero too.
     paid: BTreeMap<String, i128>,
@@ -159,6 +214,7 @@ impl Model {
                     network_work: gateway.network_work,
                     rules: gateway.rules,
                     donations: self.donations.clone(),
+                    direct: gateway.direct.clone(),
                     is_out: false,
                     held: None,
                     value: 0,
@@ -175,6 +231,14 @@ impl Model {
             put("donation".to_owned(), given);
             let amount = i128::try_from(amount).expect("small");
             *self.paid.entry("reserve".to_owned()).or_insert(0) -= amount;
+        }
+    }
+
+    fn marked(&self) -> Mark {
+        Mark {
+            entries: self.entries.len(),
+            donations: self.donations.clone(),
+            addresses: self.addresses.clone(),
         }
     }
 
@@ -199,7 +263,9 @@ impl Model {
             return [(block.finder, 1)].into();
         }
         let mut left = (rules.n * block.network_work / 1_000_000).max(1);
-        for entry in self.entries[..block.entries].iter().rev() {
+        let listed = block.direct.as_ref().filter(|_| rules.direct);
+        let end = listed.map_or(block.entries, |direct| direct.mark.entries);
+        for entry in self.entries[..end].iter().rev() {
             let taken = entry.credit.min(left);
             if entry.pot == block.pot && 0 < taken {
                 *weights.entry(entry.account).or_insert(0) += taken;
@@ -257,6 +323,7 @@ impl Model {
             let whole = value * SUB_UNITS;
             let Some(rules) = block.rules.filter(|_| !is_per_share(block.pot)) else {
                 put("reserve".to_owned(), whole);
+                block.outputs(kind, &[].into(), &[].into(), &mut books);
                 continue;
             };
             let kept = if rules.keep { fees * SUB_UNITS } else { 0 };
@@ -265,6 +332,7 @@ impl Model {
             let rest = whole - kept - bonus - fee;
             put(format!("{} {kind}", block.finder), bonus);
             put("fee".to_owned(), fee + kept);
+            let mut net: BTreeMap<&str, u128> = [(block.finder, bonus)].into();
             let weights = match block.pot {
                 "@prop" => self.round(index),
                 _ => self.weights(block, rules),
@@ -272,18 +340,25 @@ impl Model {
             let total: u128 = weights.values().sum();
             if total == 0 {
                 put("reserve".to_owned(), rest);
+                block.outputs(kind, &net, &weights, &mut books);
                 continue;
             }
             let mut left = rest;
-            for (account, weight) in weights {
+            let listed = block.direct.as_ref();
+            let listed = listed.filter(|_| rules.direct && block.pot.is_empty());
+            let donations = listed.map_or(&block.donations, |direct| &direct.mark.donations);
+            for (account, weight) in &weights {
+                let (account, weight) = (*account, *weight);
                 let part = rest * weight / total;
-                let ppm = block.donations.get(account).copied().unwrap_or(0);
+                let ppm = donations.get(account).copied().unwrap_or(0);
                 let given = part * ppm / 1_000_000;
                 put(format!("{account} {kind}"), part - given);
                 put("donation".to_owned(), given);
+                *net.entry(account).or_insert(0) += part - given;
                 left -= part;
             }
             put("rounding".to_owned(), left);
+            block.outputs(kind, &net, &weights, &mut books);
         }
         books.retain(|_, amount| *amount != 0);
         books
@@ -314,6 +389,12 @@ fn rules(rng: &mut Rng) -> (Rules, String) {
         bonus: u128::from(rng.pick(&[0u64, 0, 7, 50_000])),
         stale: u128::from(rng.pick(&[0u64, 333_333, 500_000, 1_000_000])),
         keep: rng.below(3) == 0,
+        direct: rng.below(3) != 0,
+    };
+    // Who finds the block is not known when the list is made.
+    let rules = Rules {
+        bonus: if rules.direct { 0 } else { rules.bonus },
+        ..rules
     };
     let keep = if rules.keep { "yes" } else { "no" };
     let Rules {
@@ -323,8 +404,31 @@ fn rules(rng: &mut Rng) -> (Rules, String) {
         stale,
         ..
     } = rules;
-    let line = format!("policy n={n} fee={fee} bonus={bonus} stale={stale} keep={keep}\n");
+    let direct = if rules.direct { " direct=5" } else { "" };
+    let line = format!("policy n={n} fee={fee} bonus={bonus} stale={stale} keep={keep}{direct}\n");
     (rules, line)
+}
+
+/// A job's list, and how it is said.
+fn direct(rng: &mut Rng, model: &Model, gateway: &mut Gateway) -> String {
+    let (mark, said) = match rng.below(4) {
+        0 => (model.marked(), "now"),
+        1 | 2 => (model.mark.clone(), "mark"),
+        _ => {
+            gateway.direct = None;
+            return " plain".to_owned();
+        }
+    };
+    let mut outs: Vec<(&'static str, u128)> = Vec::new();
+    for _ in 0..rng.below(5) {
+        outs.push((rng.pick(&ADDRESSES), u128::from(rng.below(90))));
+    }
+    let words: Vec<String> = outs
+        .iter()
+        .map(|(place, amount)| format!("{place}:{amount}"))
+        .collect();
+    gateway.direct = Some(Direct { mark, outs });
+    format!(" direct={said} pool=3 outs={}", words.join(","))
 }
 
 fn shares(rng: &mut Rng, blocks: &mut usize) -> (Vec<Said>, String) {
@@ -372,7 +476,7 @@ pub(crate) fn random(seed: u64) -> String {
         let mut gateway = model.gateways.remove(&id).unwrap_or_default();
         let has_job = gateway.network_work != 0;
         let has_lost = !gateway.lost.is_empty();
-        match rng.below(22) {
+        match rng.below(25) {
             0 => {
                 let (rules, line) = rules(rng);
                 model.rules = rules;
@@ -387,6 +491,16 @@ pub(crate) fn random(seed: u64) -> String {
                 let ppm = u128::from(rng.pick(&[0u64, 1, 15_000, 333_333, 1_000_000]));
                 model.donations.insert(account, ppm);
                 writeln!(text, "donates {account} {ppm}").expect("text");
+            }
+            22 => {
+                let account = rng.pick(&ACCOUNTS);
+                let place = rng.pick(&ADDRESSES);
+                model.addresses.insert(account, place);
+                writeln!(text, "lives {account} {place}").expect("text");
+            }
+            23 => {
+                model.mark = model.marked();
+                text.push_str("mark\n");
             }
             _ if has_lost && !gateway.has_moved => {
                 let twice = if rng.below(2) == 0 { " twice" } else { "" };
@@ -425,7 +539,8 @@ pub(crate) fn random(seed: u64) -> String {
                 let fees = u128::from(rng.below(20));
                 gateway.subsidy = u128::from(rng.pick(&[0u64, 1, 50, 77, 1_000]));
                 let (network_work, pays) = (gateway.network_work, gateway.subsidy + fees);
-                let line = format!("g{id} job {network_work}{void} pays={pays} fees={fees}");
+                let how = direct(rng, &model, &mut gateway);
+                let line = format!("g{id} job {network_work}{void} pays={pays} fees={fees}{how}");
                 writeln!(text, "{line}").expect("text");
             }
         }

@@ -6,6 +6,8 @@
 //!   milliseconds; 1, no limit, the pool and 0 if nothing is said. Without more an account mines in the PPLNS pot; `@solo`, `@prop`, `@pps` and
 //!   `@fpps` are the others.
 //! - `g1 job 100`: gateway 1 has a new job of this network work, under the newest policy; `g1 job 100 void` cites none.
+//!   `direct=now pool=4 outs=A:14,B:9`: a direct job, whose list stands on all positions before it, or on those before `mark`; its
+//!   coinbase pays 4 to the pool, and the others to these addresses. `plain`: none any more.
 //!   `pays=51 fees=1` say what the block would pay us, and the fees therein, in base units; 50 and 1 if nothing is said.
 //! - `g1 frame: anna 30, ben 20 stale, anna@solo 5, carl 50 finds A`: one frame of shares, in this order.
 //! - `g1 restarts`: a new epoch.
@@ -20,7 +22,8 @@
 //! - `lives anna A`: her payout address is A from here on, or after the policy's hold. `threshold anna 30`, `wants anna`: she is
 //!   paid from 30 base units on, or at once.
 //! - What the paymaster and the desk say of payouts: see `paying.rs`.
-//! - `= anna immature 24.5`, `= fee 0.5`: after the statements above, these are all the books that are not zero, in base
+//! - `mark`: the positions that later direct jobs' lists stand on.
+//! - `= A available 3`: of the account that an address is. `= anna immature 24.5`, `= fee 0.5`: after the statements above, these are all the books that are not zero, in base
 //!   units with nine decimals at most. `= nothing` if all are zero. `reward` is always minus their sum.
 
 use std::collections::BTreeMap;
@@ -38,9 +41,9 @@ use orebook_replay::{digest, engine};
 use orebook_schema::account::{SetBy, Setting, SettingValue};
 use orebook_schema::desk::{AdjustedBook, Adjustment, Direction, Reason};
 use orebook_schema::names::Pot;
-use orebook_schema::policy::PotRules;
+use orebook_schema::policy::{PotRules, Scheme};
 use orebook_schema::work::{BlockState, FeeMean, Share};
-use orebook_schema::{At, Event, Hash};
+use orebook_schema::{Account, At, Event, Hash};
 
 use crate::paying;
 use crate::pool::{
@@ -87,6 +90,8 @@ struct Gateway {
     network_work: u128,
     /// What the block would pay us, and fees therein.
     pays: (u128, u128),
+    /// `direct` of its job, and the coinbase2.
+    direct: (u64, Vec<u8>),
     policy: At,
     /// The stream that was given up, and what it lost.
     lost: Vec<Lost>,
@@ -101,6 +106,7 @@ impl Gateway {
             panic!("a job");
         };
         (job.reward, job.fees) = self.pays;
+        (job.direct, job.coinbase2) = self.direct.clone();
         Event::Job(job)
     }
 }
@@ -116,6 +122,7 @@ pub(crate) struct Table {
     last_recovered: At,
     last_mean: At,
     streams: u8,
+    mark: u64,
     live: (Engine, Arc<MemoryStore>),
     /// A thing that nobody approved.
     pub(crate) waiting: Option<Event>,
@@ -138,6 +145,14 @@ pub(crate) fn rules_of(words: &str) -> impl Fn(&mut PotRules) + use<> {
                 "fee" => rules.fee_ppm = ppm(),
                 "bonus" => rules.bonus_ppm = ppm(),
                 "stale" => rules.stale_ppm = ppm(),
+                "direct" if rules.scheme == Scheme::Pplns => {
+                    rules.direct_min = value.parse().expect("base units");
+                    rules.direct_outputs = rules.direct_outputs.max(100);
+                }
+                "outputs" if rules.scheme == Scheme::Pplns => {
+                    rules.direct_outputs = value.parse().expect("outputs");
+                }
+                "direct" | "outputs" => {}
                 "keep" => rules.keep_tx_fees = value == "yes",
                 other => panic!("a policy has no {other}"),
             }
@@ -183,6 +198,7 @@ impl Table {
             last_recovered: At::default(),
             last_mean: At::default(),
             streams: 0,
+            mark: 1,
             live,
             waiting: None,
         }
@@ -190,6 +206,10 @@ impl Table {
 
     #[track_caller]
     fn say(&mut self, line: &str) {
+        if line == "mark" {
+            self.mark = self.pool.size();
+            return;
+        }
         if line == "approved" {
             let thing = self.waiting.take().expect("one that waits");
             self.pool.desk_says(&[desk_approves(&thing)]);
@@ -218,6 +238,7 @@ impl Table {
                 workers: BTreeMap::new(),
                 network_work: 0,
                 pays: (50, 1),
+                direct: (0, vec![2]),
                 policy: At::default(),
                 lost: Vec::new(),
                 left: None,
@@ -260,10 +281,38 @@ impl Table {
             };
             let (pays, fees) = gateway.pays;
             gateway.pays = (said("pays=").unwrap_or(pays), said("fees=").unwrap_or(fees));
+            self.direct(&mut gateway, &words);
             let event = gateway.job();
             self.pool.say(&mut gateway.pen, &[event]);
         }
         self.gateways.insert(name.to_owned(), gateway);
+    }
+
+    fn direct(&self, gateway: &mut Gateway, words: &[&str]) {
+        let said = |key| words.iter().find_map(|word| word.strip_prefix(key));
+        if words.contains(&"plain") {
+            gateway.direct = (0, vec![2]);
+        }
+        let Some(direct) = said("direct=") else {
+            return;
+        };
+        let direct = match direct {
+            "now" => self.pool.size(),
+            "mark" => self.mark,
+            number => number.parse().expect("a position"),
+        };
+        let rest = said("pool=").map_or(0, |text| text.parse().expect("base units"));
+        let mut outputs = vec![(rest, b"the pool".to_vec())];
+        let outs = said("outs=").unwrap_or_default().split(',');
+        for out in outs.filter(|out| !out.is_empty()) {
+            let (name, amount) = out.split_once(':').expect("an address and its amount");
+            let Account::Script(script) = paying::address(name) else {
+                panic!("a script");
+            };
+            let amount = amount.parse().expect("base units");
+            outputs.push((amount, script.bytes().to_vec()));
+        }
+        gateway.direct = (direct, coinbase2(&outputs));
     }
 
     /// Events of a frame: announcements of new workers first, then the shares.
@@ -472,7 +521,9 @@ impl Table {
             .map(|line| {
                 let words: Vec<&str> = line.split_whitespace().collect();
                 match words.as_slice() {
-                    [account, book, figure] => (format!("{book}:name:{account}"), amount(figure)),
+                    [account, book, figure] => {
+                        (format!("{book}:{}", owner(account)), amount(figure))
+                    }
                     [book, figure] => ((*book).to_owned(), amount(figure)),
                     _ => panic!("no book: {line}"),
                 }
@@ -578,6 +629,29 @@ impl Table {
         let row = block(view.as_ref(), &Hash::of(&[name.as_bytes()])).expect("rows");
         row.and_then(|row| row.weights)
     }
+}
+
+/// Who is called so: an address begins with a capital letter.
+fn owner(name: &str) -> Account {
+    if name.starts_with(|first: char| first.is_uppercase()) {
+        paying::address(name)
+    } else {
+        named(name)
+    }
+}
+
+/// The end of a coinbase with these outputs: a text, the sequence, and so on.
+pub(crate) fn coinbase2(outputs: &[(u64, Vec<u8>)]) -> Vec<u8> {
+    let mut bytes = b"/1".to_vec();
+    bytes.extend([0xff; 4]);
+    bytes.push(u8::try_from(outputs.len()).expect("a few outputs"));
+    for (amount, script) in outputs {
+        bytes.extend(amount.to_le_bytes());
+        bytes.push(u8::try_from(script.len()).expect("a short script"));
+        bytes.extend(script);
+    }
+    bytes.extend([0; 4]);
+    bytes
 }
 
 /// Books that are not zero, `reward` left out; it is minus their sum.

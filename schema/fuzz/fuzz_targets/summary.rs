@@ -1,7 +1,7 @@
 //! libFuzzer's door to `fuzz_summary`.
 
 #![no_main]
-#![allow(dead_code, reason = "each target uses one of the five entries")]
+#![allow(dead_code, reason = "each target uses one of the six entries")]
 
 #[path = "../entry.rs"]
 mod entry;

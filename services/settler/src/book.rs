@@ -136,6 +136,8 @@ row! {
             coinbase_txid: Hash,
             /// Transaction fees of its job's template, base units; none if it was recovered first.
             job_fees: Option<u128>,
+            /// Whether its job's coinbase pays accounts too: all that it pays is its value then.
+            is_direct: bool,
             /// Whether a `block_found` named it, first or later.
             is_found: bool,
             /// Depths of its job's policy; of the newest policy if it was recovered or its job is void.
@@ -207,6 +209,8 @@ row! {
         value {
             /// Fees of its template, base units.
             fees: u128,
+            /// Whether its coinbase pays accounts too.
+            is_direct: bool,
         }
     }
 }
@@ -265,7 +269,7 @@ impl Fold for Watch {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn apply(
@@ -379,6 +383,7 @@ fn take_jobs(frame: &FinalFrame<'_>, rows: &mut dyn Rows) -> Result<(), StoreFau
                     epoch: header.epoch,
                     number: job.number,
                     fees: job.fees,
+                    is_direct: matches!(event, Event::Job(job) if job.direct != 0),
                 },
             )?;
             let first = facts.first_height.unwrap_or(job.height);
@@ -412,7 +417,8 @@ fn take_found(
             hash: entry.found.hash,
             height: entry.found.height,
             coinbase_txid: entry.found.coinbase_txid,
-            job_fees: Some(fees.map_or(0, |job| job.fees)),
+            job_fees: Some(fees.as_ref().map_or(0, |job| job.fees)),
+            is_direct: fees.is_some_and(|job| job.is_direct),
             is_found: true,
             depths,
             obeyed: None,
@@ -475,6 +481,7 @@ fn take_recovered(
         height: block.height,
         coinbase_txid: block.coinbase_txid,
         job_fees: None,
+        is_direct: false,
         is_found: false,
         depths,
         obeyed: None,

@@ -39,6 +39,16 @@ impl Payout {
         (0 < value && value <= VALUE_MAX).then_some(value)
     }
 
+    /// What the coinbase of a job of ours paid that pays accounts too: all of it, also where nothing was left for us.
+    fn value_of_direct(&self, block: &ChainBlock) -> Option<u128> {
+        let outputs = || block.coinbase_outputs.iter();
+        if !outputs().any(|(_, script)| self.scripts.contains(script)) {
+            return None;
+        }
+        let value = outputs().fold(0u128, |sum, (value, _)| sum.saturating_add(*value));
+        (0 < value && value <= VALUE_MAX).then_some(value)
+    }
+
     /// What a coinbase paid us, if it carries our text; else none: it is not ours.
     #[must_use]
     pub fn of_ours(&self, block: &ChainBlock) -> Option<Pay> {
@@ -58,14 +68,19 @@ impl Payout {
         })
     }
 
-    /// What a block that is known to be ours paid us: fees are those of its job's template, if the chain's coinbase is the
+    /// What a block that is known to be ours paid us, and accounts where its job says so (money rules, 11.5.1): fees are those of its job's template, if the chain's coinbase is the
     /// one that was named, else as the chain shows them.
     #[must_use]
     pub fn of(&self, ours: &OurBlock, block: &ChainBlock) -> Option<Pay> {
-        let value = self.value(block)?;
+        let is_named = ours.coinbase_txid == block.coinbase_txid;
+        let value = if ours.is_direct && is_named {
+            self.value_of_direct(block)?
+        } else {
+            self.value(block)?
+        };
         let fees = ours
             .job_fees
-            .filter(|_| ours.coinbase_txid == block.coinbase_txid)
+            .filter(|_| is_named)
             .unwrap_or_else(|| fees_of_chain(block, value));
         Some(Pay {
             value,

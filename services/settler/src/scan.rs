@@ -286,6 +286,7 @@ async fn standing(
                 height: stranger.height,
                 coinbase_txid: Hash::ZERO,
                 job_fees: None,
+                is_direct: false,
                 is_found: false,
                 depths: Depths {
                     immature: 0,

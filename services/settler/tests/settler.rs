@@ -25,6 +25,8 @@
 mod chain;
 #[path = "settler/crashes.rs"]
 mod crashes;
+#[path = "settler/direct.rs"]
+mod direct;
 #[path = "settler/eth.rs"]
 mod eth;
 #[path = "settler/fees.rs"]

@@ -1,5 +1,7 @@
 //! What becomes of blocks (money rules, section 5), by compare and set; and the postings that follow.
 
+use std::collections::BTreeMap;
+use std::iter;
 use std::ops::ControlFlow;
 
 use orebook_schema::policy::{PotRules, Scheme};
@@ -11,23 +13,27 @@ use crate::folds::obeyed::{self, Recovery, Refusal};
 use crate::rows::{Order, Rows, Span, StoreFault, get, put, scan};
 
 use super::books::{Book, Entries, totals};
+use super::direct;
 use super::settings::donation_at;
 use super::split::{Split, all_to_reserve, donation, split, window_work};
 use super::tables::{
-    BlockAtRow, BlockRow, CreditOfRow, CreditRow, Finding, HeightRow, Held, RefusedRow, Status,
+    AccountRow, BlockAtRow, BlockRow, CreditOfRow, CreditRow, Finding, HeightRow, Held, RefusedRow,
+    Status,
 };
-use super::window::{Weights, weights};
-use super::{SUB_UNITS, payouts, prop, rules_of};
+use super::window::{Weights, weights, weights_below};
+use super::{SUB_UNITS, is_known, payouts, prop, rules_of};
 
-/// A block is named for the first time, by a share or by the settler; a hash that is known already stays what it is.
-pub(super) fn name(block: BlockRow, rows: &mut dyn Rows) -> Result<(), StoreFault> {
-    if let Some(mut known) = known(rows, block.hash)? {
-        if known.finding.is_none() && block.finding.is_some() {
-            known.found_later = true;
-            put(rows, &known)?;
-        }
-        return refuse(rows, block.at, block.hash, Refusal::Known);
+/// A share found a block whose hash is known already: it stays what it is.
+pub(super) fn found_again(at: At, hash: Hash, rows: &mut dyn Rows) -> Result<(), StoreFault> {
+    if let Some(mut known) = known(rows, hash)?.filter(|known| known.finding.is_none()) {
+        known.found_later = true;
+        put(rows, &known)?;
     }
+    refuse(rows, at, hash, Refusal::Known)
+}
+
+/// A block is named for the first time, by a share or by the settler.
+pub(super) fn name(block: BlockRow, rows: &mut dyn Rows) -> Result<(), StoreFault> {
     let index = BlockAtRow {
         at: block.at,
         hash: block.hash,
@@ -74,6 +80,7 @@ pub(super) fn recovered(
         standing_posted: 0,
         weights: None,
         found_later: false,
+        direct: None,
     };
     name(block, rows)
 }
@@ -102,7 +109,7 @@ pub(super) fn status(
     obey(block, next, ledger_time, rows, ledger)
 }
 
-fn known(rows: &dyn Rows, hash: Hash) -> Result<Option<BlockRow>, StoreFault> {
+pub(super) fn known(rows: &dyn Rows, hash: Hash) -> Result<Option<BlockRow>, StoreFault> {
     get(rows, &BlockRow::key_of(&hash))
 }
 
@@ -123,6 +130,9 @@ fn has_room(rows: &dyn Rows, block: &BlockRow, event: &BlockStatus) -> Result<bo
         .checked_mul(SUB_UNITS)
         .and_then(|sub| sub.checked_add(block.standing_posted))
         .and_then(|sub| sub.checked_add(held));
+    // What a coinbase pays is reserved, paid, and weighed against another value.
+    let direct = block.direct.map_or(0, |direct| direct.pays * 3);
+    let most = most.and_then(|most| most.checked_add(direct));
     let sum = totals(rows)?.credits;
     Ok(most.and_then(|most| sum.checked_add(most)).is_some())
 }
@@ -140,7 +150,10 @@ fn obey(
     follow_round(&mut block, next, rows, ledger)?;
     block.status = Some(next);
     match next.state {
-        BlockState::Orphaned => take_back(&mut block, next.at, ledger_time, rows)?,
+        BlockState::Orphaned => {
+            direct::end_waiting(&block, rows, ledger)?;
+            take_back(&mut block, next.at, ledger_time, rows)?;
+        }
         BlockState::Seen if block.held == Held::Nowhere => {}
         BlockState::Seen | BlockState::Immature | BlockState::Confirmed | BlockState::Uncle => {
             settle(&mut block, before, next, rows, ledger)?;
@@ -197,14 +210,19 @@ fn settle(
     let old = before.map(|status| division.of(status));
     if block.held == Held::Nowhere {
         block.held = Held::Immature;
+        direct::end_waiting(block, rows, ledger)?;
+        direct::count(block.direct, Held::Nowhere, Held::Immature, rows)?;
     }
+    let held = block.held;
     let mut entries = Entries::new(rows, next.at, block.hash);
-    division.post(&mut entries, old.as_ref(), &new, block.held)?;
+    division.post(&mut entries, old.as_ref(), &new, held)?;
+    division.post_outputs(&mut entries, old.as_ref(), &new, held)?;
     if next.state == BlockState::Confirmed && block.held == Held::Immature {
         division.confirm(&mut entries, &new)?;
         block.held = Held::Available;
     }
     let posted = entries.finish()?;
+    direct::count(block.direct, held, block.held, rows)?;
     if 0 < posted {
         block.standing.push(next.at);
         block.standing_posted += posted;
@@ -225,6 +243,7 @@ fn take_back(
         entries.oppose(event)?;
     }
     entries.finish()?;
+    direct::count(block.direct, block.held, Held::Nowhere, rows)?;
     block.standing_posted = 0;
     block.held = Held::Nowhere;
     Ok(())
@@ -240,26 +259,43 @@ fn rules(block: &BlockRow, rows: &dyn Rows) -> Result<Option<PotRules>, StoreFau
     Ok(rules.filter(|rules| !rules.scheme.is_per_share()))
 }
 
-/// Finds out, once and for ever, whose the block is.
+/// Finds out, once and for ever, whose the block is, and whom its coinbase pays.
 fn weigh(
     block: &mut BlockRow,
     rows: &mut dyn Rows,
     ledger: &dyn Backwards,
 ) -> Result<(), FoldStop> {
     let rules = rules(block, rows)?;
-    let found = match (&block.finding, rules) {
-        (Some(finding), Some(rules)) => weights_of(block.at, finding, &rules, rows, ledger)?,
-        _ => Vec::new(),
+    let listed = block.direct.filter(|_| rules.is_some_and(direct::pays));
+    let mut found = match (&block.finding, rules) {
+        (Some(finding), Some(rules)) => {
+            weights_of(block.at, finding, &rules, listed, rows, ledger)?
+        }
+        _ => Weights::new(),
     };
-    block.weights = Some(found.iter().map(|(_, weight)| *weight).sum());
+    block.weights = Some(found.values().sum());
+    let paid = match block.direct {
+        Some(direct) => direct::paid(direct, &found, rows, ledger)?,
+        None => BTreeMap::new(),
+    };
+    for account in paid.keys() {
+        found.entry(account.clone()).or_insert(0);
+        if !is_known(&*rows, account)? {
+            let account = account.clone();
+            let first = block.at;
+            put(rows, &AccountRow { account, first })?;
+        }
+    }
+    let finding = block.finding.as_ref().map(|finding| finding.share);
+    let asked = listed.map(direct::Direct::end).or(finding);
     for (account, weight) in found {
-        let finding = block.finding.as_ref().map(|finding| finding.share);
-        let donation_ppm = donation_at(&*rows, &account, finding.unwrap_or(block.at))?;
+        let donation_ppm = donation_at(&*rows, &account, asked.unwrap_or(block.at))?;
         let index = CreditOfRow {
             account: account.clone(),
             block: block.at,
         };
         put(rows, &index)?;
+        let credit_of = account.clone();
         let credit = CreditRow {
             block: block.at,
             account,
@@ -268,6 +304,7 @@ fn weigh(
             bonus: 0,
             donation_ppm,
             donation: 0,
+            direct: paid.get(&credit_of).copied().unwrap_or(0),
         };
         put(rows, &credit)?;
     }
@@ -279,14 +316,18 @@ fn weights_of(
     block: At,
     finding: &Finding,
     rules: &PotRules,
+    listed: Option<direct::Direct>,
     rows: &dyn Rows,
     ledger: &dyn Backwards,
-) -> Result<Vec<(Account, u128)>, FoldStop> {
+) -> Result<Weights, FoldStop> {
     let mut found = match rules.scheme {
         Scheme::Solo => [(finding.account.clone(), 1)].into(),
         Scheme::Pplns => {
             let n = window_work(rules.n_ppm, finding.network_work);
-            weights(rows, ledger, finding.pot, finding.share, n)?
+            match listed {
+                Some(direct) => weights_below(rows, ledger, finding.pot, direct.size, n)?,
+                None => weights(rows, ledger, finding.pot, finding.share, n)?,
+            }
         }
         Scheme::Prop => prop::weights(rows, ledger, finding, block)?,
         // All of such a block is the reserve's: it has no rules to be divided by.
@@ -295,7 +336,7 @@ fn weights_of(
     if 0 < rules.bonus_ppm {
         found.entry(finding.account.clone()).or_insert(0);
     }
-    Ok(found.into_iter().collect())
+    Ok(found)
 }
 
 fn credits_of(rows: &dyn Rows, block: At) -> Result<Vec<CreditRow>, StoreFault> {
@@ -315,6 +356,20 @@ struct Part<'d> {
     gross: u128,
     /// What it donates of it, sub-units.
     donation: u128,
+    /// What the coinbase pays it, sub-units.
+    direct: u128,
+}
+
+impl Part<'_> {
+    /// What stands in its book but for the coinbase, sub-units.
+    const fn net(&self) -> u128 {
+        self.gross - self.donation
+    }
+
+    /// What the coinbase paid of that, sub-units.
+    fn own(&self) -> u128 {
+        self.direct.min(self.net())
+    }
 }
 
 /// How a block is divided: the same rules and weights for every value that it ever has.
@@ -345,11 +400,13 @@ impl Division {
 
     /// What a split gives each account.
     fn parts<'d>(&'d self, split: &'d Split) -> impl Iterator<Item = Part<'d>> {
-        let parts = self.credits.iter().zip(&split.parts);
-        parts.map(|(credit, part)| Part {
+        // Where all is the reserve's, those are left whom the coinbase paid.
+        let parts = split.parts.iter().chain(iter::repeat(&0));
+        self.credits.iter().zip(parts).map(|(credit, part)| Part {
             account: &credit.account,
             gross: part + self.bonus(credit, split),
             donation: donation(*part, credit.donation_ppm),
+            direct: credit.direct,
         })
     }
 
@@ -390,12 +447,47 @@ impl Division {
         change(&Book::Reserve, before(|split| split.reserve), new.reserve)
     }
 
-    /// Moves what accounts have of the block from immature to available.
+    /// What the coinbase pays is reserved: first of the block's own credit, then of the balance. Where an old split stands, what
+    /// the block's own credit bears follows the new one (money rules, 11.5).
+    fn post_outputs(
+        &self,
+        entries: &mut Entries<'_>,
+        old: Option<&Split>,
+        new: &Split,
+        held: Held,
+    ) -> Result<(), StoreFault> {
+        let mut before = old.map(|old| self.parts(old));
+        for part in self.parts(new) {
+            let stood = before.as_mut().and_then(Iterator::next);
+            let immature = Book::Immature(part.account.clone());
+            let available = Book::Available(part.account.clone());
+            let Some(stood) = stood else {
+                let reserved = Book::Reserved(part.account.clone());
+                entries.post(&immature, &reserved, part.own(), None)?;
+                entries.post(&available, &reserved, part.direct - part.own(), None)?;
+                continue;
+            };
+            if held == Held::Available {
+                continue;
+            }
+            let (was, is) = (stood.own(), part.own());
+            entries.post(&available, &immature, was.saturating_sub(is), None)?;
+            entries.post(&immature, &available, is.saturating_sub(was), None)?;
+        }
+        Ok(())
+    }
+
+    /// What the coinbase pays is paid, and the rest of what accounts have of the block goes from immature to available.
     fn confirm(&self, entries: &mut Entries<'_>, split: &Split) -> Result<(), StoreFault> {
+        for part in self.parts(split) {
+            let reserved = Book::Reserved(part.account.clone());
+            let paid = Book::Paid(part.account.clone());
+            entries.post(&reserved, &paid, part.direct, None)?;
+        }
         for part in self.parts(split) {
             let immature = Book::Immature(part.account.clone());
             let available = Book::Available(part.account.clone());
-            entries.post(&immature, &available, part.gross - part.donation, None)?;
+            entries.post(&immature, &available, part.net() - part.own(), None)?;
         }
         Ok(())
     }

@@ -65,6 +65,13 @@ pub enum Purpose {
     Adjustment(At),
     /// Dust that moved, by the announcement that was said there.
     Dust(At),
+    /// What a block's coinbase paid of the balance.
+    Coinbase {
+        /// The block's hash, header order.
+        hash: Hash,
+        /// Its height.
+        height: u64,
+    },
 }
 
 /// Something that takes, before it took.
@@ -192,7 +199,18 @@ pub fn origins(
     }
     for credit in blocks {
         let (block, row) = (&credit.block, &credit.credit);
-        let amount = row.amount + row.bonus - row.donation;
+        let carried = row.direct_of_balance();
+        if let Some(place) = block.standing.first().filter(|_| 0 < carried) {
+            needs.push(Need {
+                purpose: Purpose::Coinbase {
+                    hash: block.hash,
+                    height: block.height,
+                },
+                place: *place,
+                amount: carried,
+            });
+        }
+        let amount = row.net() - row.direct_of_block();
         if block.held != Held::Available || amount == 0 {
             continue;
         }
@@ -244,7 +262,10 @@ pub fn confirmed_at(view: &(impl View + ?Sized), block: &BlockRow) -> Result<At,
     for event in block.standing.iter().rev() {
         let span = Span::prefix(&BlockAtRow::key_of(event));
         let last: Option<PostingRow> = first(view, &span, Order::Backward)?;
-        let moves = last.is_some_and(|posting| matches!(posting.debit, Book::Immature(_)));
+        let moves = last.is_some_and(|posting| {
+            matches!(posting.debit, Book::Immature(_))
+                && matches!(posting.credit, Book::Available(_))
+        });
         if moves {
             return Ok(*event);
         }

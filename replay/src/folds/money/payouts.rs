@@ -30,6 +30,7 @@ use crate::folds::obeyed::Refusal;
 use crate::rows::{Rows, StoreFault, put};
 
 pub(super) use self::check::{PayoutBooks, assert_payouts};
+pub(super) use self::read::is_due;
 pub(super) use self::read::paid_last;
 pub use self::read::{
     LineOf, Payable, batch, batches, halts, is_free, line, lines, lines_of, live, payable, raw,

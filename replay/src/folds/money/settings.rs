@@ -72,6 +72,24 @@ row! {
     }
 }
 
+row! {
+    /// An account's address from a place on until the next such row: what blocks that pay by their coinbase ask for later.
+    pub struct AddressRow in table 92 {
+        key {
+            /// Whose.
+            account: Account,
+            /// Where something of it took effect.
+            from: At,
+        }
+        value {
+            /// The address in force there; none of a registered name that none was.
+            address: Option<Account>,
+            /// What waits for its time.
+            waiting: Option<Waiting>,
+        }
+    }
+}
+
 /// A change of address that waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
@@ -109,10 +127,7 @@ impl SettingsRow {
     /// The address in force at a position of this ledger time, which is not before that of the row (money rules, 10.4).
     #[must_use]
     pub fn address_at(&self, ledger_time: u64) -> Option<&Account> {
-        let due = self.waiting.as_ref();
-        let due = due.filter(|waiting| waiting.until_ms <= ledger_time);
-        due.map(|waiting| &waiting.address)
-            .or(self.address.as_ref())
+        in_force(&self.address, &self.waiting, ledger_time)
     }
 
     /// What still waits at a position of this ledger time.
@@ -148,6 +163,16 @@ impl SettingsRow {
     }
 }
 
+fn in_force<'a>(
+    address: &'a Option<Account>,
+    waiting: &'a Option<Waiting>,
+    ledger_time: u64,
+) -> Option<&'a Account> {
+    let due = waiting.as_ref();
+    let due = due.filter(|waiting| waiting.until_ms <= ledger_time);
+    due.map(|waiting| &waiting.address).or(address.as_ref())
+}
+
 /// Writes down the registrations and settings that took effect in a frame, each where it did.
 pub(super) fn taken(frame: &FinalFrame<'_>, rows: &mut dyn Rows) -> Result<(), StoreFault> {
     let Some(authority) = frame.authority() else {
@@ -178,6 +203,7 @@ fn register(
     // What it repeats of the one before undoes no setting (10.3).
     if before.as_ref().map(|row| &row.payout) != Some(&said.payout) {
         terms.change_address(&said.payout, obeyed.effective, ledger_time, obeyed.hold_ms);
+        put_address(&terms, obeyed.effective, rows)?;
     }
     if before.as_ref().map(|row| row.threshold) != Some(said.threshold) {
         terms.threshold = said.threshold;
@@ -205,6 +231,7 @@ fn set(obeyed: &ObeyedSetting, ledger_time: u64, rows: &mut dyn Rows) -> Result<
         SettingValue::Threshold(threshold) => terms.threshold = *threshold,
         SettingValue::Address(address) => {
             terms.change_address(address, obeyed.effective, ledger_time, obeyed.hold_ms);
+            put_address(&terms, obeyed.effective, rows)?;
         }
         SettingValue::Donation(ppm) => {
             let row = DonationRow {
@@ -217,6 +244,41 @@ fn set(obeyed: &ObeyedSetting, ledger_time: u64, rows: &mut dyn Rows) -> Result<
         SettingValue::PayNow => terms.pay_now = Some(obeyed.effective),
     }
     put(rows, &terms)
+}
+
+fn put_address(terms: &SettingsRow, from: At, rows: &mut dyn Rows) -> Result<(), StoreFault> {
+    let row = AddressRow {
+        account: terms.account.clone(),
+        from,
+        address: terms.address.clone(),
+        waiting: terms.waiting.clone(),
+    };
+    put(rows, &row)
+}
+
+/// The address of an account by what took effect at positions below `size`, at the ledger time of the last of them (money
+/// rules, 11.4).
+///
+/// # Errors
+/// [`StoreFault`].
+pub fn address_before(
+    view: &(impl View + ?Sized),
+    account: &Account,
+    size: u64,
+    ledger_time: u64,
+) -> Result<Option<Account>, StoreFault> {
+    let mut prefix = Vec::new();
+    account.put_key(&mut prefix);
+    let end = At {
+        position: size,
+        index: 0,
+    };
+    let span = Span::prefix_to(&prefix, AddressRow::key_of(account, &end));
+    let row: Option<AddressRow> = first(view, &span, Order::Backward)?;
+    Ok(match row {
+        Some(row) => in_force(&row.address, &row.waiting, ledger_time).cloned(),
+        None => SettingsRow::new(account).address,
+    })
 }
 
 /// What the last registration of an account says; none if it is not registered.

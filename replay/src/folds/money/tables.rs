@@ -8,16 +8,18 @@ use crate::folds::obeyed::{Known, Refusal};
 use crate::row;
 
 use super::books::{Balance, Book, PostingId};
+use super::direct::Direct;
 
 row! {
-    /// An account: it had a worker once, or was adjusted.
+    /// An account: it had a worker once, was adjusted, or a coinbase paid it.
     pub struct AccountRow in table 1 {
         key {
             /// Who.
             account: Account,
         }
         value {
-            /// Its first worker's announcement, or the first adjustment that took effect, whichever came first.
+            /// Its first worker's announcement, the first adjustment that took effect, or the first block whose coinbase paid it,
+            /// whichever is known first.
             first: At,
         }
     }
@@ -120,6 +122,8 @@ row! {
             weights: Option<u128>,
             /// Whether a counted block_found named it after it was recovered.
             found_later: bool,
+            /// What its coinbase pays accounts; none if its job was not a direct one.
+            direct: Option<Direct>,
         }
     }
 }
@@ -174,6 +178,8 @@ row! {
             donation_ppm: u32,
             /// Its donation, taken out of the amount, sub-units.
             donation: u128,
+            /// What the block's coinbase pays it, sub-units: of the amount first, then of its balance.
+            direct: u128,
         }
     }
 }
@@ -240,6 +246,19 @@ row! {
             debits: u128,
             /// All credits, sub-units.
             credits: u128,
+        }
+    }
+}
+
+row! {
+    /// Sums over blocks that pay by their coinbase.
+    pub struct DirectTotalsRow in table 93 {
+        key {}
+        value {
+            /// Reserved: of those that are immature, sub-units.
+            reserved: u128,
+            /// Paid: of those that are confirmed, sub-units.
+            paid: u128,
         }
     }
 }
@@ -319,6 +338,30 @@ impl From<&BlockRow> for Known {
             is_found: row.finding.is_some() || row.found_later,
             last: row.status.map(|status| status.at),
         }
+    }
+}
+
+impl CreditRow {
+    /// What it is given of the block, its donation taken off, sub-units.
+    #[must_use]
+    pub const fn net(&self) -> u128 {
+        self.amount + self.bonus - self.donation
+    }
+
+    /// What the coinbase paid of that, sub-units (money rules, 11.5: o_a).
+    #[must_use]
+    pub const fn direct_of_block(&self) -> u128 {
+        if self.direct < self.net() {
+            self.direct
+        } else {
+            self.net()
+        }
+    }
+
+    /// What the coinbase paid of its balance, sub-units.
+    #[must_use]
+    pub const fn direct_of_balance(&self) -> u128 {
+        self.direct - self.direct_of_block()
     }
 }
 

@@ -35,6 +35,19 @@ pub(in crate::folds) fn weights(
     Ok(walk.weights())
 }
 
+/// Weights of the entries of `pot` at positions below `size`, the last `n` work of them.
+pub(super) fn weights_below(
+    rows: &dyn View,
+    ledger: &dyn Backwards,
+    pot: Pot,
+    size: u64,
+    n: u128,
+) -> Result<Weights, FoldStop> {
+    let mut walk = Walk::new(rows, ledger, pot, n);
+    walk.down(size)?;
+    Ok(walk.weights())
+}
+
 /// What a stream announced in an epoch, as far as weights ask.
 #[derive(Default)]
 struct Epoch {

@@ -20,6 +20,7 @@ fn block(state: Option<BlockState>) -> OurBlock {
         height: 40,
         coinbase_txid: Hash([8; 32]),
         job_fees: Some(20),
+        is_direct: false,
         is_found: true,
         depths: Depths {
             immature: 2,

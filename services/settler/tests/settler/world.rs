@@ -46,6 +46,9 @@ const SHARE_TURNS: u64 = 10;
 /// Turns without anything said until the world counts as calm: a found block is final by then, and looked at.
 const QUIET_TURNS: u32 = 25;
 
+/// A job whose coinbase pays accounts.
+pub(crate) const DIRECT_JOB: u32 = 1;
+
 pub(crate) fn signer(name: u8) -> Signer {
     Signer::from_seed(&[name; 32])
 }
@@ -260,6 +263,8 @@ pub(crate) struct World {
     pub(crate) settlers: Vec<SettlerLife>,
     runtime: tokio::runtime::Runtime,
     nonce: u32,
+    /// What its shares are of: job 0, whose coinbase pays the pool alone, or [`DIRECT_JOB`].
+    pub(crate) job: u32,
 }
 
 impl World {
@@ -315,6 +320,7 @@ impl World {
                 .build()
                 .unwrap(),
             nonce: 0,
+            job: 0,
         };
         if is_eth {
             world.chain.be_eth();
@@ -354,9 +360,15 @@ impl World {
             branches: Vec::new(),
             direct: 0,
         };
+        let direct = Job {
+            number: DIRECT_JOB,
+            direct: 1,
+            ..job.clone()
+        };
         let events = [
             (self.now, Event::Worker(Box::new(worker))),
             (self.now, Event::Job(Box::new(job))),
+            (self.now, Event::Job(Box::new(direct))),
         ];
         self.gateway.0.append(&events).unwrap();
     }
@@ -365,7 +377,7 @@ impl World {
         self.nonce += 1;
         let share = Share {
             worker: 0,
-            job: 0,
+            job: self.job,
             work: Work::new(10).unwrap(),
             block,
             stale: false,

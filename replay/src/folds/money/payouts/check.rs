@@ -1,6 +1,7 @@
 //! What must hold of payouts' rows and books at every digest point.
 
 use crate::folds::money::books::{Book, balance_of};
+use crate::folds::money::direct;
 use crate::folds::money::split::SUB_UNITS;
 use crate::rows::{StoreFault, View};
 
@@ -63,11 +64,15 @@ pub(in crate::folds::money) fn assert_payouts(
             }
         }
     }
+    let direct = direct::totals(view)?;
     assert!(
-        held == books.reserved,
-        "what is reserved is what lines hold that are neither sent nor given back"
+        held + direct.reserved == books.reserved,
+        "what is reserved is what lines hold that are neither sent nor given back, and what coinbases of immature blocks pay"
     );
-    assert!(paid == books.paid, "what is paid is what lines sent");
+    assert!(
+        paid + direct.paid == books.paid,
+        "what is paid is what lines sent, and what coinbases of confirmed blocks paid"
+    );
     let wallet = balance_of(view, &Book::Wallet)?;
     assert!(
         !wallet.is_negative() && wallet.magnitude() == fees,

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use orebook_schema::{Account, At, Hash, Policy};
 
 use crate::folds::money::books::Book;
+use crate::folds::money::direct;
 use crate::folds::money::settings::{SettingsRow, settings};
 use crate::folds::money::split::SUB_UNITS;
 use crate::folds::money::tables::BookRow;
@@ -292,10 +293,16 @@ fn payable_of(
         return Ok(None);
     }
     let terms = settings(view, account)?;
-    if available < threshold(&terms, policy) && !asks_now(view, &terms)? {
+    if !is_due(view, &terms, policy, available)? {
         return Ok(None);
     }
     let address = terms.address_at(ledger_time).cloned();
+    // A coinbase pays it already (money rules, 11.5.2).
+    if let Some(address) = &address
+        && direct::waits(view, address)?
+    {
+        return Ok(None);
+    }
     Ok(address.map(|address| Payable {
         account: account.clone(),
         address,
@@ -323,6 +330,17 @@ pub(super) fn asks_now(
     let paid = paid_last(view, &terms.account)?;
     Ok(paid.is_none_or(|paid| paid < asked))
 }
+
+/// Whether a payout may pay an account that has so many base units available.
+pub(in crate::folds::money) fn is_due(
+    view: &(impl View + ?Sized),
+    terms: &SettingsRow,
+    policy: &Policy,
+    available: u128,
+) -> Result<bool, StoreFault> {
+    Ok(0 < available && is_enough(view, terms, policy, available)?)
+}
+
 /// Whether an account may be paid at once or reaches its threshold with an amount, base units.
 pub(super) fn is_enough(
     view: &(impl View + ?Sized),
