@@ -11,6 +11,8 @@ mod activity;
 
 mod amount;
 
+mod direct;
+
 mod health;
 
 mod ledger;
@@ -37,6 +39,7 @@ use axum::http::{HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use orebook_replay::fold::FoldStop;
 use orebook_schema::Account;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -156,6 +159,7 @@ struct Inner {
     config: ApiConfig,
     metrics: Metrics,
     places: Semaphore,
+    lists: Semaphore,
     requests: Family<RequestLabels, Counter>,
     took: Arc<Summary>,
 }
@@ -167,12 +171,13 @@ struct RequestLabels {
 }
 
 /// Paths by what metrics call them: a closed set, whatever strangers ask for.
-const ROUTES: [(&str, &str); 20] = [
+const ROUTES: [(&str, &str); 21] = [
     ("/api/v1/pools", "pools"),
     ("/api/v1/pools/{pool}/blocks", "blocks"),
     ("/api/v1/pools/{pool}/blocks/{at}/late", "late"),
     ("/api/v1/pools/{pool}/accounts", "pool_accounts"),
     ("/api/v1/pools/{pool}/hashrate", "hashrate"),
+    ("/api/v1/pools/{pool}/direct", "direct"),
     ("/api/v1/accounts/{account}", "account"),
     ("/api/v1/accounts/{account}/workers", "workers"),
     ("/api/v1/accounts/{account}/activity", "account_activity"),
@@ -216,6 +221,7 @@ pub fn router(books: Books, config: ApiConfig, metrics: &Metrics) -> Router {
             config,
             metrics: metrics.clone(),
             places: Semaphore::new(QUESTIONS_MAX),
+            lists: Semaphore::new(direct::LISTS_MAX),
             requests,
             took,
         }),
@@ -226,6 +232,7 @@ pub fn router(books: Books, config: ApiConfig, metrics: &Metrics) -> Router {
         .route("/api/v1/pools/{pool}/blocks/{at}/late", get(pools::late))
         .route("/api/v1/pools/{pool}/accounts", get(accounts::of_pool))
         .route("/api/v1/pools/{pool}/hashrate", get(pools::hashrate))
+        .route("/api/v1/pools/{pool}/direct", get(direct::of_pool))
         .route("/api/v1/accounts/{account}", get(accounts::account))
         .route("/api/v1/accounts/{account}/workers", get(accounts::workers))
         .route(
@@ -350,6 +357,17 @@ impl From<orebook_replay::rows::StoreFault> for Refusal {
     fn from(fault: orebook_replay::rows::StoreFault) -> Self {
         tracing::error!(%fault, "the API cannot read rows");
         Self::Broken
+    }
+}
+
+impl From<FoldStop> for Refusal {
+    fn from(stop: FoldStop) -> Self {
+        match stop {
+            FoldStop::Store(fault) => fault.into(),
+            FoldStop::Missing { .. } | FoldStop::Unreadable(_) | FoldStop::Unknown { .. } => {
+                Self::NotReady(stop.to_string())
+            }
+        }
     }
 }
 

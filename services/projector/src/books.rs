@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use orebook_replay::engine;
+use orebook_replay::fold::{Backwards, FoldStop};
 use orebook_replay::rows::{StoreFault, View};
 use orebook_replay::store::Store;
 use orebook_schema::{At, Genesis, Hash, Policy};
@@ -70,8 +71,12 @@ struct Held {
     turns: u64,
 }
 
+/// The ledger's frames below a position, which is final, lent for a question.
+pub(crate) type LookBack = dyn Fn(u64, &mut dyn FnMut(&dyn Backwards)) + Send + Sync;
+
 struct Shared {
     stores: Vec<(&'static str, Arc<dyn Store>)>,
+    look_back: Box<LookBack>,
     held: Mutex<Held>,
     turned: Condvar,
 }
@@ -98,6 +103,7 @@ pub struct Point<'b> {
     /// How far the ledger is.
     pub heads: Heads,
     views: Views<'b>,
+    look_back: &'b LookBack,
 }
 
 impl fmt::Debug for Point<'_> {
@@ -107,6 +113,21 @@ impl fmt::Debug for Point<'_> {
 }
 
 impl Point<'_> {
+    /// Asks the ledger's frames up to this point.
+    ///
+    /// # Errors
+    /// What `ask` says.
+    pub fn looking_back<T>(
+        &self,
+        ask: impl FnOnce(&dyn Backwards) -> Result<T, FoldStop>,
+    ) -> Result<T, FoldStop> {
+        let (mut ask, mut said) = (Some(ask), None);
+        (self.look_back)(self.tip.size, &mut |past| {
+            said = ask.take().map(|ask| ask(past));
+        });
+        said.unwrap_or_else(|| Err(FoldStop::Unreadable("nobody gives frames".to_owned())))
+    }
+
     /// Rows of a fold.
     ///
     /// # Panics
@@ -123,10 +144,14 @@ impl Point<'_> {
 }
 
 impl Books {
-    pub(crate) fn new(stores: Vec<(&'static str, Arc<dyn Store>)>) -> Self {
+    pub(crate) fn new(
+        stores: Vec<(&'static str, Arc<dyn Store>)>,
+        look_back: Box<LookBack>,
+    ) -> Self {
         Self {
             shared: Arc::new(Shared {
                 stores,
+                look_back,
                 held: Mutex::default(),
                 turned: Condvar::new(),
             }),
@@ -224,7 +249,13 @@ impl Books {
             let views = self.views(folds)?;
             let not_level = first_not_level(&views, tip.size)?;
             let Some((fold, size)) = not_level else {
-                return Ok(read(&Point { tip, heads, views }));
+                let look_back = self.shared.look_back.as_ref();
+                return Ok(read(&Point {
+                    tip,
+                    heads,
+                    views,
+                    look_back,
+                }));
             };
             drop(views);
             let left = deadline.saturating_duration_since(Instant::now());

@@ -9,7 +9,7 @@ use orebook_ledger::admit::Trust;
 use orebook_ledger::authority::Authority;
 use orebook_ledger::disk::Disk;
 use orebook_ledger::reader::Reader;
-use orebook_replay::engine::{self, Engine, EngineError, SharedReader};
+use orebook_replay::engine::{self, Engine, EngineError, Past, SharedReader};
 use orebook_replay::fold::Fold;
 use orebook_replay::folds::money::payouts;
 use orebook_replay::store::Store;
@@ -137,10 +137,15 @@ impl Projector {
         let stores = members
             .iter()
             .map(|(fold, store)| (fold.name(), store.clone()));
-        let books = Books::new(stores.collect());
+        let source = SharedReader(reader.clone());
+        let past = source.clone();
+        let books = Books::new(
+            stores.collect(),
+            Box::new(move |below, ask| ask(&Past::new(&past, below))),
+        );
         let (stop, stopped) = sync_channel(1);
         let feed = Feed {
-            source: SharedReader(reader.clone()),
+            source,
             reader,
             books: books.clone(),
             figures: Figures::new(metrics),

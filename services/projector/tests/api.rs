@@ -7,6 +7,8 @@
     reason = "a test stops at the first surprise and says which"
 )]
 
+#[path = "api/direct.rs"]
+mod direct;
 #[path = "api/payment.rs"]
 mod payment;
 #[path = "api/payouts.rs"]

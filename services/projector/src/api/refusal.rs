@@ -28,6 +28,9 @@ pub enum Refusal {
     /// The policy knows no such pot.
     #[error("no policy of this ledger has that pot")]
     NoPool,
+    /// The pot's blocks pay the pool alone.
+    #[error("blocks of that pot do not pay accounts by their coinbase")]
+    NoDirect,
     /// No such batch of payouts, or no line of the account in it.
     #[error("there is no such batch of payouts, or it has no line of that account")]
     NoPayout,
@@ -68,6 +71,7 @@ impl Refusal {
             Self::PathTooLong => "path_too_long",
             Self::NoRoute => "no_route",
             Self::NoPool => "no_pool",
+            Self::NoDirect => "no_direct",
             Self::NoPayout => "no_payout",
             Self::NoFold => "no_fold",
             Self::NoDigest => "no_digest",
@@ -84,9 +88,12 @@ impl Refusal {
         match self {
             Self::BadQuery(_) | Self::BadPool | Self::BadAccount(_) => StatusCode::BAD_REQUEST,
             Self::PathTooLong => StatusCode::URI_TOO_LONG,
-            Self::NoRoute | Self::NoPool | Self::NoPayout | Self::NoFold | Self::NoDigest => {
-                StatusCode::NOT_FOUND
-            }
+            Self::NoRoute
+            | Self::NoPool
+            | Self::NoDirect
+            | Self::NoPayout
+            | Self::NoFold
+            | Self::NoDigest => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Busy | Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Broken => StatusCode::INTERNAL_SERVER_ERROR,
