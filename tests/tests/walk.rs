@@ -13,6 +13,8 @@
 mod accounts;
 #[path = "walk/books.rs"]
 mod books;
+#[path = "walk/coinbase.rs"]
+mod coinbase;
 #[path = "walk/desk.rs"]
 mod desk;
 #[path = "walk/ethash.rs"]

@@ -33,4 +33,7 @@ pub use nodes::{
 };
 pub use rewards::Rewards;
 pub use rpc::{Credentials, RpcConfig};
-pub use template::{CoinbaseParts, JobParts, Template, TemplateError, TemplateFields, Transaction};
+pub use template::{
+    CoinbaseParts, JobParts, OutputRoom, Paying, Template, TemplateError, TemplateFields,
+    Transaction,
+};

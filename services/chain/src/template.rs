@@ -5,6 +5,7 @@
 
 use std::ops::Deref;
 
+use orebook_schema::names::Script;
 use orebook_schema::units::{At, Hash, U256, WorkUnit, target_of_bits};
 use orebook_schema::work::Job;
 
@@ -23,6 +24,17 @@ pub const EXTRANONCE_BYTES_DEFAULT: usize = 8;
 pub const TRANSACTIONS_MAX: usize = 65_535;
 /// Longest payout or commitment script that goes into a coinbase; a longer one is refused.
 pub const OUTPUT_SCRIPT_BYTES_MAX: usize = 1_024;
+
+/// Most bytes of a coinbase's second part, as the ledger keeps it.
+const COINBASE2_BYTES_MAX: u64 = 16_384;
+/// Bytes of it beside scripts and accounts' outputs, at most: text, sequence, a count of three bytes, heads of the pool's output
+/// and of the commitment with three bytes of length each, locktime.
+const COINBASE2_HEAD_BYTES: u64 = 32 + 4 + 3 + 11 + 11 + 4;
+/// Weight of what is before it, at most, and of the witness: version, one input with a script of 100 bytes; marker, flag and
+/// the reserved value.
+const COINBASE1_WEIGHT_MAX: u64 = 4 * (4 + 1 + 36 + 1 + 100) + 36;
+/// What a payout script's own operations may cost: one of a form that is not a witness program's.
+const SIGOPS_OF_POOL: u64 = 4;
 
 /// A transaction to be mined.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +76,10 @@ pub struct TemplateFields {
     pub aux_flags: Vec<u8>,
     /// What to ask a long poll with, if the node offers one.
     pub longpoll_id: Option<String>,
+    /// Weight that the transactions leave for a coinbase.
+    pub coinbase_weight_max: u64,
+    /// Cost of signature operations that they leave for it.
+    pub coinbase_sigops_max: u64,
 }
 
 /// A template whose fields were checked. Its fields are read through it: `template.height`.
@@ -85,6 +101,26 @@ pub struct CoinbaseParts<'a> {
     pub payout_script: &'a [u8],
     /// Bytes of extranonce1 and extranonce2 together, at most [`EXTRANONCE_BYTES_MAX`].
     pub extranonce_bytes: usize,
+}
+
+/// What a coinbase pays besides the pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paying {
+    /// Positions of the ledger that the list stands on, at least 1: the job's `direct`.
+    pub direct: u64,
+    /// Place of the policy that the list follows; a job under another one must not pay by it.
+    pub policy: At,
+    /// Base units and scripts, in order.
+    pub outputs: Vec<(u64, Script)>,
+}
+
+/// What a coinbase has room for besides the outputs that it always has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutputRoom {
+    /// Bytes of outputs.
+    pub bytes: u64,
+    /// Cost of their signature operations.
+    pub sigops: u64,
 }
 
 /// What a job is made of besides the template.
@@ -132,6 +168,9 @@ pub enum TemplateError {
     /// The pool's text is longer than [`TEXT_BYTES_MAX`].
     #[error("the coinbase text of {0} bytes is longer than {TEXT_BYTES_MAX}")]
     Text(usize),
+    /// Outputs that are more than the reward, or more than a job's coinbase holds.
+    #[error("the coinbase's outputs are more than the reward or than a job holds")]
+    Outputs,
     /// Extranonces of no bytes or more than [`EXTRANONCE_BYTES_MAX`].
     #[error("{0} extranonce bytes are out of range")]
     Extranonce(usize),
@@ -219,6 +258,35 @@ impl Template {
     /// # Errors
     /// [`TemplateError::Text`], [`TemplateError::Extranonce`], [`TemplateError::OutputScript`]: the caller's parts.
     pub fn coinbase(&self, parts: &CoinbaseParts<'_>) -> Result<(Vec<u8>, Vec<u8>), TemplateError> {
+        self.coinbase_paying(parts, &[])
+    }
+
+    /// What a coinbase of this template has room for: nothing where the node left none.
+    #[must_use]
+    pub fn room(&self, payout_script: &[u8]) -> OutputRoom {
+        let commitment = self.witness_commitment.as_ref();
+        let script_bytes = payout_script.len() + commitment.map_or(0, Vec::len);
+        let script_bytes = u64::try_from(script_bytes).unwrap_or(u64::MAX);
+        // Heads of outputs with long scripts, and how many outputs there are, included.
+        let after = COINBASE2_HEAD_BYTES.saturating_add(script_bytes);
+        let whole = after.saturating_mul(4).saturating_add(COINBASE1_WEIGHT_MAX);
+        let by_weight = self.coinbase_weight_max.saturating_sub(whole) / 4;
+        let by_job = COINBASE2_BYTES_MAX.saturating_sub(after);
+        OutputRoom {
+            bytes: by_weight.min(by_job),
+            sigops: self.coinbase_sigops_max.saturating_sub(SIGOPS_OF_POOL),
+        }
+    }
+
+    /// The same with accounts' outputs between the pool's own, which gets what they leave, and the commitment.
+    ///
+    /// # Errors
+    /// As [`Self::coinbase`], and [`TemplateError::Outputs`].
+    pub fn coinbase_paying(
+        &self,
+        parts: &CoinbaseParts<'_>,
+        outputs: &[(u64, Script)],
+    ) -> Result<(Vec<u8>, Vec<u8>), TemplateError> {
         if TEXT_BYTES_MAX < parts.text.len() {
             return Err(TemplateError::Text(parts.text.len()));
         }
@@ -226,6 +294,11 @@ impl Template {
             return Err(TemplateError::Extranonce(parts.extranonce_bytes));
         }
         check_script(parts.payout_script)?;
+        let mut rest = Some(self.reward);
+        for (amount, _) in outputs {
+            rest = rest.and_then(|rest| rest.checked_sub(*amount));
+        }
+        let rest = rest.ok_or(TemplateError::Outputs)?;
         let before = [
             &height_push(self.height),
             self.aux_flags.as_slice(),
@@ -249,15 +322,23 @@ impl Template {
         coinbase2.extend([0xff; 4]);
         put_size(
             &mut coinbase2,
-            1 + usize::from(self.witness_commitment.is_some()),
+            1 + outputs.len() + usize::from(self.witness_commitment.is_some()),
         );
-        coinbase2.extend(self.reward.to_le_bytes());
+        coinbase2.extend(rest.to_le_bytes());
         put_bytes(&mut coinbase2, parts.payout_script);
+        for (amount, script) in outputs {
+            coinbase2.extend(amount.to_le_bytes());
+            put_bytes(&mut coinbase2, script.bytes());
+        }
         if let Some(script) = &self.witness_commitment {
             coinbase2.extend(0u64.to_le_bytes());
             put_bytes(&mut coinbase2, script);
         }
         coinbase2.extend([0; 4]);
+        let bytes = u64::try_from(coinbase2.len()).unwrap_or(u64::MAX);
+        if !outputs.is_empty() && COINBASE2_BYTES_MAX < bytes {
+            return Err(TemplateError::Outputs);
+        }
         Ok((coinbase1, coinbase2))
     }
 
@@ -266,7 +347,20 @@ impl Template {
     /// # Errors
     /// As [`Self::coinbase`].
     pub fn job(&self, parts: &JobParts<'_>) -> Result<Job, TemplateError> {
-        let (coinbase1, coinbase2) = self.coinbase(&parts.coinbase)?;
+        self.job_paying(parts, None)
+    }
+
+    /// The same of a job whose coinbase pays accounts.
+    ///
+    /// # Errors
+    /// As [`Self::coinbase_paying`].
+    pub fn job_paying(
+        &self,
+        parts: &JobParts<'_>,
+        paying: Option<&Paying>,
+    ) -> Result<Job, TemplateError> {
+        let outputs = paying.map_or(&[][..], |paying| &paying.outputs);
+        let (coinbase1, coinbase2) = self.coinbase_paying(&parts.coinbase, outputs)?;
         Ok(Job {
             number: parts.number,
             policy: parts.policy,
@@ -282,7 +376,7 @@ impl Template {
             coinbase1,
             coinbase2,
             branches: self.branches(),
-            direct: 0,
+            direct: paying.map_or(0, |paying| paying.direct),
         })
     }
 

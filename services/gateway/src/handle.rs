@@ -8,7 +8,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use mio::{Poll, Waker};
-use orebook_chain::{EthWork, Template};
+use orebook_chain::{EthWork, Paying, Template};
 use orebook_ledger::disk::real::RealDisk;
 use orebook_ledger::disk::{Disk as _, DiskError};
 use orebook_ledger::log::Log;
@@ -246,7 +246,13 @@ impl Gateway {
 impl GatewayHandle {
     /// Miners work on this from now on.
     pub fn template(&self, template: Arc<Template>) {
-        self.put(Ok(NodeWork::Template(template)));
+        self.put(Ok(NodeWork::Template(template, None)));
+    }
+
+    /// The same with a coinbase that pays accounts, by a list for this very template. Where jobs have another policy than the
+    /// list, it pays the pool alone.
+    pub fn template_paying(&self, template: Arc<Template>, paying: Arc<Paying>) {
+        self.put(Ok(NodeWork::Template(template, Some(paying))));
     }
 
     /// Miners of ethash and etchash work on this from now on. The same work again makes no other job.

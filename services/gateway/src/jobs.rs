@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use orebook_chain::{CoinbaseParts, EthWork, JobParts, Template, TemplateError};
+use orebook_chain::{CoinbaseParts, EthWork, JobParts, Paying, Template, TemplateError};
 use orebook_pow::PreparedJob;
 use orebook_pow::ethash::Epoch;
 use orebook_schema::Hash;
@@ -74,6 +74,8 @@ pub(crate) enum Freshness {
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted<'a> {
     pub(crate) template: &'a Arc<Template>,
+    /// What its coinbase pays besides the pool, under the terms' policy.
+    pub(crate) paying: Option<&'a Paying>,
     /// When the template came: the job's time goes on from there.
     pub(crate) since: Instant,
     pub(crate) terms: &'a Terms,
@@ -211,7 +213,7 @@ impl JobBook {
         let key = JobKey(self.next);
         // No two jobs have one coinbase: a share of one is none of another, also where a node says the same twice.
         let text = format!("{}/{:x}", self.text, key.0);
-        let mut job = template.job(&JobParts {
+        let parts = JobParts {
             number: 0,
             policy: wanted.terms.at,
             clean,
@@ -222,7 +224,8 @@ impl JobBook {
                 payout_script: &self.payout_script,
                 extranonce_bytes: self.extranonce_bytes,
             },
-        })?;
+        };
+        let mut job = template.job_paying(&parts, wanted.paying)?;
         let passed = wanted.now.saturating_duration_since(wanted.since).as_secs();
         job.time = job.time.saturating_add(u32::try_from(passed).unwrap_or(0));
         let bits = TemplateError::Bits(job.nbits);

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
-use orebook_chain::{EthWork, Template};
+use orebook_chain::{EthWork, Paying, Template};
 use orebook_schema::names::Account;
 use orebook_schema::units::WorkUnit;
 use orebook_stratum::Speaker;
@@ -176,7 +176,8 @@ pub(crate) struct LoopParts {
 /// What nodes give.
 #[derive(Clone, Debug)]
 pub(crate) enum NodeWork {
-    Template(Arc<Template>),
+    /// With what its coinbase pays besides the pool.
+    Template(Arc<Template>, Option<Arc<Paying>>),
     Given(EthWork),
 }
 
@@ -372,7 +373,7 @@ impl Loop {
         let mut changed = false;
         match work {
             Some(Ok(work)) => {
-                if let NodeWork::Template(template) = &work {
+                if let NodeWork::Template(template, _) = &work {
                     self.compare_clocks(template);
                 }
                 self.work = Some((work, self.now));

@@ -93,6 +93,8 @@ pub struct SessionCounts {
     pub sent_elsewhere: u64,
     /// Jobs made.
     pub jobs: u64,
+    /// Those whose coinbase pays accounts.
+    pub direct_jobs: u64,
     /// Turns of the loop that had shares.
     pub share_turns: u64,
 }

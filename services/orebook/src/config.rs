@@ -1,5 +1,6 @@
 //! The configuration: one TOML file, every key known, every default here.
 
+mod direct;
 mod edge;
 mod payouts;
 mod reading;
@@ -17,6 +18,7 @@ use orebook_schema::units::unhex;
 use serde::Deserialize;
 use toml::Spanned;
 
+pub use self::direct::Direct;
 pub use self::edge::{Doors, Firewall, Tls, edge, tls};
 pub use self::payouts::{
     AUTO_PAY_LIMIT_DEFAULT, DIRECT_OUTPUTS_DEFAULT, PAYOUT_DEPTH_DEFAULT,
@@ -320,6 +322,8 @@ pub struct Gateway {
     pub drain: Drain,
     /// Checks of shares that take long to hash.
     pub checks: Checks,
+    /// Whom it asks for what coinbases pay accounts.
+    pub direct: Direct,
 }
 
 /// The threads that check shares of scrypt² and ethash, and how long a share may wait for them.
@@ -637,6 +641,7 @@ impl Default for Gateway {
             doors: Doors::default(),
             drain: Drain::default(),
             checks: Checks::default(),
+            direct: Direct::default(),
         }
     }
 }

@@ -6,6 +6,7 @@
 mod activity;
 mod chain;
 mod desk;
+mod direct;
 mod duty;
 mod figures;
 mod first;

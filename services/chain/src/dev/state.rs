@@ -20,6 +20,11 @@ use crate::wire::{
     Block, HeaderFields, SCRIPT_SIG_BYTES_MAX, coinbase_of_block, first_transaction, height_push,
 };
 
+/// Weight that this chain's transactions always leave for a coinbase: as much as a job holds.
+const COINBASE_WEIGHT_MAX: u64 = 80_000;
+/// Cost of signature operations that they leave for it.
+const COINBASE_SIGOPS_MAX: u64 = 40_000;
+
 /// A block that passed every test.
 #[derive(Debug)]
 pub(super) struct NewBlock {
@@ -319,6 +324,8 @@ impl State {
             mweb: None,
             aux_flags: Vec::new(),
             longpoll_id: Some(longpoll_id),
+            coinbase_weight_max: COINBASE_WEIGHT_MAX,
+            coinbase_sigops_max: COINBASE_SIGOPS_MAX,
         })
         .ok()
     }

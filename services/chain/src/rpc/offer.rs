@@ -8,6 +8,12 @@ use crate::template::{Template, TemplateError, TemplateFields, Transaction};
 
 /// Rules that a node may demand of a miner (`!` before the name, BIP9) and that assembly follows.
 const RULES_KNOWN: [&str; 3] = ["segwit", "mweb", "taproot"];
+/// Weight that nodes keep for the coinbase where they say nothing, header included.
+const WEIGHT_KEPT: u64 = 4_000;
+/// Cost of signature operations that they keep for it.
+const SIGOPS_KEPT: u64 = 400;
+/// Weight of a header and of how many transactions there are.
+const HEAD_WEIGHT: u64 = 4 * (80 + 9);
 /// Longest long poll id that is kept; with a longer one the node is polled.
 const LONGPOLL_ID_BYTES_MAX: usize = 256;
 
@@ -29,6 +35,8 @@ pub(super) struct Offer {
     height: u64,
     longpollid: Option<String>,
     mweb: Option<String>,
+    weightlimit: Option<u64>,
+    sigoplimit: Option<u64>,
     #[serde(default)]
     rules: Vec<String>,
 }
@@ -44,6 +52,8 @@ struct OfferedTransaction {
     txid: Option<String>,
     hash: String,
     fee: Option<u64>,
+    weight: Option<u64>,
+    sigops: Option<u64>,
 }
 
 /// The template in the JSON text of a `getblocktemplate` result.
@@ -57,6 +67,29 @@ pub fn template_of_json(json: &[u8]) -> Result<Template, TemplateError> {
 }
 
 impl Offer {
+    /// Weight that is left for a coinbase: what the node keeps for one where it does not say its limit (BIP145).
+    fn weight_left(&self) -> u64 {
+        let Some(limit) = self.weightlimit else {
+            return WEIGHT_KEPT;
+        };
+        let weights = self.transactions.iter().map(|tx| {
+            let most = u64::try_from(tx.data.len() / 2).unwrap_or(u64::MAX);
+            tx.weight.unwrap_or_else(|| most.saturating_mul(4))
+        });
+        let taken = weights.fold(HEAD_WEIGHT, u64::saturating_add);
+        limit.saturating_sub(taken)
+    }
+
+    /// Cost of signature operations that is left for a coinbase: likewise, also where a transaction's is not said.
+    fn sigops_left(&self) -> u64 {
+        let counts = self.transactions.iter().map(|tx| tx.sigops);
+        let taken = counts.fold(Some(0u64), |sum, count| Some(sum?.saturating_add(count?)));
+        match (self.weightlimit, self.sigoplimit, taken) {
+            (Some(_), Some(limit), Some(taken)) => limit.saturating_sub(taken),
+            _ => SIGOPS_KEPT,
+        }
+    }
+
     pub(super) fn template(self) -> Result<Template, TemplateError> {
         let demanded = self.rules.iter().filter_map(|rule| rule.strip_prefix('!'));
         if let Some(unknown) = demanded.clone().find(|rule| !RULES_KNOWN.contains(rule)) {
@@ -72,6 +105,7 @@ impl Offer {
                 return Err(TemplateError::Target);
             }
         }
+        let (coinbase_weight_max, coinbase_sigops_max) = (self.weight_left(), self.sigops_left());
         let transactions: Vec<Transaction> = self
             .transactions
             .into_iter()
@@ -105,6 +139,8 @@ impl Offer {
             longpoll_id: self
                 .longpollid
                 .filter(|id| id.len() <= LONGPOLL_ID_BYTES_MAX),
+            coinbase_weight_max,
+            coinbase_sigops_max,
         })
     }
 }

@@ -126,15 +126,22 @@ impl Loop {
             return false;
         };
         let made = match work {
-            NodeWork::Template(template) => {
+            NodeWork::Template(template, paying) => {
+                // A list follows one policy; jobs of another pay the pool alone until there is one of theirs.
+                let paying = paying.as_deref();
+                let paying = paying.filter(|paying| paying.policy == terms.at);
                 let wanted = Wanted {
                     template,
+                    paying,
                     since: *since,
                     terms,
                     now: self.now,
                 };
                 match self.jobs.make(&wanted) {
-                    Ok(job) => Some(job),
+                    Ok(job) => {
+                        self.counts.direct_jobs += u64::from(paying.is_some());
+                        Some(job)
+                    }
                     Err(error) => {
                         tracing::error!(%error, "no job can be made of the node's template");
                         return false;

@@ -10,6 +10,7 @@
 mod accounts;
 mod activity;
 mod bans;
+mod direct;
 mod edge;
 mod ethash;
 mod faults;

@@ -113,6 +113,8 @@ fn check(config: &Config) -> Result<(), String> {
             return Err(format!("gateway {number} has no port"));
         }
         edge(gateway).map_err(|why| format!("gateway {number}: {why}"))?;
+        let direct = gateway.check_direct();
+        direct.map_err(|why| format!("gateway {number}: {why}"))?;
         for port in &gateway.port {
             let one = port.difficulty.is_some() != port.vardiff.is_some();
             if !one {

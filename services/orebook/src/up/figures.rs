@@ -292,7 +292,7 @@ fn archiver(out: &mut String, status: &ArchiveStatus) {
 
 fn sessions(out: &mut String, gateways: &[(usize, Metrics)]) {
     type Read = fn(&Metrics) -> u64;
-    let rows: [(&'static str, &'static str, &'static str, Read); 15] = [
+    let rows: [(&'static str, &'static str, &'static str, Read); 16] = [
         (
             "orebook_gateway_connections",
             "gauge",
@@ -380,6 +380,12 @@ fn sessions(out: &mut String, gateways: &[(usize, Metrics)]) {
         ("orebook_gateway_jobs", "counter", "Jobs made", |m| {
             m.sessions.counts.jobs
         }),
+        (
+            "orebook_gateway_direct_jobs",
+            "counter",
+            "Jobs whose coinbase pays accounts",
+            |m| m.sessions.counts.direct_jobs,
+        ),
     ];
     for (name, kind, help, read) in rows {
         each(out, gateways, (name, kind, help), read);

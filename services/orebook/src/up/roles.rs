@@ -35,6 +35,7 @@ use tokio::runtime::Handle;
 use super::activity::{self, Sinks};
 use super::chain::{Addresses, Chain};
 use super::desk::{self, DeskRole};
+use super::direct::{self, Asker};
 use super::duty::Duty;
 use super::figures::Figures;
 use super::gateways::gateway_config;
@@ -337,7 +338,6 @@ impl Roles {
                 let handle = self.start_gateway((*number, gateway), sinks, config, place, chain)?;
                 self.gateways.push(Arc::new(handle));
             }
-            self.feed_templates(chain);
             self.tell_of_nodes(chain);
             let mut ports = gateways.iter().flat_map(|(_, gateway)| &gateway.port);
             if ports.any(|port| port.tls.is_some()) {
@@ -378,6 +378,9 @@ impl Roles {
             .map_err(|error| failed(&format!("cannot listen at {}", config.http.listen), error))?;
         let server = Server::start(listener, router).map_err(|error| failed("pages", error))?;
         self.server = Some(server);
+        if let Some(chain) = chain {
+            self.feed_templates(chain, gateways, place);
+        }
         Ok(())
     }
 
@@ -633,9 +636,21 @@ impl Roles {
     }
 
     /// Gives every gateway the newest template, from now on.
-    fn feed_templates(&self, chain: &Chain) {
+    fn feed_templates(&self, chain: &Chain, said: &[(u8, GatewayText)], place: &Place) {
+        let pages = self.http().filter(|_| self.duty.has_projector());
+        let unit = place.genesis.algorithm.work_unit();
+        let mut gateways = Vec::new();
+        for (handle, (_, text)) in self.gateways.iter().zip(said) {
+            let gateway = Arc::downgrade(handle);
+            match Asker::new(text, pages, unit, chain.payout.script()) {
+                Some(asker) => {
+                    let works = chain.nodes.templates();
+                    self.runtime.spawn(direct::feed(asker, gateway, works));
+                }
+                None => gateways.push(gateway),
+            }
+        }
         let mut templates = chain.nodes.templates();
-        let gateways: Vec<_> = self.gateways.iter().map(Arc::downgrade).collect();
         self.runtime.spawn(async move {
             loop {
                 let work = templates.borrow_and_update().clone();
