@@ -11,8 +11,8 @@ use orebook::config::{
 use orebook_schema::policy::{ADDRESS_HOLD_MS_MAX, DIRECT_OUTPUTS_MAX, WRITEOFF_MS_MAX};
 
 use crate::desk::args::{
-    AccountCommand, AdjustArgs, ApproveArgs, BanCommand, DeskArgs, KeyCommand, PayCommand,
-    PolicyCommand, SchemaCommand, SendArgs, SetArgs, SettingCommand, WriteOffArgs,
+    AccountCommand, AdjustArgs, ApproveArgs, BanCommand, DeskArgs, DustCommand, KeyCommand,
+    PayCommand, PolicyCommand, SchemaCommand, SendArgs, SetArgs, SettingCommand, WriteOffArgs,
 };
 
 /// A mining pool that keeps its books.
@@ -65,6 +65,9 @@ pub(crate) enum Command {
     Adjust(AdjustArgs),
     /// Writes off what an account owes for long: the reserve takes it over, with approvals.
     Writeoff(WriteOffArgs),
+    /// Announces that small balances of accounts that are not active move, with approvals and 30 days of notice.
+    #[command(subcommand)]
+    Dust(DustCommand),
     /// Payouts: halts a wallet, or lets it pay again.
     #[command(subcommand)]
     Pay(PayCommand),

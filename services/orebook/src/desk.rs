@@ -7,6 +7,7 @@ mod account;
 pub(crate) mod args;
 mod ban;
 pub(crate) mod client;
+pub(crate) mod dust;
 mod make;
 pub(crate) mod pay;
 pub(crate) mod setting;

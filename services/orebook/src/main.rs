@@ -136,6 +136,7 @@ fn main() -> ExitCode {
         cli::Command::Ban(command) => desk::ban(&command),
         cli::Command::Adjust(args) => desk::adjust(&args),
         cli::Command::Writeoff(args) => desk::pay::write_off(&args),
+        cli::Command::Dust(command) => desk::dust::dust(&command),
         cli::Command::Pay(command) => desk::pay::pay(&command),
         cli::Command::Account(command) => desk::account(&command),
         cli::Command::Set(args) => desk::set(&args),

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use orebook_schema::Role;
 
 pub(crate) use self::account::{AccountCommand, RegisterArgs, SetArgs, SetCommand};
-pub(crate) use self::pay::{PayCommand, WriteOffArgs};
+pub(crate) use self::pay::{DustCommand, PayCommand, WriteOffArgs};
 pub(crate) use self::setting::{SettingCommand, SettingSendArgs, What};
 use crate::cli::{Format, RoleArgs};
 

@@ -94,3 +94,36 @@ pub(crate) struct WriteOffArgs {
     #[command(flatten)]
     pub(crate) say: SayArgs,
 }
+
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Examples:
+  orebook dust propose --account ADDRESS --account ADDRESS --cutoff 1200000 --to donation --reason 'silent for a year' --key anna.key
+  orebook dust propose … --yes                   then approvers approve it, and 30 days later it moves
+  orebook dust withdraw --reason 'a mistake' --key anna.key --yes")]
+pub(crate) enum DustCommand {
+    /// Announces that dust of accounts moves 30 days after its approval, of those that were not active since.
+    Propose {
+        /// A payout address, or the account's canonical text; once for each, at most 400.
+        #[arg(long = "account", required = true)]
+        accounts: Vec<String>,
+        /// A position: who was active above it keeps what he has.
+        #[arg(long)]
+        cutoff: u64,
+        /// Where it goes: reserve, donation or fee.
+        #[arg(long)]
+        to: String,
+        /// Why, at most 200 printable ASCII characters; miners read it.
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        say: SayArgs,
+    },
+    /// Takes back what was announced and did not move yet.
+    Withdraw {
+        /// Why, at most 200 printable ASCII characters.
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        say: SayArgs,
+    },
+}
