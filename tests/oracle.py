@@ -6,23 +6,26 @@
 Written from docs/rules.md ("rules 3.2") and schema/LEDGER-FORMAT.md ("format 6") by someone who has not read the folds.
 Slow and obvious on purpose: every share is kept in a list and every window is walked backwards, one share at a time.
 oracle_rules.py has the rules as functions of numbers, oracle_things.py the bytes and signatures of what is approved,
-oracle_accounts.py the registered accounts and settings, oracle_payouts.py batches and halts.
+oracle_accounts.py the registered accounts and settings, oracle_payouts.py batches and halts, oracle_direct.py what coinbases
+pay themselves, oracle_dust.py what each position posts behind its events.
 What the lines do not hold is not judged: keys, frames' signatures, the roots of checkpoints (all with a newer size are
 taken as obeyed) and whether moved events count (reader.py judges that: here the line's "counts" is taken).
 """
 import argparse, json, signal, sys
 from collections import defaultdict, namedtuple
 from oracle_accounts import Accounts
+from oracle_direct import Direct, may_pay_by_coinbase, of_accounts, outputs_of
+from oracle_dust import Dust
 from oracle_payouts import Payouts
 from oracle_rules import *
 from oracle_things import *
 
 SHARES = ("share", "ethash_share")                  # format 3: what is said of shares and jobs holds for both
-NOT_MONEY = "ban schema_set key_change heartbeat recovery_note difficulty".split()
+NOT_MONEY = "ban schema_set key_change heartbeat recovery_note difficulty reconciled".split()
 
 # ---- the ledger, event by event --------------------------------------------------------------------------------------
 Worker = namedtuple("Worker", "account pot name")
-Job = namedtuple("Job", "policy_at terms void network_work subsidy")
+Job = namedtuple("Job", "policy_at terms void network_work subsidy list_size outputs")     # size 0: no direct job
 Share = namedtuple("Share", "at worker job credit pay donor_ppm nonce")
 class Block:
     def __init__(self, at, event, share, donors):
@@ -35,10 +38,13 @@ class Block:
         self.state, self.value, self.fees = "found", 0, 0
         self.is_confirmed = False                   # said so, and no orphan since: rules 8.8
         self.held, self.posted, self.postings = None, {}, []        # the accounts' book; what is posted, how it came so
-class Oracle(Accounts, Payouts):
+        self.paid, self.waits = {}, set()           # rules 11: account -> x_a; the scripts that wait for the first posting
+class Oracle(Accounts, Payouts, Direct, Dust):
     def __init__(self):
         Accounts.__init__(self)
         Payouts.__init__(self)
+        Direct.__init__(self)
+        Dust.__init__(self)
         self.at, self.covered, self.refused = None, 0, []   # the event's place; size of the newest obeyed checkpoint
         self.time, self.policy = 0, None            # ledger time; the newest obeyed policy
         self.policies, self.schemes = {}, {}        # (position of effect, pot -> terms) at its place; pot -> for ever
@@ -61,6 +67,7 @@ class Oracle(Accounts, Payouts):
         if at[1] == 0:
             self.end_frame()
         self.at, self.time = at, event["ledger_time"]
+        self.times += [self.time] if at[1] == 0 else []
         if kind not in NOT_MONEY:
             getattr(self, "on_" + kind)(event)
         self.note_debts()
@@ -74,16 +81,18 @@ class Oracle(Accounts, Payouts):
         return right
     # ---- policies, approvals, adjustments: rules 2, 7.5, 8.7, format 6
     def on_genesis(self, event):
+        self.algorithm = event["algorithm"]
         self.approvers, self.ledger = event["approvers"], bytes.fromhex(event["ledger"].replace("-", ""))
         two = min(2, len(event["approvers"]))
-        self.needed = {2: 1, 4: two, 5: 0, 6: 0, 7: two, 8: 1, 9: two} | dict(event["approvals"])
+        self.needed = {2: 1, 4: two, 5: 0, 6: 0, 7: two, 8: 1, 9: two, 10: two} | dict(event["approvals"])
         self.obey_policy(NONE, event["policy"])
     def obey_policy(self, at, policy):
         self.policy = policy
         self.policies[at] = (self.at[0], {pot["pot"]: pot for pot in policy["pots"]})
         self.schemes |= {pot["pot"]: pot["scheme"] for pot in policy["pots"]}
     def on_policy(self, event):
-        known = all(self.schemes.get(pot["pot"], pot["scheme"]) == pot["scheme"] for pot in event["policy"]["pots"])
+        known = all(self.schemes.get(pot["pot"], pot["scheme"]) == pot["scheme"]
+                    and may_pay_by_coinbase(pot, self.algorithm) for pot in event["policy"]["pots"])
         self.say("policy", event, self.needed[2], lambda at: self.obey_policy(at, event["policy"]),
                  lambda: known)
     def say(self, subject, event, needed, obey, allowed=lambda: True):
@@ -122,7 +131,9 @@ class Oracle(Accounts, Payouts):
         policy_at, subsidy = tuple(event["policy"]), int(event["reward"]) - int(event["fees"])
         effect, terms = self.policies.get(policy_at, (self.covered, {}))
         void = effect >= self.covered               # rules 2.5: never obeyed, or not final before the job
-        job = Job(policy_at, {} if void else terms, void, int(event["network_work"]), subsidy)
+        size = min(event.get("direct", 0), self.at[0])      # rules 11.1, 11.2: an ethash-like's job has none
+        outputs = of_accounts(outputs_of(bytes.fromhex(event["coinbase2"]))) if size else []
+        job = Job(policy_at, {} if void else terms, void, int(event["network_work"]), subsidy, size, outputs)
         self.jobs[event["stream"], event["epoch"], event["number"]] = job
     def on_share(self, event):
         self.credit(event, event, True)
@@ -139,16 +150,21 @@ class Oracle(Accounts, Payouts):
         self.last_share = Share(self.at, worker, job, credit, pay, self.donors.get(worker.account, 0), said["nonce"])
         if counts:
             self.shares[self.at] = self.last_share
-            self.entries[worker.pot].append((worker.account, credit))
+            if credit:
+                self.is_active(worker.account)
+            self.enter(worker.pot, worker.account, credit)
             self.frame_pay[worker.account] += pay
             self.credits[worker.pot] += credit
             self.open[worker.pot] += credit * EFFORT_UNITS // job.network_work
     def end_frame(self):
-        """Rules 3.6.2 and 4.7.1: what the frame's shares earned, all of it or, where it might not fit, nothing."""
+        """Rules 3.6.2 and 4.7.1: what the frame's shares earned, all of it or, where it might not fit, nothing. Then rules 7.3, 7.2."""
         pays = [(("available", account), pay, part(pay, self.donors.get(account, 0)))
                 for account, pay in sorted(self.frame_pay.items())]
         self.frame_pay.clear()
         self.unpaid |= set() if self.pay(pays) else {self.at[0]}
+        if self.at:
+            self.move_dust()
+            self.round_to_fee()
         self.note_debts()
     def pay(self, pays, sign=1):                    # sign -1 takes back
         fits = self.debits + sum(pay + donation for _, pay, donation in pays) < SUM_OF_ALL - 1
@@ -160,7 +176,7 @@ class Oracle(Accounts, Payouts):
         at, (share, first) = tuple(event["share"]), (self.shares.get(tuple(event[name])) for name in ("share", "first"))
         twice = share and first and share.nonce == first.nonce and self.last["void", at] == NONE    # rules 9, 20
         if self.obeyed(("void", at), event, twice):
-            self.entries[share.worker.pot].append((share.worker.account, -share.credit))
+            self.enter(share.worker.pot, share.worker.account, -share.credit)
             if at[0] not in self.unpaid:            # rules 3.6.4, 4.7.1
                 self.pay([(("available", share.worker.account), share.pay, part(share.pay, share.donor_ppm))], -1)
     def on_fee_mean(self, event):
@@ -186,6 +202,7 @@ class Oracle(Accounts, Payouts):
             block.weights = weights_of(window(reversed(entries), block.n))
         elif block.scheme == "prop":
             block.weights = weights_of(entries[self.round_starts[block.pot]:])
+        self.weigh_direct(block)
         self.round_starts[block.pot], block.effort = len(entries), self.open.pop(block.pot, 0)
         self.rounds[block.pot].append(block)
     def on_block_recovered(self, event):
@@ -205,7 +222,7 @@ class Oracle(Accounts, Payouts):
             self.cancel_unsigned(block.hash)
             for (debit, credit), amount in reversed(block.postings.copy()):
                 self.post(credit, debit, amount, block.hash, block.postings)
-            block.posted, block.postings, block.held = {}, [], None
+            block.posted, block.postings, block.held, block.waits = {}, [], None, set()
         elif block.state != "seen" or block.held:
             self.settle(block)
     def lend(self, block, entries, this_round):
@@ -218,16 +235,21 @@ class Oracle(Accounts, Payouts):
             block.lent = this_round
             entries += weights
     def settle(self, block):                        # posts what the split has and the books have not; then the move
-        block.held, before = block.held or "immature", block.posted
+        before, of_block = block.posted, self.of_block(block) if block.held else None
+        block.held, block.waits = block.held or "immature", set()
         block.posted = split(block.value, block.fees, block.terms, block.weights, block.finder, block.donors)
         for pair in sorted(before.keys() | block.posted.keys(), key=lambda pair: (pair[0] != REWARD, pair)):
             change = block.posted.get(pair, 0) - before.get(pair, 0)
             books = [(block.held if name == "earned" else name, account) for name, account in pair]
             self.post(*(books if change > 0 else reversed(books)), abs(change), block.hash, block.postings)
+        if block.held == "immature":
+            self.post_outputs(block, of_block)
         if block.state == "confirmed" and block.held == "immature":
-            block.held = "available"
+            self.confirm_outputs(block)
+            block.held, of_block = "available", self.of_block(block)
             for (name, account), amount in sorted(balances_of(block.posted.items()).items()):
                 if name == "earned":
+                    amount -= of_block.get(account, 0)
                     self.post(("immature", account), ("available", account), amount, block.hash, block.postings)
     def post(self, debit, credit, amount, block_hash=None, of_block=None):
         if amount:                                  # rules 9, 13
@@ -245,6 +267,8 @@ class Oracle(Accounts, Payouts):
         for block in self.blocks.values():
             for (name, account), amount in balances_of(block.posted.items()).items():
                 right[block.held if name == "earned" else name, account] += amount
+            for key, amount in self.books_of_outputs(block):
+                right[key] += amount
         for key, (debits, credits) in ({key: (0, 0) for key in right} | self.books).items():
             need(credits - debits == right[key], f"{key} has {credits - debits}, the blocks say {right[key]}")
     def answer(self, postings):
@@ -268,6 +292,7 @@ class Oracle(Accounts, Payouts):
                 "credits": {account: str(amount) for (_, account), amount in sums if account and amount},
                 "others": {book: str(amount) for (book, account), amount in sums if not account and amount > 0}}
         if share:
+            said |= {"paid": {account: str(x) for account, x in block.paid.items()}} if share.job.list_size else {}
             said |= {"pot": block.pot, "finder": block.finder, "worker": share.worker.name, "void": share.job.void,
                      "policy": share.job.policy_at, "N": block.n and str(block.n), "effort": str(block.effort)}
         return said | {"recovered": share is None}

@@ -7,6 +7,7 @@ class Account:
         self.in_force = None if name.startswith("name:") else name
         self.waits, self.until = None, 0
         self.payout = self.said_threshold = None    # of its account event obeyed last: rules 10.3
+        self.changes = []                           # (position, named, time, hold), for who asks what was: rules 11.4
         self.own_threshold, self.pay_now = 0, None  # 0: the policy's; pay_now: where it took effect
     def address(self, time):
         if self.waits and self.until <= time:
@@ -42,22 +43,28 @@ class Accounts:
     def register(self, event):
         """Rules 10.3: only what differs counts."""
         self.registered.setdefault(event["name"], set()).update(event["workers"])
+        self.is_active("name:" + event["name"])
         account = self.account("name:" + event["name"])
         if event["payout"] != account.payout:
-            account.change_address(event["payout"], self.time, int(self.policy["address_hold_ms"]))
+            self.change_address(account, event["payout"])
         if event["threshold"] != account.said_threshold:
             account.own_threshold = int(event["threshold"])
         account.payout, account.said_threshold = event["payout"], event["threshold"]
+    def change_address(self, account, named):
+        account.changes.append((self.at[0], named, self.time, int(self.policy["address_hold_ms"])))
+        account.change_address(*account.changes[-1][1:])
     def on_setting(self, event):
         needed = self.needed[6] if event["by"] == "operator" else 0
         self.say(("settings", event["account"]), event, needed, lambda _: self.set(event))
     def set(self, event):
         account, value = self.account(event["account"]), event["value"]
+        self.is_active(event["account"])
         if event["what"] == "threshold":
             account.own_threshold = int(value)
         elif event["what"] == "address":
-            account.change_address(value, self.time, int(self.policy["address_hold_ms"]))
+            self.change_address(account, value)
         elif event["what"] == "donation":
             self.donors[event["account"]] = value
+            self.gifts.append((self.at, event["account"], value))
         else:
             account.pay_now = self.at               # rules 10.7

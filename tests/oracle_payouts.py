@@ -97,6 +97,7 @@ class Payouts:
         for line in lines:
             self.post(("available", line.account), ("reserved", line.account), line.amount)
             self.last_paid[line.account] = self.at
+            self.is_active(line.account)
         txs = [Tx(lines)] if event["txs"] == 1 else [Tx([line]) for line in lines]
         needed = 0 if total <= int(self.policy["auto_pay_limit"]) else self.needed[7]
         batch = Batch(digest_of(self.ledger, event), needed, body["blocks"], txs)

@@ -6,7 +6,7 @@ from oracle_rules import BOOKS
 NAMES = {name: names.split() for name, names in {   # their places are their numbers
     "form": "- script evm name", "scheme": "- pplns solo prop pps fpps", "book": "- " + " ".join(BOOKS),
     "direction": "- to_account from_account", "by": "- operator signed token", "network_fees": "pool miner",
-    "what": "- threshold address donation pay_now"}.items()}
+    "to": "- reserve donation fee", "what": "- threshold address donation pay_now"}.items()}
 FIELDS = {                                          # each with the bytes of its number, or the field whose form it has
     "pot": "pot:2 scheme n_ppm:8 fee_ppm:4 bonus_ppm:4 stale_ppm:4 keep_tx_fees:1 "
            "direct_min:8 direct_outputs:2",
@@ -17,7 +17,8 @@ THINGS = {"policy": (4, "expects policy"), "setting": (27, "account expects by w
           "adjustment": (12, "account expects book direction amount:16 block:hash reason:text"),
           "account": (26, "name:text expects payout:account threshold:16 token:hash registered_only:1 workers"),
           "payout_proposed": (32, "wallet:2 batch:8 expects txs:2 lines:2 total:16 fee:16 body:hash digest_position:8 digests"),
-          "payout_resume": (37, "wallet:2 expects reason:text"), "write_off": (38, "account expects reason:text")}
+          "payout_resume": (37, "wallet:2 expects reason:text"), "write_off": (38, "account expects reason:text"),
+          "inactive_dust": (39, "cutoff:8 to accounts expects reason:text")}
 def packed(said, layout):
     """The fields named, one after another."""
     out = b""
@@ -36,6 +37,8 @@ def packed(said, layout):
             out += bytes.fromhex(value or "00" * 32)
         elif form == "workers":
             out += len(value).to_bytes(2, "little") + b"".join(packed({"name": name}, "name:text") for name in value)
+        elif form == "accounts":
+            out += len(value).to_bytes(2, "little") + b"".join(packed({"account": name}, "account") for name in value)
         elif form == "digests":
             named = [packed({"who": who, "digest": digest}, "who:text digest:hash") for who, digest in value]
             out += bytes([len(value)]) + b"".join(named)

@@ -18,6 +18,11 @@ import oracle  # noqa: E402
 from ledger_pen import event, reader, secret_of  # noqa: E402
 from oracle_pen import *  # noqa: E402,F403
 from test_oracle_desk import *  # noqa: E402,F403
+from test_oracle_direct import *  # noqa: E402,F403
+from test_oracle_direct_faults import *  # noqa: E402,F403
+from test_oracle_direct_random import *  # noqa: E402,F403
+from test_oracle_dust import *  # noqa: E402,F403
+from test_oracle_dust_random import *  # noqa: E402,F403
 from test_oracle_ethash import *  # noqa: E402,F403
 from test_oracle_faults import *  # noqa: E402,F403
 from test_oracle_halts import *  # noqa: E402,F403
@@ -34,7 +39,7 @@ U = 2**32
 NOT_YET = {"11.2", "11.3", "11.5", "11.5b", "11.7"}
 
 
-class Page(PayoutsOfPage, SchemesOfPage, SettingsOfPage, StatesOfPage, VoidsOfPage, unittest.TestCase):
+class Page(DirectOfPage, DustOfPage, PayoutsOfPage, SchemesOfPage, SettingsOfPage, StatesOfPage, VoidsOfPage, unittest.TestCase):
     """One method an example of docs/rules.md; `example_3_2a` is for example 3.2a."""
 
     def test_every_table_of_the_page_is_recomputed(self):
@@ -50,7 +55,8 @@ class Page(PayoutsOfPage, SchemesOfPage, SettingsOfPage, StatesOfPage, VoidsOfPa
         with self.assertRaises(AssertionError):
             self.example_3_1([["2000000", "10", "21"]])
         for name, cell in (("3.2c", 2), ("4a", 1), ("5.1", 3), ("6.1", 2), ("7.5a", 3), ("7.5b", 2), ("5.4b", 2),
-                           ("8.10b", 3), ("8.10c", 3), ("8.10d", 3), ("8.10e", 3), ("8.12", 3)):
+                           ("8.10b", 3), ("8.10c", 3), ("8.10d", 3), ("8.10e", 3), ("8.12", 3), ("11.2", 0), ("11.3", 3), ("11.5", 3),
+                           ("11.5b", 3), ("11.7", 4), ("7.2", 4)):
             rows = [list(row) for row in TABLES[name]]
             rows[-1][cell] = str(int(rows[-1][cell]) + 1)
             with self.subTest(example=name), self.assertRaises(AssertionError):

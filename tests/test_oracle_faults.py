@@ -1,5 +1,5 @@
-"""Planted faults: each changes one place of the oracle's payouts, and the named test has to find it. Run by test_oracle.py
-too. The tests are those of test_oracle_payouts.py, test_oracle_halts.py and test_oracle_payouts_random.py."""
+"""Planted faults: each changes one place of the oracle, and the named test has to find it. Run by test_oracle.py too. Here are
+those of payouts and halts; test_oracle_direct_faults.py has those of coinbases that pay and of dust."""
 import sys
 import unittest
 from pathlib import Path
@@ -8,15 +8,22 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE)]
 import oracle  # noqa: E402
 import oracle_accounts  # noqa: E402
+import oracle_direct  # noqa: E402
+import oracle_dust  # noqa: E402
 import oracle_payouts  # noqa: E402
 import oracle_things  # noqa: E402
+import test_oracle_direct  # noqa: E402
+import test_oracle_direct_random  # noqa: E402
+import test_oracle_dust  # noqa: E402
 import test_oracle_halts  # noqa: E402
 import test_oracle_payouts  # noqa: E402
 import test_oracle_payouts_random as by_chance  # noqa: E402
 
-MODULES = (oracle_things, oracle_accounts, oracle_payouts, oracle)      # who imports stands after what it imports
+MODULES = (oracle_things, oracle_accounts, oracle_direct, oracle_dust, oracle_payouts, oracle)      # who imports stands after what it imports
 SEEDS_OF_FAULTS = 60
 RANDOM = "both computations agree"
+COINBASES = "both computations of coinbases agree"
+TESTS = (test_oracle_payouts, test_oracle_halts, test_oracle_direct, test_oracle_dust)
 FAULTS = (                                          # module, what stands there, what shall, the test
     (oracle_payouts, "PARTS_MOST, VERSIONS_MOST = 64, 64", "PARTS_MOST, VERSIONS_MOST = 64, 65", "versions are others and spend the same"),
     (oracle_payouts, "PARTS_MOST, VERSIONS_MOST = 64, 64", "PARTS_MOST, VERSIONS_MOST = 65, 64", "whom a whole needs"),
@@ -130,26 +137,31 @@ def finds_it(name):
     """Whether the test of that name fails now."""
     if name == RANDOM:
         return not by_chance.agree_until_they_do_not(range(SEEDS_OF_FAULTS))
+    if name == COINBASES:
+        return not isinstance(test_oracle_direct_random.coinbases_agree(range(SEEDS_OF_FAULTS * 5)), dict)
     method = "test_" + name.replace(" ", "_")
-    by_hand = vars(test_oracle_payouts) | vars(test_oracle_halts)
-    case = next(case for case in by_hand.values() if isinstance(case, type) and hasattr(case, method))
+    case = next(case for tests in TESTS for case in vars(tests).values() if isinstance(case, type) and hasattr(case, method))
     result = unittest.TestResult()
     result.failfast = True
     case(method).run(result)
     return not result.wasSuccessful()
 
 
+def check(test, faults):
+    try:
+        for module, right, wrong, name in faults:
+            with test.subTest(fault=wrong, by=name):
+                plant(module, right, wrong)
+                test.assertTrue(finds_it(name))
+    finally:
+        plant()
+    for name in sorted({name for *_, name in faults} - {RANDOM, COINBASES}):
+        test.assertFalse(finds_it(name), f"{name}, without a fault")
+
+
 class Faults(unittest.TestCase):
     def test_each_is_found(self):
-        try:
-            for module, right, wrong, name in FAULTS:
-                with self.subTest(fault=wrong, by=name):
-                    plant(module, right, wrong)
-                    self.assertTrue(finds_it(name))
-        finally:
-            plant()
-        for name in sorted({name for *_, name in FAULTS} - {RANDOM}):
-            self.assertFalse(finds_it(name), f"{name}, without a fault")
+        check(self, FAULTS)
 
 
 if __name__ == "__main__":
