@@ -16,7 +16,10 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 import ledger_pen as pen  # noqa: E402
 import oracle  # noqa: E402
-from oracle_pen_payouts import *  # noqa: E402,F403
+from oracle_pen_direct import *  # noqa: E402,F403
+from test_oracle_direct_random import DirectTold  # noqa: E402
+from test_oracle_dust import DAY, adjusts, dust, policy_frame  # noqa: E402
+from test_oracle_dust_random import DustTold  # noqa: E402
 from test_oracle_payouts_random import CHANCE_STEPS, GOOD, PayoutsTold  # noqa: E402
 
 ID = bytes.fromhex(LEDGER.replace("-", ""))
@@ -24,6 +27,7 @@ SEEDS = {"desk": pen.DESK, "gate": pen.GATE, "gate2": pen.GATE2, "clone": pen.GA
          "settler": pen.SETTLER, "settler2": pen.SETTLER, "payer": pen.PAYER, "payer2": pen.PAYER}
 SEGMENT = "00000000000000000000.open"
 LINE_BYTES = 48
+SEED_OF_COINBASES, SEED_OF_DUST = 335, 292              # of ledgers in which much happens
 
 
 # ---- from a story to bytes -------------------------------------------------------------------------------------------
@@ -55,6 +59,8 @@ def fields_bytes(kind, e):
                     + expects + pen.short(e["reason"].encode()))
     if kind == "adjustment":
         return 12, oracle.packed(e, oracle.THINGS["adjustment"][1])
+    if kind == "inactive_dust":
+        return 39, oracle.packed(e, oracle.THINGS["inactive_dust"][1])
     if kind == "heartbeat":
         return 7, b""
     if kind == "worker":
@@ -64,7 +70,7 @@ def fields_bytes(kind, e):
         return 18, (pen.le(4, e["number"]) + struct.pack("<QH", *e["policy"]) + pen.le(8, e["height"])
                     + b"".join(pen.le(16, int(e[name])) for name in ("network_work", "reward", "fees"))
                     + pen.le(4, e["version"]) + hexes["prev"] + pen.le(4, e["nbits"]) + pen.le(4, e["job_time"])
-                    + b"\1" + pen.long(b"\1") + pen.long(b"\2") + b"\0" + pen.le(8, e["direct"]))
+                    + b"\1" + pen.long(b"\1") + pen.long(bytes.fromhex(e["coinbase2"])) + b"\0" + pen.le(8, e["direct"]))
     if kind == "share":
         return 19, struct.pack("<IIQHIII", e["worker"], e["job"], int(e["work"]), e["block"] | e["stale"] << 1,
                                e["nonce"], e["ntime"], e["version"]) + hexes["extranonce2"]
@@ -592,11 +598,11 @@ def write_offs():
     return story
 
 
-def chance(seed):
-    """A random ledger of payouts, its approvals signed."""
+def chance(seed, tell=lambda seed: PayoutsTold(seed, CHANCE_STEPS)):
+    """A random ledger, its approvals signed."""
     fake = lambda key, message, signature: signature.hex() == GOOD
     with mock.patch.object(oracle, "signature_is_right", fake):
-        story = PayoutsTold(seed, CHANCE_STEPS).story
+        story = tell(seed).story
     for event in story.events:
         if event.get("signature") == GOOD:
             number = [public(approver).hex() for approver in APPROVERS].index(event["approver"])
@@ -612,6 +618,95 @@ def payouts_by_chance_2():
     return chance(3)
 
 
+def coinbases_that_pay():
+    """Example 11.5, another value of it; then a block whose outputs name nobody it owes, by a list beyond its job's place."""
+    story = block_of_page()
+    settle(story, "a", ("seen", 50), ("immature", 50), ("immature", 45), ("confirmed", 45))
+    story.gate(direct_job(2, 2**64 - 1, [(7, "zoe"), (0, "ann"), (4, "6a" * 65), (9, "cat")], network_work=1), *finds(0, 7, "b", 2))
+    story.gate(direct_job(3, 9, [(6, "ann")]) | {"coinbase2": coinbase2((4, POOL), (6, script_of("ann")), behind="00")}, *finds(0, 1, "c", 3))
+    settle(story, "b", ("confirmed", 20))
+    return settle(story, "c", ("immature", 10))
+
+
+def coinbases_of_registered_accounts():
+    """Addresses wait, move and are shared; a donation before the list and one after it; a void job's coinbase pays."""
+    story, a, b = Story(direct_pot(fee_ppm=0), pot(2, "solo")), address_of("A"), address_of("B")
+    story.now = START + 1_000
+    story.frame("desk", registered("ann", a), registered("bob", b), registered("cat", a), donation("ann", 100_000))
+    story.gate(*(worker(number, name) for number, name in enumerate(("ann", "bob", "cat"))), worker(3, "ann", 2), job(network_work=5),
+               share(0, 4), share(1, 3), share(2, 3))
+    story.now += 1
+    place = story.frame("desk", setting("bob", "address", a), setting("ann", "address", b, (2, 3)))
+    story.now += DAY - 1
+    story.frame("desk", donation("bob", 500_000, (place, 0)))
+    outputs = [(30, a[7:]), (20, b[7:])]
+    for number, letter, size in ((1, "a", 4), (2, "b", story.size - 1), (3, "c", story.size)):
+        story.gate(direct_job(number, size, outputs, network_work=5), *finds(2, 1, letter, number))
+    story.now += 1
+    story.frame("desk", {"kind": "heartbeat"})
+    story.gate(direct_job(4, story.size, outputs, network_work=5), *finds(0, 1, "d", 4))
+    story.gate(direct_job(5, story.size, outputs, policy=(1, 0)), *finds(0, 1, "e", 5))
+    story.gate(direct_job(6, story.size, outputs), *finds(3, 1, "f", 6))
+    for letter in "abcdef":
+        settle(story, letter, ("immature", 100), *([("confirmed", 100)] if letter in "ace" else []))
+    return story
+
+
+def coinbases_of_orphans():
+    story = block_of_page()
+    return settle(story, "a", ("immature", 50), ("orphaned", 0), ("seen", 0), ("confirmed", 45), ("immature", 60), ("orphaned", 60),
+                  ("immature", 40))
+
+
+def roundings_to_the_fee():
+    story, last = with_shares([("ann", 1), ("bob", 1), ("cat", 1)], pot(1, fee_ppm=0)), NOBODY
+    adjusted = (adjusts(story, "dan", -2 * GIGA + 1, "rounding"), 0)
+    last = (policy_frame(story, last, rounding_to_fee=True), 0)
+    settle(story, "a", ("immature", 1), ("orphaned", 1), ("confirmed", 1))      # 1 over: a whole base unit
+    adjusted = (adjusts(story, "dan", 3 * GIGA, "rounding", adjusted), 0)
+    adjusted = (adjusts(story, "dan", -5 * GIGA - 7, "rounding", adjusted), 0)
+    policy_frame(story, last)
+    adjusts(story, "dan", -GIGA, "rounding", adjusted)
+    return story
+
+
+def dust_that_moves():
+    story = Story(pot(1, "solo", fee_ppm=0))
+    story.events[0]["policy"]["threshold"] = "20"
+    story.now = START + 1_000
+    story.gate(*(worker(number, name) for number, name in enumerate(("bob", "dan", "eve"))), job())
+    story.gate(*finds(0, 1, "of bob"), *finds(1, 1, "of dan"))
+    settle(story, "of dan", ("immature", 1))
+    for name, amount in (("ann", 7), ("bob", -1), ("cat", 20 * GIGA), ("dan", 3 * GIGA), ("eve", 3 * GIGA), ("fay", 4 * GIGA)):
+        adjusts(story, name, amount)
+    cutoff, last = story.size - 1, NOBODY
+    for number, (names, to) in enumerate(((["ann"], "fee"), ([], "fee"), (["ann", "bob", "cat", "dan", "eve"], "donation"),
+                                          (["ann", "fay"], "reserve"), (["eve"], "fee"))):
+        said = dust(names, last, cutoff, to)
+        approved = yes_to(said)
+        last = (story.frame("desk", said, approved[0]), 0)
+        story.now += 10 * DAY
+        story.frame("desk", approved[1])
+        if number == 2:
+            settle(story, "of bob", ("confirmed", 20))
+            story.now += 30 * DAY - 1
+            story.frame("desk", {"kind": "heartbeat"})
+            story.now += 1
+            story.gate(share(2, 1))
+        story.now += (number == 3) * 30 * DAY
+    story.now += 30 * DAY
+    story.frame("desk", {"kind": "heartbeat"})
+    return story
+
+
+def coinbases_by_chance_1():
+    return chance(SEED_OF_COINBASES, DirectTold)
+
+
+def dust_by_chance_1():
+    return chance(SEED_OF_DUST, DustTold)
+
+
 def not_all_final():
     story = settle(with_shares([("ann", 3), ("cat", 2)]), "a", ("immature", 50))
     story.checkpoint()
@@ -625,7 +720,9 @@ STORIES = (window_unfilled, window_exactly_filled, window_cut_inside_a_share, wi
            epochs_number_anew, two_settlers, recovered_blocks, adjustments, adjustments_waiting, one_hash_twice,
            not_all_final, moved_once_in_ethash, two_pots_in_ethash, prop_orphans, paid_per_share, donations,
            donations_per_share, uncles, voids_in_ethash, payouts, payouts_that_miners_bear, payouts_one_by_one,
-           payouts_refused, payouts_of_orphans, halts, write_offs, payouts_by_chance_1, payouts_by_chance_2)
+           payouts_refused, payouts_of_orphans, halts, write_offs, payouts_by_chance_1, payouts_by_chance_2,
+           coinbases_that_pay, coinbases_of_registered_accounts, coinbases_of_orphans, roundings_to_the_fee, dust_that_moves,
+           coinbases_by_chance_1, dust_by_chance_1)
 
 
 def files_of(tell):
