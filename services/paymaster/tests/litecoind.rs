@@ -436,6 +436,14 @@ fn foreign(txid: &str, height: u64) -> Foreign {
     }
 }
 
+/// Name of a block's coinbase.
+fn coinbase(node: &Node, height: u64) -> Hash {
+    let hash = node.cli(&["getblockhash", &height.to_string()]);
+    let told: serde_json::Value =
+        serde_json::from_str(&node.cli(&["getblock", &hash])).expect("JSON");
+    block(told["tx"][0].as_str().expect("a name"))
+}
+
 #[test]
 fn a_survey_names_what_left_the_wallet_and_no_event_names() {
     run(async {
@@ -478,8 +486,15 @@ fn a_survey_names_what_left_the_wallet_and_no_event_names() {
         assert_eq!(found.foreign, expected);
         let funds = hot.ready().await.expect("it is ready");
         assert_eq!(found.balance, funds.balance);
-        // A process that remembers nothing comes to the same, and so does one that reads the block before it again.
-        assert_eq!(survey(&wallet(&pair.a, &own, 0x55), &known).await, found);
+        // A process that remembers nothing knows the coin as a block's of ours; an older deposit of nobody's it would not know.
+        let fresh = wallet(&pair.a, &own, 0x55);
+        let of_blocks = Asked {
+            coinbases: (1..=4).map(|height| coinbase(&pair.a, height)).collect(),
+            ..known.clone()
+        };
+        assert_eq!(survey(&fresh, &of_blocks).await, found);
+        let fresh = wallet(&pair.a, &own, 0x55);
+        assert_eq!(survey(&fresh, &known).await.foreign, []);
         // As soon as an event names it, it is no stranger's.
         let both = asked(&[&first, &stranger], 105);
         assert_eq!(survey(&hot, &both).await.foreign, []);

@@ -39,13 +39,13 @@ impl Compared {
         let number = |value: Option<u64>| value.map_or("null".to_owned(), |it| it.to_string());
         let mut object = Object::new();
         object
-            .text("expected", &self.expected.to_string())
+            .text("expected", self.expected.to_string())
             .raw(
                 "found",
                 self.found
                     .map_or("null".to_owned(), |it| format!("\"{it}\"")),
             )
-            .text("owed", &self.owed.to_string())
+            .text("owed", self.owed.to_string())
             .raw("transactions", self.txs)
             .raw("blocks", self.blocks)
             .raw("spends_since_height", number(self.since));

@@ -222,6 +222,9 @@ fn what_the_chain_shows_of_a_transaction_is_the_same_or_one_sentence() {
     assert_eq!(comparison.of_tx(&unnamed, &conflict(name(3))), None);
 }
 
+/// Of what, and what.
+type Told = Vec<(String, &'static str)>;
+
 #[test]
 fn a_version_pays_each_line_and_nobody_else_but_the_wallet() {
     let comparison = Comparison { own: OWN };
@@ -235,7 +238,7 @@ fn a_version_pays_each_line_and_nobody_else_but_the_wallet() {
     };
     let lines = [(account(1), pay(1, 50)), (account(2), pay(2, 30))];
     let (anna, ben) = (account(1).to_string(), account(2).to_string());
-    let table: [(Vec<Pay>, Vec<(String, &str)>); 6] = [
+    let table: [(Vec<Pay>, Told); 6] = [
         (vec![pay(1, 50), pay(2, 30)], vec![]),
         (vec![pay(1, 50), pay(2, 30), change.clone()], vec![]),
         (
