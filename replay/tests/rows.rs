@@ -14,8 +14,8 @@ use orebook_replay::engine::Engine;
 use orebook_replay::fold::Fold;
 use orebook_replay::folds::money::direct::{Direct, DirectJobRow, WaitingRow};
 use orebook_replay::folds::money::payouts::{
-    AskedRow, BatchRow, HaltRow, LineOfRow, LineRow, LiveRow, PartRow, RawRow, StepRow, TxRow,
-    TxState, WalletRow, What, WholeRow,
+    AskedRow, BatchRow, HaltRow, LineOfRow, LineRow, LiveRow, PartRow, RawRow, ReconciledRow,
+    StepRow, TxRow, TxState, WalletRow, What, WholeRow,
 };
 use orebook_replay::folds::money::settings::{AddressRow, Waiting};
 use orebook_replay::folds::money::{
@@ -661,6 +661,19 @@ fn rows_of_payouts_come_back_and_have_a_canonical_form() {
         at,
     });
     check(&LiveRow { wallet, batch, tx });
+    check(&ReconciledRow {
+        wallet,
+        at,
+        ledger_time: 4,
+        compared_position: 5,
+        money: Hash([1; 32]),
+        expected: 6,
+        found: 7,
+        transactions: 8,
+        blocks: 9,
+        differences: 1,
+        report: "one thing".to_owned(),
+    });
 }
 
 #[test]

@@ -59,8 +59,8 @@ pub use self::dust::{
 };
 pub use self::fee_mean::{FeeMeanRow, in_force as fee_mean_in_force};
 use self::payouts::{
-    AskedRow, BatchRow, HaltRow, LineOfRow, LineRow, LiveRow, PartRow, RawRow, StepRow, TxRow,
-    WalletRow, WholeRow,
+    AskedRow, BatchRow, HaltRow, LineOfRow, LineRow, LiveRow, PartRow, RawRow, ReconciledRow,
+    StepRow, TxRow, WalletRow, WholeRow,
 };
 pub use self::per_share::{EarnedRow, Price, SubsidyRow, earned_of};
 pub use self::preview::{NextBlock, NextPart, NextSettlement, preview};
@@ -165,7 +165,8 @@ impl Fold for Money {
                 | Event::PayoutStep(_)
                 | Event::PayoutCancelled(_)
                 | Event::PayoutHalt(_)
-                | Event::PayoutResume(_) => payouts::apply(frame, at, event, rows)?,
+                | Event::PayoutResume(_)
+                | Event::Reconciled(_) => payouts::apply(frame, at, event, rows)?,
                 // Shares are found again through summaries when a block is settled, or paid below; so are blocks and moved
                 // events.
                 Event::Share(_)
@@ -185,9 +186,7 @@ impl Fold for Money {
                 | Event::Account(_)
                 | Event::Setting(_)
                 // It is written down where it is obeyed.
-                | Event::InactiveDust(_)
-                // A record of the paymaster's.
-                | Event::Reconciled(_) => {}
+                | Event::InactiveDust(_) => {}
             }
         }
         adjust::taken(frame, rows)?;
@@ -218,6 +217,7 @@ impl Fold for Money {
             RegisteredRow, SettingsRow, DonationRow, AddedRow, SubsidyRow, EarnedRow, FeeMeanRow,
             VoidRow, VoidOfRow, WriteOffRow, DebtRow, ClockRow, WalletRow, BatchRow, LineRow, TxRow, StepRow, RawRow, LineOfRow, WholeRow,
             PartRow, HaltRow, AskedRow, LiveRow, DustRow, NoticeRow, DustOfRow, DirectJobRow, WaitingRow, AddressRow, DirectTotalsRow,
+            ReconciledRow,
         )
     }
 

@@ -371,4 +371,23 @@ impl Book {
         let came = reward.debits.saturating_sub(reward.credits);
         Ok(came.saturating_sub(gone) / SUB_UNITS)
     }
+
+    /// Ledger time of the wallet's last reconciliation.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn reconciled_last(&self) -> Result<Option<u64>, StoreFault> {
+        let last = payouts::reconciliations(&*self.store.view()?, self.wallet, None, 1)?;
+        Ok(last.first().map(|row| row.ledger_time))
+    }
+
+    /// Reports of the last reconciliations before a place, at most so many: whoever resumed the wallet there saw them.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn looked_at(&self, before: At, rows_max: usize) -> Result<Vec<String>, StoreFault> {
+        let view = self.store.view()?;
+        let rows = payouts::reconciliations(&*view, self.wallet, Some(before), rows_max)?;
+        Ok(rows.into_iter().map(|row| row.report).collect())
+    }
 }

@@ -11,6 +11,8 @@ mod ledger;
 
 mod propose;
 
+mod reconcile;
+
 mod sign;
 
 use std::collections::BTreeMap;
@@ -36,6 +38,7 @@ use crate::wallet::{Wallet, WalletError};
 use crate::why::Why;
 
 use self::ledger::Awaited;
+use self::reconcile::UnderWay;
 
 /// Final positions that one turn reads at most; the next goes on.
 pub const POSITIONS_PER_TURN: u64 = 1_024;
@@ -58,6 +61,8 @@ pub const INTERVAL_MS_DEFAULT: u64 = 3_600_000;
 pub const STUCK_MS_DEFAULT: u64 = 3_600_000;
 /// See [`MachineConfig::approve_within_ms`]: seven days.
 pub const APPROVE_WITHIN_MS_DEFAULT: u64 = 604_800_000;
+/// See [`MachineConfig::reconcile_ms`]: a day.
+pub const RECONCILE_MS_DEFAULT: u64 = 86_400_000;
 /// See [`MachineConfig::retry_ms`].
 pub const RETRY_MS_DEFAULT: u64 = 60_000;
 
@@ -84,6 +89,10 @@ pub struct MachineConfig {
     pub stuck_ms: u64,
     /// A batch that was not approved within is cancelled, in milliseconds of ledger time.
     pub approve_within_ms: u64,
+    /// Between two reconciliations, in milliseconds of ledger time.
+    pub reconcile_ms: u64,
+    /// A wallet with less, base units, is said to be low.
+    pub balance_min: u128,
     /// After a word that was not obeyed, a plan that paid nobody and a replacement that failed, in milliseconds of our clock.
     pub retry_ms: u64,
     /// Equal sights in a row, at least 1, before a step is said that takes something back or cannot be taken back.
@@ -107,6 +116,8 @@ impl MachineConfig {
             interval_ms: INTERVAL_MS_DEFAULT,
             stuck_ms: STUCK_MS_DEFAULT,
             approve_within_ms: APPROVE_WITHIN_MS_DEFAULT,
+            reconcile_ms: RECONCILE_MS_DEFAULT,
+            balance_min: 0,
             retry_ms: RETRY_MS_DEFAULT,
             sights: SIGHTS_DEFAULT,
             silences: SILENCES_DEFAULT,
@@ -186,6 +197,9 @@ pub struct Machine<D: Disk + Clone> {
     /// No plan is made, and nothing replaced, before.
     plan_after: u64,
     replace_after: u64,
+    /// The reconciliation that is under way; none begins before a moment of our clock.
+    reconciling: Option<UnderWay>,
+    reconcile_after: u64,
     plan: Option<Plan>,
     /// Why the last plan came to nothing.
     no_plan: Why,
@@ -239,6 +253,8 @@ impl<D: Disk + Clone> Machine<D> {
             short: 0,
             plan_after: 0,
             replace_after: 0,
+            reconciling: None,
+            reconcile_after: 0,
             plan: None,
             no_plan: Why::Reading,
             why: Why::Reading,
@@ -330,6 +346,9 @@ impl<D: Disk + Clone> Machine<D> {
             Ok(()) => Why::Nothing,
             Err(error) => Why::Wallet(error.to_string()),
         };
+        if events.is_empty() && why == Why::Nothing {
+            self.reconcile(wallet, &facts, &mut events).await?;
+        }
         if events.is_empty() && why == Why::Nothing {
             why = self.sign(wallet, &facts, &mut events).await?;
         }

@@ -65,6 +65,16 @@ counters! {
     said_cancelled,
     /// Halts appended: alarm, the paymaster found something that people have to look at.
     said_halted,
+    /// Reconciliations appended.
+    said_reconciled,
+    /// Milliseconds of ledger time since the wallet's last reconciliation; 0 before the first.
+    reconciled_age_ms,
+    /// Differences that the last reconciliation found: alarm, ledger and chain do not say the same.
+    reconcile_differences,
+    /// What the last reconciliation could not compare, since the chain does not tell.
+    reconcile_silent,
+    /// 1 while the wallet has less than `balance_min`, as of the last reconciliation.
+    balance_low,
     /// Transactions given to the nodes.
     sent,
     /// Sends that the nodes refused; looks tell what became of them.

@@ -4,7 +4,8 @@
 //! - `paymaster/world.rs`: an archiver, a gateway, projectors and paymasters around one simulated broker;
 //!   `paymaster/setup.rs`: how it is made; `paymaster/check.rs`: what must hold of it.
 //! - `paymaster/rules.rs`: the rules as tables. `paymaster/walks.rs`: what becomes of payouts; `paymaster/care.rs`: what is not done
-//!   though it could be; `paymaster/differences.rs`: ledger and chain compared. `paymaster/faults.rs`: every edge fails, and processes are killed.
+//!   though it could be; `paymaster/differences.rs`: ledger and chain compared;
+//!   `paymaster/nightly.rs`: by the paymaster itself. `paymaster/faults.rs`: every edge fails, and processes are killed.
 //!   `paymaster/chaos.rs`: everything at once, by a seed.
 
 #![allow(
@@ -32,6 +33,8 @@ mod check;
 mod differences;
 #[path = "paymaster/faults.rs"]
 mod faults;
+#[path = "paymaster/nightly.rs"]
+mod nightly;
 #[path = "paymaster/rules.rs"]
 mod rules;
 #[path = "paymaster/setup.rs"]

@@ -4,7 +4,7 @@
 //! them through the questions below.
 //!
 //! Reading order: `tables`, `proposal` (available → reserved), `approvals`, `steps` (what moves a transaction, and what it
-//! posts), `halts`, `wholes` (what a stream says in parts), `check`, `read`.
+//! posts), `halts`, `reconciled`, `wholes` (what a stream says in parts), `check`, `read`.
 
 mod approvals;
 
@@ -15,6 +15,8 @@ mod halts;
 mod proposal;
 
 mod read;
+
+mod reconciled;
 
 mod steps;
 
@@ -34,13 +36,13 @@ pub(super) use self::read::is_due;
 pub(super) use self::read::paid_last;
 pub use self::read::{
     LineOf, Payable, batch, batches, halts, is_free, line, lines, lines_of, live, payable, raw,
-    steps, tx, txs, wallet, wallets,
+    reconciliations, steps, tx, txs, wallet, wallets,
 };
 pub use self::steps::VERSIONS_MAX;
 pub(super) use self::steps::{held_of_block, lose_block};
 pub use self::tables::{
-    AskedRow, BatchRow, HaltRow, LineOfRow, LineRow, LiveRow, PartRow, RawRow, StepRow, TxRow,
-    TxState, WalletRow, What, WholeRow,
+    AskedRow, BatchRow, HaltRow, LineOfRow, LineRow, LiveRow, PartRow, RawRow, ReconciledRow,
+    StepRow, TxRow, TxState, WalletRow, What, WholeRow,
 };
 
 /// Kinds that are applied here.
@@ -51,7 +53,8 @@ pub(super) const KINDS: u64 = Kind::Part.bit()
     | Kind::PayoutStep.bit()
     | Kind::PayoutCancelled.bit()
     | Kind::PayoutHalt.bit()
-    | Kind::PayoutResume.bit();
+    | Kind::PayoutResume.bit()
+    | Kind::Reconciled.bit();
 
 /// Why an event was not applied.
 enum Stop {
@@ -91,6 +94,7 @@ pub(super) fn apply(
         Event::PayoutCancelled(said) => steps::cancelled(frame, at, said, rows),
         Event::PayoutHalt(said) => halts::halt(frame, at, said, rows),
         Event::PayoutResume(said) => halts::resume(frame, at, said, rows),
+        Event::Reconciled(said) => reconciled::said(frame, at, said, rows).map_err(Stop::from),
         _ => Ok(()),
     };
     match done {

@@ -15,7 +15,9 @@ const PROJECTOR_BYTES_MAX: usize = 64;
 const LINES_MAX: u16 = 2_000;
 /// Between two batches unless said, milliseconds of ledger time: an hour.
 const INTERVAL_MS: u64 = 3_600_000;
-/// The same on the development chain.
+/// Between two reconciliations unless said, milliseconds of ledger time: a day.
+const RECONCILE_MS: u64 = 86_400_000;
+/// Between two batches on the development chain.
 const DEVELOPMENT_INTERVAL_MS: u64 = 5_000;
 /// Between two looks at the chain unless said, milliseconds.
 const POLL_MS: u32 = 5_000;
@@ -62,6 +64,8 @@ pub struct Wallet {
     pub interval_ms: Option<u64>,
     /// After so long in memory pools a transaction is replaced by one that pays more, milliseconds of ledger time.
     pub stuck_ms: u64,
+    /// Between two reconciliations with the chain, milliseconds of ledger time: a day.
+    pub reconcile_ms: u64,
     /// Between two looks at the chain, milliseconds.
     pub poll_ms: Option<u32>,
     /// Projectors whose digest of money is asked before anything is proposed, `http://host:port`. With `up` it asks its own.
@@ -102,6 +106,7 @@ impl Default for Wallet {
             peers_min: None,
             interval_ms: None,
             stuck_ms: INTERVAL_MS,
+            reconcile_ms: RECONCILE_MS,
             poll_ms: None,
             projectors: Vec::new(),
             dry_run: None,
@@ -201,6 +206,7 @@ pub(super) fn check(config: &Config) -> Result<(), String> {
         ("fee_rate_fallback", wallet.fee_rate_fallback),
         ("chain_id", wallet.chain_id),
         ("poll_ms", wallet.poll_ms.map(u64::from)),
+        ("reconcile_ms", Some(wallet.reconcile_ms)),
     ] {
         if value == Some(0) {
             return Err(format!("wallet.{key}: above zero"));

@@ -177,11 +177,13 @@ fn machine(said: &Wallet, place: &Place, is_development: bool) -> Result<Machine
     machine.lines_max = usize::from(said.lines_max);
     machine.interval_ms = said.interval_ms(is_development);
     machine.stuck_ms = said.stuck_ms;
+    machine.reconcile_ms = said.reconcile_ms;
     if is_development {
         machine.retry_ms = DEVELOPMENT_RETRY_MS;
     }
     machine.batch_max = units("batch_max", &said.batch_max)?.unwrap_or(machine.batch_max);
     machine.day_max = units("day_max", &said.day_max)?.unwrap_or(machine.day_max);
+    machine.balance_min = units("balance_min", &said.balance_min)?.unwrap_or(0);
     machine.fee_max = units("fee_max", &said.fee_max)?.unwrap_or(machine.fee_max);
     Ok(machine)
 }

@@ -250,6 +250,7 @@ impl<D: Disk + Clone> Machine<D> {
                 Counters::add(&counters.said_halted, 1);
                 tracing::error!(wallet = said.wallet, reason = %said.reason, "the paymaster halts its wallet");
             }
+            Event::Reconciled(_) => Counters::add(&counters.said_reconciled, 1),
             _ => {}
         }
     }
@@ -278,6 +279,7 @@ fn size_of(event: &Event) -> usize {
     let bytes = match event {
         Event::PayoutSigned(said) => said.raw.len(),
         Event::Part(part) => part.bytes.len(),
+        Event::Reconciled(said) => said.report.as_str().len(),
         _ => 0,
     };
     bytes.saturating_add(EVENT_BYTES_GUESS)

@@ -37,6 +37,8 @@ pub(crate) const INTERVAL_MS: u64 = 3_000;
 pub(crate) const STUCK_MS: u64 = 20_000;
 pub(crate) const APPROVE_WITHIN_MS: u64 = 60_000;
 pub(crate) const RETRY_MS: u64 = 1_000;
+/// Between two reconciliations, where a world makes them.
+pub(crate) const RECONCILE_MS: u64 = 15_000;
 pub(crate) const SILENCES: u32 = 3;
 
 pub(crate) const DESK: u8 = 1;
@@ -79,6 +81,8 @@ pub(crate) struct Setup {
     pub(crate) sights: u32,
     pub(crate) dry_run: bool,
     pub(crate) coins: u32,
+    /// Whether ledger and chain are compared now and then; the stories of others are about something else.
+    pub(crate) reconciles: bool,
 }
 
 impl Setup {
@@ -93,6 +97,7 @@ impl Setup {
             sights: 1,
             dry_run: false,
             coins: 8,
+            reconciles: false,
         }
     }
 
@@ -180,6 +185,11 @@ impl Setup {
             retry_ms: RETRY_MS,
             sights: self.sights,
             silences: SILENCES,
+            reconcile_ms: if self.reconciles {
+                RECONCILE_MS
+            } else {
+                u64::MAX
+            },
             ..MachineConfig::new(spool_config(Role::Paymaster, 4 * FILE_BYTES_MIN), 0)
         }
     }

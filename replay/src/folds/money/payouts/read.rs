@@ -13,7 +13,8 @@ use crate::folds::money::tables::BookRow;
 use crate::rows::{KeyField, Order, Span, StoreFault, View, collect, first, get, scan};
 
 use super::tables::{
-    BatchRow, HaltRow, LineOfRow, LineRow, LiveRow, RawRow, StepRow, TxRow, WalletRow,
+    BatchRow, HaltRow, LineOfRow, LineRow, LiveRow, RawRow, ReconciledRow, StepRow, TxRow,
+    WalletRow,
 };
 
 /// A line of an account, with its batch and the transaction that pays it.
@@ -77,6 +78,24 @@ pub fn halts(
     let prefix = WalletRow::key_of(&wallet);
     let span = match before {
         Some(at) => Span::prefix_to(&prefix, HaltRow::key_of(&wallet, &at)),
+        None => Span::prefix(&prefix),
+    };
+    collect(view, &span, Order::Backward, rows_max)
+}
+
+/// Reconciliations of a wallet, newest first: said before `before`, at most `rows_max`.
+///
+/// # Errors
+/// [`StoreFault`].
+pub fn reconciliations(
+    view: &(impl View + ?Sized),
+    wallet: u16,
+    before: Option<At>,
+    rows_max: usize,
+) -> Result<Vec<ReconciledRow>, StoreFault> {
+    let prefix = WalletRow::key_of(&wallet);
+    let span = match before {
+        Some(at) => Span::prefix_to(&prefix, ReconciledRow::key_of(&wallet, &at)),
         None => Span::prefix(&prefix),
     };
     collect(view, &span, Order::Backward, rows_max)

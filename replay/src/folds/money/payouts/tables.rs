@@ -292,6 +292,38 @@ row! {
     }
 }
 
+row! {
+    /// A wallet on the chain was compared with the books.
+    pub struct ReconciledRow in table 75 {
+        key {
+            /// Which wallet.
+            wallet: u16,
+            /// Place of the event.
+            at: At,
+        }
+        value {
+            /// Ledger time there, milliseconds since 1970.
+            ledger_time: u64,
+            /// Every position up to this one was compared.
+            compared_position: u64,
+            /// The digest of money that was the newest there.
+            money: Hash,
+            /// What the wallets hold by the books, base units.
+            expected: u128,
+            /// What the chain says that the wallet holds, base units.
+            found: u128,
+            /// Transactions compared.
+            transactions: u32,
+            /// Blocks compared.
+            blocks: u32,
+            /// Differences found.
+            differences: u32,
+            /// The first of them, one a line; empty if there is none.
+            report: String,
+        }
+    }
+}
+
 /// Where a transaction is (money rules, 8.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]

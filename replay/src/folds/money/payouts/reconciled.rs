@@ -1,0 +1,32 @@
+//! Reconciliations (kind 40): what a paymaster found when it compared its wallet on the chain with the books. They move nothing.
+
+use orebook_schema::At;
+use orebook_schema::reconciled::Reconciled;
+
+use crate::fold::FinalFrame;
+use crate::rows::{Rows, StoreFault, put};
+
+use super::tables::ReconciledRow;
+
+/// It is kept, whatever it says.
+pub(super) fn said(
+    frame: &FinalFrame<'_>,
+    at: At,
+    said: &Reconciled,
+    rows: &mut dyn Rows,
+) -> Result<(), StoreFault> {
+    let row = ReconciledRow {
+        wallet: said.wallet,
+        at,
+        ledger_time: frame.ledger_time,
+        compared_position: said.compared_position,
+        money: said.money,
+        expected: said.wallet_expected,
+        found: said.wallet_found,
+        transactions: said.transactions,
+        blocks: said.blocks,
+        differences: said.differences,
+        report: said.report.as_str().to_owned(),
+    };
+    put(rows, &row)
+}

@@ -1,0 +1,243 @@
+//! The reconciliation that a paymaster makes by itself: one event each time that it is due, and one halt for what is new.
+
+use std::sync::atomic::Ordering;
+
+use orebook_replay::folds::money::payouts::{ReconciledRow, reconciliations};
+use orebook_replay::store::Store as _;
+use orebook_schema::Event;
+
+use crate::chain::{Edge, Fault};
+use crate::setup::{RECONCILE_MS, Setup, TURN_MS, account};
+use crate::world::World;
+
+const BOTH: [bool; 2] = [false, true];
+
+fn rows(world: &World) -> Vec<ReconciledRow> {
+    let view = world.projectors.store.view().unwrap();
+    let mut rows = reconciliations(&*view, 0, None, 100).unwrap();
+    rows.reverse();
+    rows
+}
+
+/// Halts in the final ledger.
+fn halts(world: &World) -> usize {
+    let said = world.events_from(0);
+    let halts = said
+        .iter()
+        .filter(|(_, _, event)| matches!(event, Event::PayoutHalt(_)));
+    halts.count()
+}
+
+/// A world that compares, with three payments made for good, just before a reconciliation is due again.
+fn world(one_each: bool, sights: u32) -> World {
+    let mut world = World::new(Setup {
+        reconciles: true,
+        sights,
+        ..Setup::new(one_each)
+    });
+    world.give(&[(account(1), 500), (account(2), 300), (account(3), 100)]);
+    world.settle();
+    let before = rows(&world).len();
+    world.until("one more", |world| before < rows(world).len());
+    world
+}
+
+/// Turns of a whole period, and a few more.
+const PERIOD_TURNS: u32 = (RECONCILE_MS / TURN_MS) as u32 + 40;
+
+#[test]
+fn it_is_said_once_each_time_that_it_is_due_with_its_figures() {
+    for one_each in BOTH {
+        let mut world = world(one_each, 1);
+        world.turns(3 * PERIOD_TURNS);
+        let rows = rows(&world);
+        assert!((5..=8).contains(&rows.len()), "{}", rows.len());
+        for pair in rows.windows(2) {
+            let apart = pair[1].ledger_time - pair[0].ledger_time;
+            assert!(RECONCILE_MS <= apart, "{apart}");
+        }
+        let last = rows.last().unwrap();
+        let txs = world.states().concat().len() as u32;
+        assert_eq!((last.transactions, last.differences), (txs, 0));
+        assert_eq!(last.report, "");
+        assert!(last.compared_position < last.at.position);
+        assert_eq!(last.found, 8_000_000 - 900 - world.chain.cost());
+        assert_eq!(
+            last.expected, 0,
+            "the wallet of this world was given its coins"
+        );
+        assert_eq!(halts(&world), 0);
+        let said = world.paymasters[0].metrics().said_reconciled;
+        assert_eq!(said as usize, rows.len());
+        world.check_all_paid("each night");
+    }
+}
+
+#[test]
+fn a_wallet_that_proposed_nothing_and_a_dry_run_say_none() {
+    for (dry_run, gives) in [(false, 0), (true, 500)] {
+        let mut world = World::new(Setup {
+            reconciles: true,
+            dry_run,
+            ..Setup::new(false)
+        });
+        world.give(&[(account(1), 1 + gives)]);
+        world.turns(PERIOD_TURNS);
+        assert_eq!(rows(&world), []);
+    }
+}
+
+#[test]
+fn a_difference_halts_the_wallet_once_and_what_people_looked_at_halts_it_no_more() {
+    for one_each in BOTH {
+        let mut world = world(one_each, 1);
+        let by = world.chain.sweep();
+        world.until("a halt", |world| world.wallet().halted.is_some());
+        world.turns(PERIOD_TURNS);
+        let told = rows(&world);
+        let last = told.last().unwrap();
+        assert_eq!(last.differences, 1);
+        assert!(
+            last.report.starts_with(&format!("transaction {by}: ")),
+            "{}",
+            last.report
+        );
+        assert_eq!(halts(&world), 1, "one each {one_each}: it is halted");
+        world.resume();
+        world.turns(2 * PERIOD_TURNS);
+        let told = rows(&world);
+        assert_eq!(told.last().unwrap().differences, 1, "it still differs");
+        assert_eq!((halts(&world), world.wallet().halted), (1, None));
+        // Another one is new.
+        world.chain.sweep();
+        world.until("a halt", |world| world.wallet().halted.is_some());
+        // Until the archiver, too, has read it.
+        world.turns(5);
+        assert_eq!(halts(&world), 2);
+        let reason = world
+            .events_from(0)
+            .into_iter()
+            .rev()
+            .find_map(|(_, _, event)| match event {
+                Event::PayoutHalt(halt) => Some(halt.reason.to_string()),
+                _ => None,
+            });
+        let reason = reason.unwrap();
+        assert!(
+            reason.contains("docs/runbooks/reconciliation.md"),
+            "{reason}"
+        );
+        assert_eq!(world.paymasters[0].metrics().reconcile_differences, 2);
+    }
+}
+
+#[test]
+fn what_is_seen_less_often_than_it_should_be_is_no_difference() {
+    let mut world = world(false, 3);
+    let before = (rows(&world).len(), world.chain.branch());
+    let asked = world.chain.asked(Edge::Survey);
+    world.chain.sweep();
+    // Two questions each, and again where something is found. It stands in the first of three surveys.
+    world.until("a survey", |world| {
+        asked + 4 <= world.chain.asked(Edge::Survey)
+    });
+    world.chain.stand_at(&before.1);
+    world.until("one more", |world| before.0 < rows(world).len());
+    let told = rows(&world);
+    assert_eq!(told.last().unwrap().differences, 0);
+    assert_eq!(halts(&world), 0);
+}
+
+#[test]
+fn a_wallet_that_does_not_say_what_it_has_is_asked_again_and_nothing_is_said() {
+    let mut world = world(false, 1);
+    let before = rows(&world).len();
+    for after in 0..10_000 {
+        world.chain.fault(Edge::Survey, after, Fault::Failed);
+    }
+    world.turns(2 * PERIOD_TURNS);
+    assert_eq!(rows(&world).len(), before);
+    world.chain.no_more_faults();
+    world.until("one more", |world| before < rows(world).len());
+}
+
+/// How its process ends around the event.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    /// Killed before the turn that says it; what was compared is forgotten.
+    Before,
+    /// Killed after: it stands in the spool.
+    After,
+    /// The machine loses power after.
+    Power,
+    /// The commit of the rows in which it is read back fails, or fails but happens.
+    Commit(bool),
+}
+
+#[test]
+fn it_is_said_once_and_halts_once_whatever_ends_the_process() {
+    let ends = [
+        End::Before,
+        End::After,
+        End::Power,
+        End::Commit(false),
+        End::Commit(true),
+    ];
+    for (one_each, fault) in [
+        (false, None),
+        (true, Some(Edge::Look)),
+        (false, Some(Edge::Survey)),
+    ] {
+        for end in ends {
+            let mut world = world(one_each, 1);
+            let (before, said) = (
+                rows(&world).len(),
+                world.paymasters[0].metrics().said_reconciled,
+            );
+            world.chain.sweep();
+            if let Some(edge) = fault {
+                world.chain.fault(edge, 0, Fault::Failed);
+            }
+            let asked = world.chain.asked(Edge::Survey);
+            let mut is_done = false;
+            for _ in 0..2 * PERIOD_TURNS {
+                let is_surveyed = asked < world.chain.asked(Edge::Survey);
+                let is_said = said < world.paymasters[0].metrics().said_reconciled;
+                let is_now = match end {
+                    End::Before => is_surveyed,
+                    End::After | End::Power | End::Commit(_) => is_said,
+                };
+                if is_now && !is_done {
+                    is_done = true;
+                    let now = world.now;
+                    match end {
+                        End::Before | End::After => world.paymasters[0].restart(now, false),
+                        End::Power => world.paymasters[0].restart(now, true),
+                        End::Commit(happens) => {
+                            let store = &world.paymasters[0].store;
+                            store.happens.store(happens, Ordering::Relaxed);
+                            store.left.store(1, Ordering::Relaxed);
+                        }
+                    }
+                }
+                if !world.turn_with_deaths().is_empty() {
+                    let now = world.now;
+                    world.paymasters[0].restart(now, false);
+                }
+            }
+            assert!(is_done, "{end:?}: it came to it");
+            let rows = rows(&world);
+            let new = rows.get(before..).unwrap_or_default();
+            assert!(!new.is_empty(), "{end:?}");
+            for pair in new.windows(2) {
+                let apart = pair[1].ledger_time - pair[0].ledger_time;
+                assert!(
+                    RECONCILE_MS <= apart,
+                    "{end:?} {fault:?}: one each time: {apart}"
+                );
+            }
+            assert!(new.iter().all(|row| row.differences == 1), "{end:?}");
+            assert_eq!(halts(&world), 1, "{end:?} {fault:?}");
+        }
+    }
+}
