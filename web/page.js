@@ -16,7 +16,7 @@ const $ = (id) => document.getElementById(id);
 
 const state = {
   pools: [], pool: null, window: 3600, blocks: null, older: [], olderNext: null,
-  points: [], accounts: null, account: "", accountView: null, accountError: null, ledger: null, activity: null, bans: null, adjustments: null, payouts: null,
+  points: [], accounts: null, account: "", accountView: null, accountError: null, ledger: null, activity: null, bans: null, adjustments: null, payouts: null, reconciled: null,
   answered: 0, failed: null,
 };
 
@@ -38,8 +38,8 @@ async function poll() {
     if (state.pool !== null) await pollPool(`/api/v1/pools/${state.pool}`);
     if (state.account) await pollAccount();
     await pollActivity();
-    [state.bans, state.adjustments, state.payouts] = await Promise.all([ask(`/api/v1/bans?limit=${HANDS_PAGE}`),
-      ask(`/api/v1/adjustments?limit=${HANDS_PAGE}`), ask(`/api/v1/payouts?limit=${PAYOUTS_PAGE}`)]);
+    [state.bans, state.adjustments, state.payouts, state.reconciled] = await Promise.all([ask(`/api/v1/bans?limit=${HANDS_PAGE}`),
+      ask(`/api/v1/adjustments?limit=${HANDS_PAGE}`), ask(`/api/v1/payouts?limit=${PAYOUTS_PAGE}`), ask("/api/v1/reconciliations?limit=1")]);
     state.answered = Date.now();
     state.failed = null;
   } catch (error) {
@@ -233,7 +233,7 @@ const tools = { money, time, coin, figure };
 function showPayouts() {
   const page = state.payouts;
   $("payouts").hidden = page === null;
-  if (!$("payouts").hidden) put($("payouts-view"), payouts.batches(page, tools));
+  if (!$("payouts").hidden) put($("payouts-view"), payouts.batches(page, state.reconciled, tools));
 }
 
 function showAccount() {

@@ -50,8 +50,16 @@ export function lines(page, { money, time, coin }) {
   return [h("h3", {}, "Payouts"), table("Payouts of this account, newest first", columns, rows), more];
 }
 
+/** When the wallet was compared with its chain last, and whether they differ. */
+function compared(page, time) {
+  const last = page === null ? undefined : page.reconciliations[0];
+  if (last === undefined) return null;
+  const says = last.differences === 0 ? "nothing differs" : `${count(last.differences)} differences: ${last.report[0]}`;
+  return h("p", { class: last.differences === 0 ? "quiet" : "notice" }, "Ledger and chain were compared ", time(last.time), `: ${says}.`);
+}
+
 /** The pool's batches, newest first, with what its wallets and books say. */
-export function batches(page, { money, time, coin, figure }) {
+export function batches(page, reconciled, { money, time, coin, figure }) {
   const halted = page.wallets.filter((wallet) => wallet.halted !== null).map((wallet) => h("p", { class: "notice" },
     `Payouts of wallet ${wallet.wallet} are halted since `, time(wallet.halted.time), `: ${wallet.halted.reason}. Nothing is lost; batches on their way go on.`));
   const sum = (units) => [money(units), " ", h("span", { class: "quiet" }, coin())];
@@ -62,7 +70,7 @@ export function batches(page, { money, time, coin, figure }) {
   const rows = page.payouts.map((batch) => [`${batch.wallet}/${count(batch.batch)}`, time(batch.time), badge(batch.state), count(batch.lines),
     money(batch.total), money(batch.cost), batch.approvals.needed === 0 ? "none needed" : `${batch.approvals.had} of ${batch.approvals.needed}`]);
   const columns = [["Batch", ""], ["Proposed", ""], ["State", ""], ["Accounts", "n"], [`Total (${coin()})`, "n"], ["Network took", "n"], ["Approvals", ""]];
-  return h("div", { class: "payouts" }, halted, facts, h("h3", {}, "Batches"), rows.length === 0 ? h("p", { class: "empty" }, "No batch yet.")
+  return h("div", { class: "payouts" }, halted, compared(reconciled, time), facts, h("h3", {}, "Batches"), rows.length === 0 ? h("p", { class: "empty" }, "No batch yet.")
     : table("Batches of payouts, newest first", columns, rows),
   page.next === null ? null : h("p", { class: "quiet" }, `The newest ${count(rows.length)}; the API has the others.`));
 }

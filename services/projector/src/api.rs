@@ -27,6 +27,8 @@ mod people;
 
 mod pools;
 
+mod reconciliations;
+
 mod refusal;
 
 use std::fmt;
@@ -186,6 +188,7 @@ const ROUTES: [(&str, &str); 21] = [
     ("/api/v1/payouts", "payouts"),
     ("/api/v1/payouts/{wallet}/{batch}", "payout"),
     ("/api/v1/payouts/{wallet}/{batch}/{account}", "payout_line"),
+    ("/api/v1/reconciliations", "reconciliations"),
     ("/api/v1/activity", "activity"),
     ("/api/v1/bans", "bans"),
     ("/api/v1/adjustments", "adjustments"),
@@ -252,6 +255,10 @@ pub fn router(books: Books, config: ApiConfig, metrics: &Metrics) -> Router {
         .route(
             "/api/v1/payouts/{wallet}/{batch}/{account}",
             get(payouts::line),
+        )
+        .route(
+            "/api/v1/reconciliations",
+            get(reconciliations::reconciliations),
         )
         .route("/api/v1/activity", get(activity::of_all))
         .route("/api/v1/bans", get(people::bans))

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use orebook_schema::account::{SetBy, Setting, SettingValue};
 use orebook_schema::desk::Reason;
 use orebook_schema::payout::{PayoutCancelled, PayoutHalt, Step};
-use orebook_schema::{At, Event};
+use orebook_schema::reconciled::{Reconciled, Report};
+use orebook_schema::{At, Event, Hash};
 use serde_json::{Value, json};
 
 use crate::world::World;
@@ -325,4 +326,65 @@ fn each_missing_precondition_is_named_and_a_line_that_comes_back_pays_nothing() 
     assert_eq!(balance(&api, ANNA, "paid"), "20000000");
     let last = api.get(&format!("/api/v1/payouts/0/2/{ANNA}"));
     assert_eq!(last["pays"][0]["amount_sub_units"], "10000000000000000");
+}
+
+#[test]
+fn reconciliations_are_shown_newest_first_with_what_they_found() {
+    let mut world = World::new();
+    let [first, _] = mined(&mut world);
+    propose(&mut world, 0, &[(ANNA, 10_000_000)], 1, first);
+    let said = |position, report: &str| {
+        Event::Reconciled(Box::new(Reconciled {
+            wallet: 0,
+            compared_position: position,
+            money: Hash([7; 32]),
+            wallet_expected: 5_000_000_000,
+            wallet_found: 4_999_999_000,
+            transactions: 3,
+            blocks: 2,
+            differences: u32::try_from(report.lines().count()).expect("few"),
+            report: Report::parse(report).expect("a report"),
+        }))
+    };
+    let equal = world.paymaster(&[said(1, "")]);
+    let differs = world.paymaster(&[said(2, "batch 0 tx 0: one thing\nthe wallet: another")]);
+    world.finalise();
+    let api = Api::over(&world);
+    let page = api.get("/api/v1/reconciliations?limit=1");
+    let [newest] = page["reconciliations"]
+        .as_array()
+        .expect("a list")
+        .as_slice()
+    else {
+        panic!("one: {page}");
+    };
+    assert_eq!(newest["at"], format!("{differs}.0"));
+    assert_eq!(
+        (&newest["wallet"], &newest["differences"]),
+        (&json!(0), &json!(2))
+    );
+    assert_eq!(
+        newest["report"],
+        json!(["batch 0 tx 0: one thing", "the wallet: another"])
+    );
+    assert_eq!(
+        (&newest["expected"], &newest["found"]),
+        (&json!("5000000000"), &json!("4999999000"))
+    );
+    assert_eq!(
+        (&newest["transactions"], &newest["blocks"]),
+        (&json!(3), &json!(2))
+    );
+    assert_eq!(newest["money"], "07".repeat(32));
+    let next = page["next"].as_str().expect("there is another");
+    let page = api.get(&format!("/api/v1/reconciliations?cursor={next}"));
+    let older = &page["reconciliations"][0];
+    assert_eq!(
+        (&older["at"], &older["report"]),
+        (&json!(format!("{equal}.0")), &json!([]))
+    );
+    assert_eq!(
+        (&older["compared_position"], &page["next"]),
+        (&json!(1), &Value::Null)
+    );
 }
