@@ -385,6 +385,7 @@ mod tests {
             height: 7,
             coinbase_txid: Hash([2; 32]),
             job_fees: None,
+            is_direct: false,
             is_found: true,
             depths: Depths {
                 immature: 1,

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+#[cfg(feature = "kafka")]
 use std::time::Duration;
 
 #[cfg(feature = "kafka")]

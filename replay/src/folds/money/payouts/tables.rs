@@ -294,7 +294,7 @@ row! {
 
 row! {
     /// A wallet on the chain was compared with the books.
-    pub struct ReconciledRow in table 75 {
+    pub struct ReconciledRow in table 78 {
         key {
             /// Which wallet.
             wallet: u16,
