@@ -35,7 +35,6 @@ from test_oracle_states import *  # noqa: E402,F403
 from test_oracle_voids import *  # noqa: E402,F403
 
 U = 2**32
-# Tables of rules that the oracle does not have yet; who writes one takes it out.
 
 
 class Page(DirectOfPage, DustOfPage, PayoutsOfPage, SchemesOfPage, SettingsOfPage, StatesOfPage, VoidsOfPage, unittest.TestCase):

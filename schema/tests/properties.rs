@@ -21,7 +21,7 @@ mod units;
 
 use std::fmt::Debug;
 
-use entry::{fuzz_batch_body, fuzz_event, fuzz_frame, fuzz_summary};
+use entry::{fuzz_batch_body, fuzz_coinbase, fuzz_event, fuzz_frame, fuzz_summary};
 use orebook_schema::bytes::{DecodeError, Reader, Write};
 use orebook_schema::event::RawEvent;
 use orebook_schema::frame::IncarnationOpened;
@@ -87,6 +87,7 @@ fn random_bytes_are_refused_or_canonical() {
         fuzz_event(&bytes);
         fuzz_frame(&bytes);
         fuzz_summary(&bytes);
+        fuzz_coinbase(&bytes);
         if let Ok(opened) = IncarnationOpened::read(&bytes) {
             assert_eq!(opened.to_bytes(), bytes);
         }

@@ -209,6 +209,7 @@ mod tests {
                 network_work: 1,
                 reward: 0,
                 fees: 0,
+                direct: 0,
                 version: self.number(),
                 prev: self.hash(),
                 nbits: 0x207f_ffff,

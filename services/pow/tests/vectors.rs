@@ -79,6 +79,7 @@ fn job(notify: &Value) -> Job {
         network_work: 1,
         reward: 0,
         fees: 0,
+        direct: 0,
         version: number(&notify[5]),
         prev: Hash(prev),
         nbits: number(&notify[6]),

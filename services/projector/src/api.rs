@@ -173,7 +173,7 @@ struct RequestLabels {
 }
 
 /// Paths by what metrics call them: a closed set, whatever strangers ask for.
-const ROUTES: [(&str, &str); 21] = [
+const ROUTES: [(&str, &str); 22] = [
     ("/api/v1/pools", "pools"),
     ("/api/v1/pools/{pool}/blocks", "blocks"),
     ("/api/v1/pools/{pool}/blocks/{at}/late", "late"),

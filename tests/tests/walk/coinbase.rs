@@ -124,7 +124,7 @@ fn the_chain_has_for_accounts_what_the_books_say_coinbases_paid() {
     let pool = Pool::start_demo(&data, &config);
     mine_until(&pool, "both are paid, and a block was orphaned", |pool| {
         let paid = |miner: &&str| 0 < balance(pool, miner, "paid");
-        MINERS.iter().all(|miner| paid(miner)) && !heights(pool, &["orphaned"]).is_empty()
+        MINERS.iter().all(paid) && !heights(pool, &["orphaned"]).is_empty()
     });
     books::rest(&pool);
     assert!(0.0 < pool.metric("orebook_gateway_direct_jobs"));

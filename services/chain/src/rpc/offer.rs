@@ -82,8 +82,8 @@ impl Offer {
 
     /// Cost of signature operations that is left for a coinbase: likewise, also where a transaction's is not said.
     fn sigops_left(&self) -> u64 {
-        let counts = self.transactions.iter().map(|tx| tx.sigops);
-        let taken = counts.fold(Some(0u64), |sum, count| Some(sum?.saturating_add(count?)));
+        let mut counts = self.transactions.iter().map(|tx| tx.sigops);
+        let taken = counts.try_fold(0u64, |sum, count| Some(sum.saturating_add(count?)));
         match (self.weightlimit, self.sigoplimit, taken) {
             (Some(_), Some(limit), Some(taken)) => limit.saturating_sub(taken),
             _ => SIGOPS_KEPT,
