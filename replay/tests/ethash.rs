@@ -227,7 +227,12 @@ fn hashrates(pool: &Pool) -> Vec<String> {
     let figures = all.iter().map(|who| {
         let series = hashrate::series(view.as_ref(), who, Step::Minute, START, as_of);
         let rate = hashrate::hashrate(view.as_ref(), who, as_of, 60_000);
-        format!("{:?} {:?}", series.expect("rows"), rate.expect("rows"))
+        // In whole hashes: a unit of the other is 65,536 of 65,535 parts of one.
+        let points = series.expect("rows").into_iter();
+        let points: Vec<_> = points
+            .map(|point| (point.start_ms, point.work, point.milli_per_second / 1_000))
+            .collect();
+        format!("{points:?} {}", rate.expect("rows") / 1_000)
     });
     figures.collect()
 }
