@@ -520,6 +520,18 @@ pub(crate) enum LedgerCommand {
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
+    /// Makes the list of each block whose coinbase paid accounts again, from the positions that it says it stands on, and prints how the
+    /// coinbase differs (docs/rules.md, 11.6 to 11.8). Exit code 3 if one does.
+    #[command(after_help = "Examples:
+  orebook ledger coinbases --data pool
+  orebook ledger coinbases --segments copy/segments --format json")]
+    Coinbases {
+        #[command(flatten)]
+        place: PlaceArgs,
+        /// How the result is printed.
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
     /// Brings damaged or missing segments back from a peer or a copy: each frame is admitted again, and the tree must have the
     /// root that was signed here. What verifies is not touched; the damaged file is kept as `.damaged-N`. The process that
     /// uses the folder must not run. Exit code 3 if damage is left.

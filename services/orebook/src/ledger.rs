@@ -1,6 +1,7 @@
 //! `orebook ledger cat | verify | stat | repair | republish`: what segment files say, to people and programs, and how they
 //! are mended.
 
+mod coinbases;
 mod hashers;
 mod proofs;
 mod repair;
@@ -39,6 +40,7 @@ pub(crate) fn run(command: &LedgerCommand) -> Result<(), Failure> {
             oracle,
             format,
         } => verify(place, work.then_some(*oracle), *format),
+        LedgerCommand::Coinbases { place, format } => coinbases::run(place, *format),
         LedgerCommand::Stat { place, format } => stat(place, *format),
         LedgerCommand::Repair(args) => repair::run(args),
         LedgerCommand::Republish(args) => republish::run(args),

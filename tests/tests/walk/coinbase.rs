@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use orebook_chain::address::{Network, parse};
 use orebook_chain::dev::{DevChain, DevConfig, bits_of_difficulty};
 use orebook_schema::genesis::Algorithm;
 use orebook_schema::units::WorkUnit;
+use orebook_tests::orebook_binary;
 use orebook_tests::pool::{DEADLINE, Pool};
 use serde_json::Value;
 
@@ -116,18 +118,18 @@ fn the_chain_has_for_accounts_what_the_books_say_coinbases_paid() {
     let folder = tempfile::tempdir().expect("a folder");
     let (data, config) = (folder.path().join("pool"), folder.path().join("c.toml"));
     fs::write(&config, CONFIG).expect("written");
-    let pool = Pool::start_demo(&data, &config);
+    let pool = Pool::start(&data, &config);
     mine_until(&pool, "somebody is paid by a coinbase", |pool| {
         MINERS.iter().any(|miner| 0 < balance(pool, miner, "paid"))
     });
     drop(pool.kill());
-    let pool = Pool::start_demo(&data, &config);
+    let pool = Pool::start(&data, &config);
     mine_until(&pool, "both are paid, and a block was orphaned", |pool| {
         let paid = |miner: &&str| 0 < balance(pool, miner, "paid");
         MINERS.iter().all(paid) && !heights(pool, &["orphaned"]).is_empty()
     });
-    books::rest(&pool);
-    assert!(0.0 < pool.metric("orebook_gateway_direct_jobs"));
+    let digests = books::settle(&pool);
+    assert!(0.0 < pool.metric("orebook_gateway_direct_jobs_total"));
     let (confirmed, immature) = (
         heights(&pool, &["confirmed"]),
         heights(&pool, &["immature"]),
@@ -145,4 +147,16 @@ fn the_chain_has_for_accounts_what_the_books_say_coinbases_paid() {
             "{miner} will be"
         );
     }
+    // An auditor makes every list again from the positions that it stands on.
+    let audit = Command::new(orebook_binary())
+        .args(["ledger", "coinbases", "--format", "json", "--data"])
+        .arg(&data)
+        .output()
+        .expect("the binary runs");
+    assert!(audit.status.success(), "{audit:?}");
+    let audit: Value = serde_json::from_slice(&audit.stdout).expect("one JSON object");
+    let lists = audit["blocks"].as_array().expect("a list").len();
+    assert!(1 < lists && lists <= 200, "{audit}");
+    assert_eq!(audit["differences"], 0, "{audit}");
+    books::agree(&data, &config, &digests);
 }
