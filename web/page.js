@@ -258,6 +258,11 @@ function showAccount() {
   if (pending !== null) {
     parts.push(h("p", { class: "notice" }, "A new payout address waits: ", h("code", {}, pending.address), ` holds from ${pending.holds_from} on.`));
   }
+  const { notice } = view.dust;
+  if (notice !== null) {
+    parts.push(h("p", { class: "notice" }, `What is available moves to the pool's ${notice.to} after ${notice.moves_at}, unless you mine, set something or reach the `
+      + `threshold before: ${notice.reason}`));
+  }
   if (!view.known) parts.push(h("p", { class: "notice" }, "No accepted share names this account yet."));
   if (view.known) parts.push(...payouts.status(view, view.status, tools), ...payouts.lines(view.lines, tools));
   if (view.workers.length > 0) {

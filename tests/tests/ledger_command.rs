@@ -87,7 +87,7 @@ fn init_writes_a_ledger_that_verifies_and_keys_that_only_the_owner_reads() {
     assert_eq!(genesis["kind"], "genesis");
     assert_eq!(
         genesis["approvals"],
-        serde_json::json!([[1, 2], [2, 2], [4, 2], [7, 2], [8, 2], [9, 2]])
+        serde_json::json!([[1, 2], [2, 2], [4, 2], [7, 2], [8, 2], [9, 2], [10, 2]])
     );
     assert_eq!(genesis["producers"].as_array().expect("a list").len(), 7);
 }

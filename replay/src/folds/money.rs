@@ -55,7 +55,8 @@ use crate::rows::{Order, Rows, Span, StoreFault, View, first, get, put};
 pub use self::books::{Balance, Book, PostingId};
 use self::direct::{DirectJobRow, WaitingRow};
 pub use self::dust::{
-    DUST_INDEX, DustOfRow, DustRow, NoticeRow, ROUNDING_INDEX, announcements, dust_of, notice,
+    DUST_INDEX, DustOfRow, DustRow, NoticeRow, ROUNDING_INDEX, announcement, announcements,
+    dust_of, notice,
 };
 pub use self::fee_mean::{FeeMeanRow, in_force as fee_mean_in_force};
 use self::payouts::{

@@ -12,6 +12,7 @@ mod activity;
 mod amount;
 
 mod direct;
+mod dust;
 
 mod health;
 
@@ -173,7 +174,7 @@ struct RequestLabels {
 }
 
 /// Paths by what metrics call them: a closed set, whatever strangers ask for.
-const ROUTES: [(&str, &str); 22] = [
+const ROUTES: [(&str, &str); 23] = [
     ("/api/v1/pools", "pools"),
     ("/api/v1/pools/{pool}/blocks", "blocks"),
     ("/api/v1/pools/{pool}/blocks/{at}/late", "late"),
@@ -188,6 +189,7 @@ const ROUTES: [(&str, &str); 22] = [
     ("/api/v1/payouts", "payouts"),
     ("/api/v1/payouts/{wallet}/{batch}", "payout"),
     ("/api/v1/payouts/{wallet}/{batch}/{account}", "payout_line"),
+    ("/api/v1/dust", "dust"),
     ("/api/v1/reconciliations", "reconciliations"),
     ("/api/v1/activity", "activity"),
     ("/api/v1/bans", "bans"),
@@ -256,6 +258,7 @@ pub fn router(books: Books, config: ApiConfig, metrics: &Metrics) -> Router {
             "/api/v1/payouts/{wallet}/{batch}/{account}",
             get(payouts::line),
         )
+        .route("/api/v1/dust", get(dust::announcements))
         .route(
             "/api/v1/reconciliations",
             get(reconciliations::reconciliations),

@@ -9,6 +9,8 @@
 
 #[path = "api/direct.rs"]
 mod direct;
+#[path = "api/dust.rs"]
+mod dust;
 #[path = "api/payment.rs"]
 mod payment;
 #[path = "api/payouts.rs"]

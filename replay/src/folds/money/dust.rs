@@ -295,6 +295,14 @@ pub fn announcements(
     collect(view, &span, Order::Backward, rows_max)
 }
 
+/// The announcement of a place, if an obeyed one stands there.
+///
+/// # Errors
+/// [`StoreFault`].
+pub fn announcement(view: &(impl View + ?Sized), at: At) -> Result<Option<DustRow>, StoreFault> {
+    get(view, &DustRow::key_of(&at))
+}
+
 /// What was moved of an account, the newest announcement first.
 ///
 /// # Errors

@@ -12,6 +12,7 @@ use orebook_schema::{Account, WorkerName};
 use serde::Serialize;
 
 use super::amount::{Rate, base_units, ratio, sub_units, whole};
+use super::dust::{self, DustView};
 use super::payment::{PaymentView, payment};
 use super::pools::{HASHRATE_WINDOW_MS, genesis, must_exist, parse_at, pot_of, reversed};
 use super::query::{Query, bad, plain};
@@ -46,6 +47,8 @@ struct AccountView {
     last_share: Option<String>,
     accepted: u64,
     stale: u64,
+    /// Whether its dust will be moved, and what was.
+    dust: DustView,
     credits: Vec<CreditView>,
     /// Cursor of the next page of credits; null at the end.
     next: Option<String>,
@@ -126,6 +129,7 @@ pub(super) async fn account(
             payment,
             balances: BalancesView::new(&balances, base_units),
             sub_units: BalancesView::new(&balances, sub_units),
+            dust: dust::of_account(view, &account)?,
             hashrate: rate(point, &Who::Account(account))?,
             workers_online: mining.map_or(0, |mining| mining.machines_active),
             last_share: (!shares.is_empty()).then(|| rfc3339(shares.last_ms)),
