@@ -13,10 +13,18 @@ use serde_json::json;
 
 use crate::miner::{Found, Miner, Notified, code};
 use crate::others::cloned_frame;
-use crate::pool::{EASY, HARD, Pool, Setup, account, jobs, now_ms, shares, workers};
+use crate::pool::{DEADLINE, EASY, HARD, Pool, Setup, account, jobs, now_ms, shares, workers};
 
 fn scrypt_work(text: &str) -> Work {
     difficulty(text, WorkUnit::Scrypt).expect("a difficulty")
+}
+
+/// No check waits too long for these tests: a machine that does much else checks a share in seconds.
+fn patient() -> Limits {
+    Limits {
+        check_wait: DEADLINE,
+        ..Limits::default()
+    }
 }
 
 /// One thread checks; every hash is a share on the first port, and none is on the second.
@@ -64,7 +72,7 @@ fn send(miner: &mut Miner, user: &str, found: &Found) -> u64 {
 
 #[test]
 fn replies_stay_in_order_around_shares_that_are_checked_elsewhere() {
-    let pool = pool(Limits::default());
+    let pool = pool(patient());
     pool.work_at(1, HARD);
     let mut miner = ready(&pool, 0, "name-a");
     let job = miner.job();
@@ -106,7 +114,7 @@ fn replies_stay_in_order_around_shares_that_are_checked_elsewhere() {
 
 #[test]
 fn a_scrypt2_share_of_the_ledger_hashes_to_what_its_miner_found() {
-    let pool = pool(Limits::default());
+    let pool = pool(patient());
     pool.work_at(1, HARD);
     let mut miner = ready(&pool, 0, "name-a");
     let job = miner.job();
@@ -133,7 +141,7 @@ fn a_scrypt2_share_of_the_ledger_hashes_to_what_its_miner_found() {
 
 #[test]
 fn a_claim_that_misses_is_refused_after_its_check() {
-    let pool = pool(Limits::default());
+    let pool = pool(patient());
     pool.work_at(1, HARD);
     let mut miner = ready(&pool, 1, "name-a");
     let job = miner.job();
@@ -150,7 +158,7 @@ fn a_claim_that_misses_is_refused_after_its_check() {
 fn a_flood_is_told_busy_in_order_and_a_quiet_miner_is_served() {
     let pool = pool(Limits {
         checks_waiting_per_connection: 2,
-        ..Limits::default()
+        ..patient()
     });
     pool.work_at(1, HARD);
     let mut flood = ready(&pool, 0, "name-a");
@@ -184,7 +192,7 @@ fn a_flood_is_told_busy_in_order_and_a_quiet_miner_is_served() {
 
 #[test]
 fn a_share_handed_in_before_a_new_parent_counts_though_its_check_ends_after_it() {
-    let pool = pool(Limits::default());
+    let pool = pool(patient());
     pool.work_at(1, HARD);
     let mut miner = ready(&pool, 0, "name-a");
     let job = miner.job();
@@ -211,7 +219,7 @@ fn a_share_handed_in_before_a_new_parent_counts_though_its_check_ends_after_it()
 
 #[test]
 fn a_block_goes_out_though_its_miner_left_before_its_check() {
-    let pool = pool(Limits::default());
+    let pool = pool(patient());
     pool.work_at(1, EASY);
     let mut miner = ready(&pool, 0, "name-a");
     let job = miner.job();
@@ -243,7 +251,7 @@ fn send_and_leave(pool: &Pool, mut miner: Miner, claims: &[(&str, Found)]) {
 
 #[test]
 fn shares_and_a_block_are_recorded_though_their_miner_left_before_their_checks() {
-    let pool = pool(Limits::default());
+    let pool = pool(patient());
     pool.work_at(1, EASY);
     let mut miner = ready(&pool, 0, "name-a");
     for user in ["name-b", "name-c"] {
@@ -292,7 +300,7 @@ fn shares_and_a_block_are_recorded_though_their_miner_left_before_their_checks()
 
 #[test]
 fn a_block_that_is_checked_while_its_stream_moves_is_a_block_and_a_share_is_told_21() {
-    let pool = pool(Limits::default());
+    let pool = pool(patient());
     pool.work_at(1, EASY);
     let mut miner = ready(&pool, 0, "name-a");
     let job = miner.job();
@@ -301,7 +309,7 @@ fn a_block_that_is_checked_while_its_stream_moves_is_a_block_and_a_share_is_told
     // Somebody copies the spool, and both go on.
     let ledger = pool.stop();
     let clone = cloned_frame(&ledger);
-    let pool = Pool::on(ledger, &setup(Limits::default()));
+    let pool = Pool::on(ledger, &setup(patient()));
     pool.work_at(2, EASY);
     let mut miner = ready(&pool, 0, "name-a");
     let job = miner.job();
@@ -338,7 +346,7 @@ fn a_block_that_is_checked_while_its_stream_moves_is_a_block_and_a_share_is_told
 
 #[test]
 fn a_gateway_that_ends_waits_for_the_checks_of_who_left() {
-    let pool = pool(Limits::default());
+    let pool = pool(patient());
     pool.work_at(1, HARD);
     let mut miner = ready(&pool, 0, "name-a");
     let job = miner.job();
