@@ -18,6 +18,7 @@ use crate::pool::{
     GATEWAY, PPLNS, Pen, Pool, block_found, block_status, desk_approves, hash, job, moved, named,
     policy, replayed, share, worker,
 };
+use crate::table::table;
 
 /// A base unit in sub-units.
 const UNIT: i128 = 1_000_000_000;
@@ -351,4 +352,117 @@ fn notice_counts_from_where_the_approval_is() {
     assert_eq!(silence.available("ann"), 0);
     let store = replayed(&silence.pool, Money);
     assert_eq!(balance(&store, &Book::Donation), 5 * UNIT);
+}
+
+/// A table's ledger, dust announced behind it with a cut-off so many positions back, what is said then, and the line that is the first
+/// thirty days later.
+struct Story<'a> {
+    text: &'a str,
+    back: u64,
+    then: &'a [&'a str],
+    last: &'a str,
+}
+
+impl Story<'_> {
+    /// Whole base units that are left available to accounts, all of which were named.
+    fn left(&self, names: &[&str]) -> Vec<i128> {
+        let mut table = table(self.text);
+        let mut accounts: Vec<Account> = names.iter().map(|name| named(name)).collect();
+        accounts.sort();
+        let authority = table.pool.state.authority().expect("genesis");
+        let thing = Event::InactiveDust(Box::new(InactiveDust {
+            cutoff: table.pool.size() - 1 - self.back,
+            to: DustBook::Donation,
+            accounts,
+            expects: authority.last_dust(),
+            reason: reason(),
+        }));
+        approved(&mut table.pool, thing);
+        let announced = table.pool.clock;
+        for line in self.then {
+            table.then(line);
+        }
+        table.pool.clock = announced + DUST_NOTICE_MS;
+        table.then(self.last);
+        let store = replayed(&table.pool, Money);
+        let left = names.iter().map(|name| {
+            let available = balance(&store, &Book::Available(named(name)));
+            assert_eq!(available % UNIT, 0, "{name}");
+            available / UNIT
+        });
+        left.collect()
+    }
+}
+
+/// Everybody has rigs and an address from the beginning.
+const RICH: &str = "policy threshold=20
+     lives anna A
+     lives ben B
+     g1 job 100
+     g1 frame: anna 1, ben 1, carl 1, dan 1
+     adjust anna +3 reserve
+     adjust ben +25 reserve
+     adjust carl +3 reserve
+     adjust dan +3 reserve
+     = anna available 3
+     = ben available 25
+     = carl available 3
+     = dan available 3
+     = reserve -34";
+
+#[test]
+fn who_has_something_on_its_way_keeps_his_dust() {
+    let story = Story {
+        text: &format!(
+            "{RICH}
+             g1 frame: anna 100 finds A
+             A immature 100
+             batch: ben 22
+             = anna available 3
+             = anna immature 100
+             = ben available 3
+             = ben reserved 22
+             = carl available 3
+             = dan available 3
+             = reserve -34"
+        ),
+        back: 0,
+        then: &[],
+        last: "g1 frame: dan 1",
+    };
+    // Anna has something immature, ben reserved, carl nothing, and dan has a share just then.
+    assert_eq!(story.left(&["anna", "ben", "carl", "dan"]), [3, 3, 0, 3]);
+}
+
+#[test]
+fn a_line_and_a_credited_share_are_activity_and_a_stale_share_that_counts_nothing_is_not() {
+    let story = Story {
+        text: RICH,
+        back: 0,
+        then: &["batch: ben 22", "tx 0 signed", "tx 0 confirmed"],
+        last: "g1 frame: carl 5 stale, dan 5",
+    };
+    assert_eq!(story.left(&["ben", "carl", "dan"]), [3, 0, 3]);
+}
+
+#[test]
+fn a_share_right_above_the_cut_off_is_activity_and_one_at_it_is_not() {
+    let text = format!(
+        "{RICH}
+         g1 frame: carl 5
+         = anna available 3
+         = ben available 25
+         = carl available 3
+         = dan available 3
+         = reserve -34"
+    );
+    for (back, left) in [(0, 0), (1, 3)] {
+        let story = Story {
+            text: &text,
+            back,
+            then: &[],
+            last: "g1 frame: dan 1",
+        };
+        assert_eq!(story.left(&["carl"]), [left], "{back} positions back");
+    }
 }
