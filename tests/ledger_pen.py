@@ -481,10 +481,10 @@ def story(**changes):
     pen.frame("payout", Stream(7, PAYER), [
         event(9, sha(body) + le(2, 0) + le(2, 1) + long(body)), proposed_event(body), signed_event(), step_event(1),
         step_event(3, height=701, block=b"\x64" * 32, fee=281), cancelled_event(), cancelled_event(by=b"\x65" * 32, height=9, fee=2),
-        halt_event()])
+        halt_event(), reconciled_event(1, 2, b"a\nb\n")])
     owed = write_off_event(ann)
     pen.frame("owed", desk, [resume_event(at(here, 0)), halt_event(b"I say so"), owed, approval_event(thing_of(owed), APPROVERS[0]),
-                             approval_event(thing_of(owed), APPROVERS[1])])
+                             approval_event(thing_of(owed), APPROVERS[1]), dust_event([ann])])
     while len(pen.entries) < SEGMENT_POSITIONS + 5:
         pen.frame(f"beat {len(pen.entries)}", desk, [event(7)])
     pen.checkpoint("last checkpoint", keeper, SEGMENT_POSITIONS + 1)
