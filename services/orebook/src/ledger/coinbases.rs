@@ -17,6 +17,7 @@ use orebook_schema::{At, Event, Hash, LedgerId};
 use super::{Store, failure};
 use crate::cat::Object;
 use crate::cli::{Format, PlaceArgs};
+use crate::explain::replayed;
 use crate::{Failure, ledger, print};
 
 /// Blocks read at a time.
@@ -43,13 +44,10 @@ struct Judged {
 
 pub(super) fn run(place: &PlaceArgs, format: Format) -> Result<(), Failure> {
     let (segments, ledger) = ledger::open(place)?;
-    let below = ledger::final_size(&segments, ledger)?;
-    let mut money = Replayed::new(&segments, ledger)?;
-    money.advance(below)?;
-    let mut paying = money.paying()?;
+    let mut paying = paying(&replayed(place, format)?.money)?;
     // In the order of their lists' positions, so that one more replay meets them all.
     paying.sort_by_key(|block| block.size);
-    let mut money = Replayed::new(&segments, ledger)?;
+    let mut money = Prefix::new(&segments, ledger)?;
     let mut judged = Vec::new();
     for block in paying {
         money.advance(block.size)?;
@@ -64,14 +62,37 @@ pub(super) fn run(place: &PlaceArgs, format: Format) -> Result<(), Failure> {
     report(&judged, format)
 }
 
+/// Every block whose coinbase pays accounts.
+fn paying(rows: &MemoryStore) -> Result<Vec<Paying>, Failure> {
+    let view = rows.view().map_err(failure)?;
+    let (mut paying, mut before) = (Vec::new(), None);
+    loop {
+        let page = money::blocks(view.as_ref(), None, before, BLOCKS_A_PAGE).map_err(failure)?;
+        let Some(last) = page.last() else {
+            return Ok(paying);
+        };
+        before = Some(last.at);
+        paying.extend(page.iter().filter_map(|block| {
+            let direct = block.direct?;
+            Some(Paying {
+                height: block.height,
+                hash: block.hash,
+                pot: block.finding.as_ref()?.pot,
+                job: direct.job,
+                size: direct.size,
+            })
+        }));
+    }
+}
+
 /// `money` over the first positions of some segments.
-struct Replayed<'s> {
+struct Prefix<'s> {
     segments: &'s Store,
     rows: Arc<MemoryStore>,
     engine: Engine,
 }
 
-impl<'s> Replayed<'s> {
+impl<'s> Prefix<'s> {
     fn new(segments: &'s Store, ledger: LedgerId) -> Result<Self, Failure> {
         let rows = Arc::new(MemoryStore::new());
         let members: Vec<Member> = vec![(Box::new(Money), rows.clone())];
@@ -93,30 +114,6 @@ impl<'s> Replayed<'s> {
             }
         }
         Ok(())
-    }
-
-    /// Every block whose coinbase pays accounts.
-    fn paying(&self) -> Result<Vec<Paying>, Failure> {
-        let view = self.rows.view().map_err(failure)?;
-        let (mut paying, mut before) = (Vec::new(), None);
-        loop {
-            let page =
-                money::blocks(view.as_ref(), None, before, BLOCKS_A_PAGE).map_err(failure)?;
-            let Some(last) = page.last() else {
-                return Ok(paying);
-            };
-            before = Some(last.at);
-            paying.extend(page.iter().filter_map(|block| {
-                let direct = block.direct?;
-                Some(Paying {
-                    height: block.height,
-                    hash: block.hash,
-                    pot: block.finding.as_ref()?.pot,
-                    job: direct.job,
-                    size: direct.size,
-                })
-            }));
-        }
     }
 
     /// What its list would have been, as these positions say.
