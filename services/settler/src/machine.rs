@@ -1,24 +1,23 @@
 //! One settler without threads or clocks: a turn with the ledger, then a turn with the chain, again and again.
 //!
-//! Between the two stands one rule: what was said is final and read back before blocks are looked at again. So whatever
-//! fails, and also if it failed but happened, the next turn starts from what the ledger says and nothing is said twice.
-//! After a crash the spool still holds what was said; it is sent, and waited for, like before.
+//! Blocks are looked at only while [`Machine::is_free`]: what was said is final and read back (`orebook-producer`).
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
-use orebook_ledger::admit::{AdmitError, Trust};
+use orebook_ledger::admit::State;
 use orebook_ledger::disk::Disk;
 use orebook_ledger::log::Log;
-use orebook_ledger::publisher::{Clock, PublishError, Publisher};
 use orebook_ledger::sign::Signer;
-use orebook_ledger::spool::{Spool, SpoolConfig, SpoolError};
-use orebook_replay::engine::{Engine, EngineError, SharedReader};
+use orebook_ledger::spool::SpoolConfig;
+use orebook_producer::decider::DeciderConfig;
+use orebook_producer::{Decider, ProducerError};
+use orebook_replay::engine::SharedReader;
 use orebook_replay::rows::StoreFault;
 use orebook_replay::store::Store;
 use orebook_schema::policy::Scheme;
 use orebook_schema::work::{BlockRecovered, BlockState, BlockStatus};
-use orebook_schema::{Event, Frame, Hash, Kind, StreamId};
+use orebook_schema::{Event, Hash, StreamId};
 
 use crate::book::{Book, Depths, OurBlock, Watch};
 use crate::decide::{Sight, decide, next_state};
@@ -29,8 +28,6 @@ use crate::metrics::Counters;
 use crate::scan::{Scan, ScanRules, ScanStop};
 use crate::view::ChainView;
 
-/// Final positions that one turn reads at most; the next goes on.
-pub const POSITIONS_PER_TURN: u64 = 1_024;
 /// Blocks that are neither confirmed nor orphaned, looked at in one turn at most; the others have the next turns.
 pub const LOOKS_OPEN_MAX: usize = 64;
 /// Confirmed and orphaned blocks looked at in one turn at most; the others have the next turns.
@@ -50,8 +47,6 @@ pub const GRACE_MS_DEFAULT: u64 = 60_000;
 const WORDS_BLOCKS_MAX: usize = 4_096;
 /// Different words of one block that are counted.
 const WORDS_PER_BLOCK_MAX: usize = 32;
-/// After the ledger refused our key, nothing is sent for so long, in milliseconds: somebody may put the key in force.
-pub const REFUSED_MS: u64 = 60_000;
 
 /// What a settler is told.
 #[derive(Clone, Debug)]
@@ -72,58 +67,21 @@ pub struct MachineConfig {
 /// Why a settler's turn failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MachineError {
-    /// The ledger cannot be followed.
+    /// Its turn with the ledger.
     #[error(transparent)]
-    Engine(#[from] EngineError),
+    Producer(#[from] ProducerError),
     /// Its rows cannot be read.
     #[error(transparent)]
     Store(#[from] StoreFault),
-    /// Its spool.
-    #[error(transparent)]
-    Spool(#[from] SpoolError),
-    /// Sending.
-    #[error(transparent)]
-    Publish(#[from] PublishError),
-    /// The index of what was admitted.
-    #[error(transparent)]
-    Admit(#[from] AdmitError),
-}
-
-/// A frame of ours that says something of blocks or fees and is not read back yet.
-#[derive(Clone, Copy, Debug)]
-struct Awaited {
-    stream: StreamId,
-    first_seq: u64,
-    hash: Hash,
-}
-
-impl Awaited {
-    fn of(frame: &Frame) -> Option<Self> {
-        let header = frame.header();
-        let blocks = Kind::BlockStatus.bit() | Kind::BlockRecovered.bit();
-        let says = blocks | Kind::FeeMean.bit();
-        (header.kinds & says != 0).then(|| Self {
-            stream: header.stream,
-            first_seq: header.first_seq,
-            hash: frame.header_hash(),
-        })
-    }
 }
 
 /// A settler. See the module.
 #[derive(Debug)]
 pub struct Machine<D: Disk + Clone> {
     config: MachineConfig,
-    spool: Spool<D>,
-    publisher: Publisher<D>,
-    /// None until the mirror has what the store has.
-    engine: Option<Engine>,
+    decider: Decider<D>,
     book: Book,
     counters: Arc<Counters>,
-    /// Whether every final position is read.
-    is_level: bool,
-    awaited: Vec<Awaited>,
-    refused_until: u64,
     /// What the sights of a block called for, with its value, and how often in a row.
     steady: BTreeMap<Hash, (BlockState, u128, u32)>,
     /// How often each word was said of a block of an ethash-like that is still watched.
@@ -132,16 +90,6 @@ pub struct Machine<D: Disk + Clone> {
     fees: FeeMeans,
     last_open: Hash,
     last_late: (u64, Hash),
-    store: StoreHolder,
-}
-
-/// The store of [`Watch`], until the engine is opened and after.
-struct StoreHolder(Arc<dyn Store>);
-
-impl std::fmt::Debug for StoreHolder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Store")
-    }
 }
 
 impl<D: Disk + Clone> Machine<D> {
@@ -149,7 +97,7 @@ impl<D: Disk + Clone> Machine<D> {
     /// rows of [`Watch`]; it may be empty or in memory, then the ledger is read from its beginning.
     ///
     /// # Errors
-    /// [`MachineError::Spool`].
+    /// [`MachineError::Producer`].
     pub fn open(
         disk: D,
         dir: &str,
@@ -159,26 +107,23 @@ impl<D: Disk + Clone> Machine<D> {
         now: u64,
         new_stream: StreamId,
     ) -> Result<Self, MachineError> {
-        let (mut spool, _) = Spool::open(disk, dir, config.spool, signer)?;
-        spool.begin(now, new_stream)?;
-        let awaited = awaited_in(&spool)?;
+        let decider = DeciderConfig {
+            name: "settler",
+            spool: config.spool,
+            fold: || Box::new(Watch),
+        };
+        let book = Book::new(store.clone());
         Ok(Self {
+            decider: Decider::open(decider, disk, dir, signer, store, now, new_stream)?,
             config,
-            spool,
-            publisher: Publisher::new(),
-            engine: None,
-            book: Book::new(store.clone()),
+            book,
             counters: Arc::default(),
-            is_level: false,
-            awaited,
-            refused_until: 0,
             steady: BTreeMap::new(),
             words: BTreeMap::new(),
             scan: Scan::new(),
             fees: FeeMeans::default(),
             last_open: Hash::ZERO,
             last_late: (0, Hash::ZERO),
-            store: StoreHolder(store),
         })
     }
 
@@ -197,7 +142,7 @@ impl<D: Disk + Clone> Machine<D> {
     /// Whether everything final is read, and everything said is final: only then blocks are looked at.
     #[must_use]
     pub fn is_free(&self) -> bool {
-        self.is_level && self.awaited.is_empty() && !self.spool.is_moving()
+        self.decider.is_free()
     }
 
     /// A turn with the ledger: reads what is final, sends what was said, looks whether it is final. `new_stream` is used if
@@ -212,20 +157,21 @@ impl<D: Disk + Clone> Machine<D> {
         now: u64,
         new_stream: StreamId,
     ) -> Result<(), MachineError> {
-        self.follow(mirror)?;
-        if self.spool.heartbeat_due(now) {
-            self.append(&[(now, Event::Heartbeat)])?;
+        let before = self.decider.follower().size();
+        self.decider.turn(mirror, log, now, new_stream)?;
+        if before < self.decider.follower().size() {
+            Counters::set(&self.counters.refused_events, self.book.refused()?);
         }
-        if self.spool.should_cut(now) {
-            self.cut()?;
-        }
-        if self.refused_until <= now {
-            self.publish(mirror, log, now, new_stream)?;
-        }
-        self.heed_final(mirror)?;
-        let waiting = u64::from(!self.awaited.is_empty());
-        Counters::set(&self.counters.waiting, waiting);
+        self.count();
         Ok(())
+    }
+
+    fn count(&self) {
+        let (counters, outbox) = (&self.counters, self.decider.outbox());
+        Counters::set(&counters.final_size, self.decider.follower().size());
+        Counters::set(&counters.key_refused, u64::from(outbox.is_key_refused()));
+        Counters::set(&counters.spool_full, outbox.no_room());
+        Counters::set(&counters.waiting, u64::from(outbox.is_waiting()));
     }
 
     /// A turn with the chain: looks at blocks and appends what changed. Does nothing unless [`Machine::is_free`].
@@ -247,100 +193,6 @@ impl<D: Disk + Clone> Machine<D> {
             self.look_at_fees(view, &mut events).await?;
         }
         self.say(now, events)
-    }
-
-    fn follow(&mut self, mirror: &SharedReader<D>) -> Result<(), MachineError> {
-        self.is_level = false;
-        let below = mirror.final_size();
-        let engine = match &mut self.engine {
-            Some(engine) => engine,
-            none => {
-                let fold: Box<dyn orebook_replay::fold::Fold + Send> = Box::new(Watch);
-                let folds = vec![(fold, self.store.0.clone())];
-                let ledger = self.config.spool.ledger;
-                match Engine::open(ledger, folds, Trust::CheckedBefore, mirror, below) {
-                    Ok(engine) => none.insert(engine),
-                    Err(EngineError::Waits(why)) => {
-                        tracing::debug!(%why, "the settler waits for the mirror");
-                        return Ok(());
-                    }
-                    Err(error) => return Err(error.into()),
-                }
-            }
-        };
-        let before = self.counters.read().final_size;
-        match engine.advance(mirror, below, POSITIONS_PER_TURN, &mut |_| {}) {
-            Ok(_) | Err(EngineError::Waits(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
-        // An engine whose fold stopped would go on without it.
-        if let Some((_, stop)) = engine.stops().next() {
-            return Err(EngineError::Waits(stop.clone()).into());
-        }
-        self.is_level = 0 < below && engine.size() == below;
-        Counters::set(&self.counters.final_size, engine.size());
-        if before < engine.size() {
-            Counters::set(&self.counters.refused_events, self.book.refused()?);
-        }
-        Ok(())
-    }
-
-    fn publish(
-        &mut self,
-        mirror: &SharedReader<D>,
-        log: &mut impl Log,
-        now: u64,
-        new_stream: StreamId,
-    ) -> Result<(), MachineError> {
-        let mut reader = mirror.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let ticked = self.publisher.tick(
-            &mut self.spool,
-            &mut reader,
-            log,
-            Clock::at(now),
-            new_stream,
-        );
-        drop(reader);
-        match ticked {
-            Ok(published) => {
-                if published.moved.is_some() {
-                    // Only shares and blocks are moved. What was said is lost, or stands in the closed stream; both show.
-                    self.awaited.clear();
-                    tracing::warn!("the settler's stream was closed; it goes on in a new one");
-                }
-                Counters::set(&self.counters.key_refused, 0);
-                Ok(())
-            }
-            Err(PublishError::Refused) => {
-                self.refused_until = now.saturating_add(REFUSED_MS);
-                self.publisher = Publisher::new();
-                Counters::set(&self.counters.key_refused, 1);
-                tracing::error!("{}", PublishError::Refused);
-                Ok(())
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// What is read back is waited for no more.
-    fn heed_final(&mut self, mirror: &SharedReader<D>) -> Result<(), MachineError> {
-        let Some(engine) = &self.engine else {
-            return Ok(());
-        };
-        let reader = mirror.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut left = Vec::new();
-        for awaited in self.awaited.drain(..) {
-            let Awaited {
-                stream,
-                first_seq,
-                hash,
-            } = awaited;
-            if !reader.stands(engine.state(), stream, first_seq, hash)? {
-                left.push(awaited);
-            }
-        }
-        self.awaited = left;
-        Ok(())
     }
 
     /// False if the chain does not answer.
@@ -401,20 +253,20 @@ impl<D: Disk + Clone> Machine<D> {
         now: u64,
         events: &mut Vec<Event>,
     ) -> Result<(), MachineError> {
-        let Some(engine) = &self.engine else {
+        let Some(state) = self.decider.state() else {
             return Ok(());
         };
-        let Some(depths) = Depths::newest(engine.state()) else {
+        let Some(depths) = Depths::newest(state) else {
             return Ok(());
         };
-        let gateways = self.book.gateways(engine.state())?;
+        let gateways = self.book.gateways(state)?;
         let rules = ScanRules {
             dialect: &self.config.dialect,
             depth: u64::from(depths.immature),
             grace_ms: self.config.grace_ms,
             facts: grace::Facts {
                 now,
-                ledger_time: engine.state().ledger_time(),
+                ledger_time: state.ledger_time(),
                 gateways: &gateways,
             },
         };
@@ -443,7 +295,7 @@ impl<D: Disk + Clone> Machine<D> {
         view: &impl ChainView,
         events: &mut Vec<Event>,
     ) -> Result<(), MachineError> {
-        let authority = self.engine.as_ref().and_then(|it| it.state().authority());
+        let authority = self.decider.state().and_then(State::authority);
         let newest = authority.and_then(|authority| authority.newest_policy().1);
         let Some(policy) = newest.map(|obeyed| &obeyed.policy) else {
             return Ok(());
@@ -525,14 +377,10 @@ impl<D: Disk + Clone> Machine<D> {
 
     /// Appends what changed, as one frame. Without room nothing is said, and the next turn decides anew.
     fn say(&mut self, now: u64, events: Vec<Event>) -> Result<(), MachineError> {
-        if events.is_empty() {
+        if !self.decider.say(now, &events)? {
             return Ok(());
         }
-        let timed: Vec<(u64, Event)> = events.into_iter().map(|event| (now, event)).collect();
-        if !self.append(&timed)? {
-            return Ok(());
-        }
-        for (_, event) in &timed {
+        for event in &events {
             match event {
                 Event::BlockStatus(BlockStatus {
                     hash,
@@ -554,25 +402,6 @@ impl<D: Disk + Clone> Machine<D> {
                 _ => {}
             }
         }
-        self.cut()
-    }
-
-    /// False if there is no room now, or a move is under way.
-    fn append(&mut self, events: &[(u64, Event)]) -> Result<bool, MachineError> {
-        match self.spool.append(events) {
-            Ok(_) => Ok(true),
-            Err(SpoolError::Full(_) | SpoolError::Moving) => {
-                Counters::add(&self.counters.spool_full, 1);
-                tracing::warn!("the settler's spool has no room now");
-                Ok(false)
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn cut(&mut self) -> Result<(), MachineError> {
-        let frame = self.spool.cut()?;
-        self.awaited.extend(frame.as_ref().and_then(Awaited::of));
         Ok(())
     }
 }
@@ -583,22 +412,4 @@ enum Judged {
     Unpaid,
     Disputed,
     Nothing,
-}
-
-/// Frames that a former life said and that may not be final yet.
-fn awaited_in<D: Disk + Clone>(spool: &Spool<D>) -> Result<Vec<Awaited>, SpoolError> {
-    let held = spool.streams();
-    let Some(oldest) = held.first() else {
-        return Ok(Vec::new());
-    };
-    let mut awaited = Vec::new();
-    let mut frames = spool.frames_from(oldest.stream, 0)?;
-    while let Some(frame) = frames.next_frame(spool)? {
-        let stream = frame.header().stream;
-        let is_moved = held
-            .iter()
-            .any(|held| held.stream == stream && held.moved_from.is_some());
-        awaited.extend(Awaited::of(&frame).filter(|_| !is_moved));
-    }
-    Ok(awaited)
 }

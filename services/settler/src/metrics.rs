@@ -1,42 +1,9 @@
 //! What a settler counts, for `/metrics`.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use orebook_schema::work::BlockState;
 
-macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
-        /// Counters of a running settler.
-        #[derive(Debug, Default)]
-        pub struct Counters {
-            $($(#[$doc])* pub(crate) $name: AtomicU64,)*
-        }
-
-        /// Counters at one moment.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        pub struct Metrics {
-            $($(#[$doc])* pub $name: u64,)*
-        }
-
-        impl Counters {
-            /// Counters now.
-            #[must_use]
-            pub fn read(&self) -> Metrics {
-                Metrics { $($name: self.$name.load(Ordering::Relaxed),)* }
-            }
-        }
-
-        impl Metrics {
-            /// Names and values, for a page of metrics.
-            #[must_use]
-            pub fn entries(&self) -> Vec<(&'static str, u64)> {
-                vec![$((stringify!($name), self.$name),)*]
-            }
-        }
-    };
-}
-
-counters! {
+orebook_producer::counters! {
+    "settler":
     /// Blocks looked at.
     looks,
     /// Questions to the chain without an answer.
@@ -76,14 +43,6 @@ counters! {
 }
 
 impl Counters {
-    pub(crate) fn add(counter: &AtomicU64, count: u64) {
-        counter.fetch_add(count, Ordering::Relaxed);
-    }
-
-    pub(crate) fn set(counter: &AtomicU64, value: u64) {
-        counter.store(value, Ordering::Relaxed);
-    }
-
     pub(crate) fn said(&self, state: BlockState) {
         let counter = match state {
             BlockState::Seen => &self.said_seen,

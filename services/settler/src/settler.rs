@@ -1,14 +1,14 @@
 //! The settler's thread.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use orebook_ledger::disk::Disk;
 use orebook_ledger::log::Log;
 use orebook_ledger::reader::Reader;
 use orebook_ledger::sign::Signer;
+use orebook_producer::Thread;
+use orebook_producer::thread::Pace;
 use orebook_replay::engine::SharedReader;
 use orebook_replay::store::Store;
 use orebook_schema::StreamId;
@@ -80,8 +80,7 @@ pub enum StartError {
 /// A running settler. Dropped, it goes on; [`Settler::stop`] ends it.
 #[derive(Debug)]
 pub struct Settler {
-    stop: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
+    thread: Thread,
     counters: Arc<Counters>,
 }
 
@@ -109,15 +108,12 @@ impl Settler {
             (parts.new_stream)(),
         )?;
         let counters = machine.counters().clone();
-        let stop = Arc::new(AtomicBool::new(false));
-        let seen = stop.clone();
-        let body = move || run(machine, &config, parts, &seen);
-        let thread = Builder::new().name("settler".to_owned()).spawn(body)?;
-        Ok(Self {
-            stop,
-            thread,
-            counters,
-        })
+        let thread = Thread::start(
+            "settler",
+            parts.fatal.clone(),
+            turns(machine, &config, parts),
+        )?;
+        Ok(Self { thread, counters })
     }
 
     /// What it counted so far.
@@ -134,7 +130,7 @@ impl Settler {
 
     /// Asks it to end, without waiting.
     pub fn ask(&self) {
-        self.stop.store(true, Ordering::Release);
+        self.thread.ask();
     }
 
     /// Ends it between two turns, and waits for it. A question to the chain that is under way is waited for.
@@ -142,39 +138,33 @@ impl Settler {
     /// # Errors
     /// If the thread panicked.
     pub fn stop(self) -> std::thread::Result<()> {
-        self.ask();
-        self.thread.join()
+        self.thread.stop()
     }
 }
 
-fn run<D, L, V>(
+/// Its turns, one a call.
+fn turns<D, L, V>(
     mut machine: Machine<D>,
     config: &SettlerConfig,
     mut parts: SettlerParts<D, L, V>,
-    stop: &AtomicBool,
-) where
-    D: Disk + Clone,
-    L: Log,
-    V: ChainView,
+) -> impl FnMut() -> Result<(), MachineError> + Send + use<D, L, V>
+where
+    D: Disk + Clone + Send + 'static,
+    L: Log + Send + 'static,
+    V: ChainView + Send + Sync + 'static,
 {
     let mirror = SharedReader(parts.mirror.clone());
-    let mut looked_at = 0;
-    while !stop.load(Ordering::Acquire) {
+    let mut pace = Pace::new(config.poll_ms);
+    let rest = Duration::from_millis(config.turn_ms);
+    move || {
         let now = (parts.now_ms)();
-        let turned = machine.ledger_turn(&mirror, &mut parts.log, now, (parts.new_stream)());
-        // A clock that went back asks at once.
-        let is_due = config.poll_ms <= now.checked_sub(looked_at).unwrap_or(u64::MAX);
-        let turned = turned.and_then(|()| {
-            if !is_due || !machine.is_free() {
-                return Ok(());
-            }
-            looked_at = now;
-            parts.runtime.block_on(machine.chain_turn(&parts.view, now))
-        });
-        if let Err(error) = turned {
-            (parts.fatal)(&format!("settler: {error}"));
-            return;
+        machine.ledger_turn(&mirror, &mut parts.log, now, (parts.new_stream)())?;
+        if pace.is_due(now) && machine.is_free() {
+            pace.taken(now);
+            let turn = machine.chain_turn(&parts.view, now);
+            parts.runtime.block_on(turn)?;
         }
-        std::thread::sleep(Duration::from_millis(config.turn_ms));
+        std::thread::sleep(rest);
+        Ok(())
     }
 }

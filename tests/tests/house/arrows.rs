@@ -22,7 +22,8 @@ const ARROWS: &str = "
     services/gateway:   schema ledger replay services/pow services/stratum services/chain
     services/archiver:  schema ledger replay
     services/projector: schema ledger replay replay/store
-    services/settler:   schema ledger replay services/chain
+    services/producer:  schema ledger replay
+    services/settler:   schema ledger replay services/chain services/producer
     services/paymaster: schema ledger replay services/chain
     services/desk:      schema ledger replay services/chain
     services/orebook:   schema ledger ledger/kafka replay replay/store services/pow services/stratum \
