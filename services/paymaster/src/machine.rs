@@ -1,29 +1,32 @@
 //! One paymaster without threads or clocks: a turn with the ledger, then a turn with the chain, again and again.
 //!
-//! Between the two stands one rule: what was said is final and read back before anything is done again. So whatever fails,
-//! and also if it failed but happened, the next turn starts from what the ledger says: a signature that did not get there is
-//! of no consequence, a transaction that did is sent again as it stands and never built again, and the chain tells what
+//! Anything is done only while [`Machine::is_free`]: what was said is final and read back (`orebook-producer`). So whatever
+//! fails, and also if it failed but happened, the next turn starts from what the ledger says: a signature that did not get there
+//! is of no consequence, a transaction that did is sent again as it stands and never built again, and the chain tells what
 //! became of it. A second paymaster changes nothing: each event compares and sets, and the ledger obeys one of two.
 
 mod follow;
 
-mod ledger;
-
 mod propose;
 
 mod reconcile;
+
+mod say;
 
 mod sign;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use orebook_ledger::admit::AdmitError;
+use orebook_ledger::admit::State;
 use orebook_ledger::disk::Disk;
-use orebook_ledger::publisher::{PublishError, Publisher};
+use orebook_ledger::log::Log;
 use orebook_ledger::sign::Signer;
-use orebook_ledger::spool::{Spool, SpoolConfig, SpoolError};
-use orebook_replay::engine::{Engine, EngineError};
+use orebook_ledger::spool::SpoolConfig;
+use orebook_producer::decider::DeciderConfig;
+use orebook_producer::{Decider, ProducerError};
+use orebook_replay::engine::SharedReader;
+use orebook_replay::folds::money::Money;
 use orebook_replay::rows::StoreFault;
 use orebook_replay::store::Store;
 use orebook_schema::payout::{PAYOUT_MAX, Step};
@@ -37,11 +40,8 @@ use crate::plan::{LINES_MAX, Plan};
 use crate::wallet::{Wallet, WalletError};
 use crate::why::Why;
 
-use self::ledger::Awaited;
 use self::reconcile::UnderWay;
 
-/// Final positions that one turn reads at most; the next goes on.
-pub const POSITIONS_PER_TURN: u64 = 1_024;
 /// Transactions looked at in one turn at most; the others have the next turns.
 pub const LOOKS_PER_TURN: usize = 256;
 /// Transactions signed in one turn at most; the others have the next turns.
@@ -128,21 +128,12 @@ impl MachineConfig {
 /// Why a paymaster's turn failed: its process ends, and starts again from what is durable.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MachineError {
-    /// The ledger cannot be followed.
+    /// Its turn with the ledger.
     #[error(transparent)]
-    Engine(#[from] EngineError),
+    Producer(#[from] ProducerError),
     /// Its rows cannot be read.
     #[error(transparent)]
     Store(#[from] StoreFault),
-    /// Its spool.
-    #[error(transparent)]
-    Spool(#[from] SpoolError),
-    /// Sending.
-    #[error(transparent)]
-    Publish(#[from] PublishError),
-    /// The index of what was admitted.
-    #[error(transparent)]
-    Admit(#[from] AdmitError),
 }
 
 /// What a word of ours moves if it is obeyed.
@@ -169,17 +160,9 @@ struct Facts {
 #[derive(Debug)]
 pub struct Machine<D: Disk + Clone> {
     config: MachineConfig,
-    spool: Spool<D>,
-    publisher: Publisher<D>,
-    store: StoreHolder,
-    /// None until the mirror has what the store has.
-    engine: Option<Engine>,
+    decider: Decider<D>,
     book: Book,
     counters: Arc<Counters>,
-    /// Whether every final position is read.
-    is_level: bool,
-    awaited: Vec<Awaited>,
-    refused_until: u64,
     /// What was said last, until it is read back and obeyed or not.
     said: Vec<Subject>,
     /// Nothing is said before, since the last word was not obeyed.
@@ -206,21 +189,12 @@ pub struct Machine<D: Disk + Clone> {
     why: Why,
 }
 
-/// The rows of `money`, until the engine is opened and after.
-struct StoreHolder(Arc<dyn Store>);
-
-impl std::fmt::Debug for StoreHolder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Store")
-    }
-}
-
 impl<D: Disk + Clone> Machine<D> {
     /// Opens the spool in folder `dir` of `disk`, and its epoch; `new_stream` is used if it has none yet. `store` holds the
     /// rows of `money`, and nobody else's; it may be empty or in memory, then the ledger is read from its beginning.
     ///
     /// # Errors
-    /// [`MachineError::Spool`].
+    /// [`MachineError::Producer`].
     pub fn open(
         disk: D,
         dir: &str,
@@ -230,20 +204,17 @@ impl<D: Disk + Clone> Machine<D> {
         now: u64,
         new_stream: StreamId,
     ) -> Result<Self, MachineError> {
-        let (mut spool, _) = Spool::open(disk, dir, config.spool, signer)?;
-        spool.begin(now, new_stream)?;
-        let awaited = ledger::awaited_in(&spool)?;
+        let decider = DeciderConfig {
+            name: "paymaster",
+            spool: config.spool,
+            fold: || Box::new(Money),
+        };
+        let book = Book::new(store.clone(), config.wallet);
         Ok(Self {
-            book: Book::new(store.clone(), config.wallet),
+            decider: Decider::open(decider, disk, dir, signer, store, now, new_stream)?,
+            book,
             config,
-            spool,
-            publisher: Publisher::new(),
-            store: StoreHolder(store),
-            engine: None,
             counters: Arc::default(),
-            is_level: false,
-            awaited,
-            refused_until: 0,
             said: Vec::new(),
             rest_until: 0,
             looked: None,
@@ -288,13 +259,42 @@ impl<D: Disk + Clone> Machine<D> {
     /// Whether everything final is read, and everything said is final: only then anything is done.
     #[must_use]
     pub fn is_free(&self) -> bool {
-        self.is_level && self.awaited.is_empty() && !self.spool.is_moving()
+        self.decider.is_free()
     }
 
     /// Whether something was said and not looked at since: there is something to do as soon as [`Machine::is_free`].
     #[must_use]
     pub fn has_said(&self) -> bool {
         !self.said.is_empty()
+    }
+
+    /// A turn with the ledger: reads what is final, sends what was said, looks whether it is final. `new_stream` is used if
+    /// the stream was closed.
+    ///
+    /// # Errors
+    /// [`MachineError`]: the process ends, and starts again from what is durable.
+    pub fn ledger_turn(
+        &mut self,
+        mirror: &SharedReader<D>,
+        log: &mut impl Log,
+        now: u64,
+        new_stream: StreamId,
+    ) -> Result<(), MachineError> {
+        if self.config.dry_run {
+            self.decider.turn_silently(mirror)?;
+        } else {
+            self.decider.turn(mirror, log, now, new_stream)?;
+        }
+        self.count();
+        Ok(())
+    }
+
+    fn count(&self) {
+        let (counters, outbox) = (&self.counters, self.decider.outbox());
+        Counters::set(&counters.final_size, self.decider.follower().size());
+        Counters::set(&counters.key_refused, u64::from(outbox.is_key_refused()));
+        Counters::set(&counters.spool_full, outbox.no_room());
+        Counters::set(&counters.waiting, u64::from(outbox.is_waiting()));
     }
 
     /// A turn with the chain: looks, sends, signs and proposes, and appends what changed. Does nothing unless
@@ -323,11 +323,11 @@ impl<D: Disk + Clone> Machine<D> {
         digests: &impl Digests,
         now: u64,
     ) -> Result<Why, MachineError> {
-        if now < self.refused_until {
+        if self.decider.outbox().is_resting(now) {
             return Ok(Why::KeyRefused);
         }
         if !self.is_free() {
-            return Ok(if self.is_level {
+            return Ok(if self.decider.follower().is_level() {
                 Why::Saying
             } else {
                 Why::Reading
@@ -361,10 +361,10 @@ impl<D: Disk + Clone> Machine<D> {
 
     /// None before genesis is read.
     fn facts(&self, now: u64) -> Result<Option<Facts>, MachineError> {
-        let Some(engine) = &self.engine else {
+        let Some(state) = self.decider.state() else {
             return Ok(None);
         };
-        let Some(policy) = newest_policy(engine) else {
+        let Some(policy) = newest_policy(state) else {
             return Ok(None);
         };
         let wallet = self.book.wallet()?;
@@ -372,7 +372,7 @@ impl<D: Disk + Clone> Machine<D> {
         Counters::set(&self.counters.halted, u64::from(wallet.halted.is_some()));
         Ok(Some(Facts {
             now,
-            ledger_time: engine.state().ledger_time(),
+            ledger_time: state.ledger_time(),
             depths: Depths {
                 paid: u64::from(policy.payout_depth),
                 last: u64::from(policy.payout_final_depth),
@@ -410,8 +410,8 @@ impl<D: Disk + Clone> Machine<D> {
 }
 
 /// The policy that is the newest obeyed one.
-fn newest_policy(engine: &Engine) -> Option<Policy> {
-    let (_, obeyed) = engine.state().authority()?.newest_policy();
+fn newest_policy(state: &State) -> Option<Policy> {
+    let (_, obeyed) = state.authority()?.newest_policy();
     obeyed.map(|obeyed| obeyed.policy.as_ref().clone())
 }
 

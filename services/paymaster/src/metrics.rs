@@ -1,42 +1,9 @@
 //! What a paymaster counts, for `/metrics`.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use orebook_schema::payout::Step;
 
-macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
-        /// Counters of a running paymaster.
-        #[derive(Debug, Default)]
-        pub struct Counters {
-            $($(#[$doc])* pub(crate) $name: AtomicU64,)*
-        }
-
-        /// Counters at one moment.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        pub struct Metrics {
-            $($(#[$doc])* pub $name: u64,)*
-        }
-
-        impl Counters {
-            /// Counters now.
-            #[must_use]
-            pub fn read(&self) -> Metrics {
-                Metrics { $($name: self.$name.load(Ordering::Relaxed),)* }
-            }
-        }
-
-        impl Metrics {
-            /// Names and values, for a page of metrics.
-            #[must_use]
-            pub fn entries(&self) -> Vec<(&'static str, u64)> {
-                vec![$((stringify!($name), self.$name),)*]
-            }
-        }
-    };
-}
-
-counters! {
+orebook_producer::counters! {
+    "paymaster":
     /// Transactions looked at.
     looks,
     /// Questions to the wallet without an answer.
@@ -110,14 +77,6 @@ counters! {
 }
 
 impl Counters {
-    pub(crate) fn add(counter: &AtomicU64, count: u64) {
-        counter.fetch_add(count, Ordering::Relaxed);
-    }
-
-    pub(crate) fn set(counter: &AtomicU64, value: u64) {
-        counter.store(value, Ordering::Relaxed);
-    }
-
     pub(crate) fn said(&self, step: Step) {
         let counter = match step {
             Step::Broadcast => &self.said_broadcast,

@@ -1,14 +1,14 @@
 //! The paymaster's thread.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use orebook_ledger::disk::Disk;
 use orebook_ledger::log::Log;
 use orebook_ledger::reader::Reader;
 use orebook_ledger::sign::Signer;
+use orebook_producer::Thread;
+use orebook_producer::thread::Pace;
 use orebook_replay::engine::SharedReader;
 use orebook_replay::store::Store;
 use orebook_schema::StreamId;
@@ -94,8 +94,7 @@ pub struct Standing {
 /// A running paymaster. Dropped, it goes on; [`Paymaster::stop`] ends it.
 #[derive(Debug)]
 pub struct Paymaster {
-    stop: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
+    thread: Thread,
     counters: Arc<Counters>,
     standing: Arc<Mutex<Standing>>,
 }
@@ -129,12 +128,10 @@ impl Paymaster {
             why: Why::Reading,
             plan: None,
         }));
-        let stop = Arc::new(AtomicBool::new(false));
-        let (seen, shown) = (stop.clone(), standing.clone());
-        let body = move || run(machine, &config, parts, &seen, &shown);
-        let thread = Builder::new().name("paymaster".to_owned()).spawn(body)?;
+        let (fatal, shown) = (parts.fatal.clone(), standing.clone());
+        let turns = turns(machine, &config, parts, shown);
+        let thread = Thread::start("paymaster", fatal, turns)?;
         Ok(Self {
-            stop,
             thread,
             counters,
             standing,
@@ -161,7 +158,7 @@ impl Paymaster {
 
     /// Asks it to end, without waiting.
     pub fn ask(&self) {
-        self.stop.store(true, Ordering::Release);
+        self.thread.ask();
     }
 
     /// Ends it between two turns, and waits for it. A question that is under way is waited for.
@@ -169,44 +166,39 @@ impl Paymaster {
     /// # Errors
     /// If the thread panicked.
     pub fn stop(self) -> std::thread::Result<()> {
-        self.ask();
-        self.thread.join()
+        self.thread.stop()
     }
 }
 
-fn run<D, L, W, G>(
+/// Its turns, one a call.
+fn turns<D, L, W, G>(
     mut machine: Machine<D>,
     config: &PaymasterConfig,
     mut parts: PaymasterParts<D, L, W, G>,
-    stop: &AtomicBool,
-    standing: &Mutex<Standing>,
-) where
-    D: Disk + Clone,
-    L: Log,
-    W: Wallet,
-    G: Digests,
+    standing: Arc<Mutex<Standing>>,
+) -> impl FnMut() -> Result<(), MachineError> + Send + use<D, L, W, G>
+where
+    D: Disk + Clone + Send + 'static,
+    L: Log + Send + 'static,
+    W: Wallet + 'static,
+    G: Digests + 'static,
 {
     let mirror = SharedReader(parts.mirror.clone());
-    let mut looked_at = 0;
-    while !stop.load(Ordering::Acquire) {
+    let mut pace = Pace::new(config.poll_ms);
+    let rest = Duration::from_millis(config.turn_ms);
+    move || {
         let now = (parts.now_ms)();
-        let turned = machine.ledger_turn(&mirror, &mut parts.log, now, (parts.new_stream)());
-        // A clock that went back asks at once. What was said a moment ago goes on as soon as it is final.
-        let is_due = config.poll_ms <= now.checked_sub(looked_at).unwrap_or(u64::MAX);
-        let turned = turned.and_then(|()| {
-            if !machine.is_free() || !(is_due || machine.has_said()) {
-                return Ok(());
-            }
-            looked_at = now;
+        machine.ledger_turn(&mirror, &mut parts.log, now, (parts.new_stream)())?;
+        // What was said a moment ago goes on as soon as it is final.
+        let is_due = pace.is_due(now) || machine.has_said();
+        if machine.is_free() && is_due {
+            pace.taken(now);
             let turn = machine.chain_turn(&parts.wallet, &parts.digests, now);
-            parts.runtime.block_on(turn)
-        });
-        show(&machine, standing);
-        if let Err(error) = turned {
-            (parts.fatal)(&format!("paymaster: {error}"));
-            return;
+            parts.runtime.block_on(turn)?;
         }
-        std::thread::sleep(Duration::from_millis(config.turn_ms));
+        show(&machine, &standing);
+        std::thread::sleep(rest);
+        Ok(())
     }
 }
 

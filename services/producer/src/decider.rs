@@ -12,6 +12,7 @@ use orebook_replay::fold::Fold;
 use orebook_replay::store::Store;
 use orebook_schema::{Event, StreamId};
 
+use crate::outbox::locked;
 use crate::{Follower, Outbox, ProducerError};
 
 /// See the module.
@@ -92,7 +93,8 @@ impl<D: Disk + Clone> Decider<D> {
     ) -> Result<(), ProducerError> {
         self.follower.turn(mirror)?;
         self.outbox.beat(now)?;
-        self.outbox.publish(mirror, log, now, new_stream)?;
+        self.outbox
+            .publish(&mut locked(mirror), log, now, new_stream)?;
         self.read_back(mirror)
     }
 
@@ -109,7 +111,7 @@ impl<D: Disk + Clone> Decider<D> {
         let Some(state) = self.follower.state() else {
             return Ok(());
         };
-        self.outbox.read_back(mirror, state)
+        self.outbox.read_back(&locked(mirror), state)
     }
 
     /// Says these events, in one frame. False if there is no room now: then nothing is said, and the next turns decide anew.

@@ -192,7 +192,7 @@ impl<D: Disk + Clone> Outbox<D> {
     /// [`ProducerError`]. A refused key is none.
     pub fn publish(
         &mut self,
-        mirror: &SharedReader<D>,
+        reader: &mut Reader<D>,
         log: &mut impl Log,
         now: u64,
         new_stream: StreamId,
@@ -200,13 +200,11 @@ impl<D: Disk + Clone> Outbox<D> {
         if self.is_resting(now) {
             return Ok(None);
         }
-        let mut reader = locked(mirror);
         let clock = Clock::at(now);
         let ticked = self
             .publisher
-            .tick(&mut self.spool, &mut reader, log, clock, new_stream);
+            .tick(&mut self.spool, reader, log, clock, new_stream);
         let head = reader.head().size();
-        drop(reader);
         match ticked {
             Ok(published) => {
                 self.is_key_refused = false;
@@ -235,12 +233,7 @@ impl<D: Disk + Clone> Outbox<D> {
     ///
     /// # Errors
     /// [`ProducerError::Admit`].
-    pub fn read_back(
-        &mut self,
-        mirror: &SharedReader<D>,
-        state: &State,
-    ) -> Result<(), ProducerError> {
-        let reader = locked(mirror);
+    pub fn read_back(&mut self, reader: &Reader<D>, state: &State) -> Result<(), ProducerError> {
         let mut left = Vec::new();
         for awaited in &self.awaited {
             let Awaited {

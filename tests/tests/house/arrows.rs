@@ -24,8 +24,8 @@ const ARROWS: &str = "
     services/projector: schema ledger replay replay/store
     services/producer:  schema ledger replay
     services/settler:   schema ledger replay services/chain services/producer
-    services/paymaster: schema ledger replay services/chain
-    services/desk:      schema ledger replay services/chain
+    services/paymaster: schema ledger replay services/chain services/producer
+    services/desk:      schema ledger replay services/chain services/producer
     services/orebook:   schema ledger ledger/kafka replay replay/store services/pow services/stratum \
                         services/chain services/gateway services/archiver services/projector \
                         services/settler services/paymaster services/desk services/miner

@@ -1,5 +1,6 @@
 //! Proposing: everything that has to hold before, in order; then a plan; then two projectors' digests; then the words.
 
+use orebook_ledger::admit::State;
 use orebook_ledger::disk::Disk;
 use orebook_schema::payout::{
     Answerer, BatchBody, DigestAnswer, PAYOUT_MAX, PayoutProposed, cut_into_parts,
@@ -177,7 +178,7 @@ impl<D: Disk + Clone> Machine<D> {
     }
 
     fn answers_needed(&self) -> u8 {
-        let authority = self.engine.as_ref().and_then(|it| it.state().authority());
+        let authority = self.decider.state().and_then(State::authority);
         authority.map_or(u8::MAX, |it| it.genesis().digest_answers)
     }
 

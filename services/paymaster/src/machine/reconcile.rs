@@ -138,7 +138,7 @@ impl<D: Disk + Clone> Machine<D> {
         };
         self.reconcile_after = facts.now.saturating_add(pause_ms);
         let digest = self.book.digest()?;
-        let size = self.engine.as_ref().map_or(0, |engine| engine.size());
+        let size = self.decider.follower().size();
         let (Some(digest), Some(position)) = (digest, size.checked_sub(1)) else {
             return Ok(());
         };

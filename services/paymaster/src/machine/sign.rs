@@ -1,5 +1,6 @@
 //! Signing: only what is approved and final, and again only what spends the same.
 
+use orebook_ledger::admit::State;
 use orebook_ledger::disk::Disk;
 use orebook_replay::folds::money::payouts::{BatchRow, TxRow, TxState};
 use orebook_schema::desk::Reason;
@@ -93,7 +94,7 @@ impl<D: Disk + Clone> Machine<D> {
     }
 
     fn approvals(&self, digest: &Hash) -> u8 {
-        let authority = self.engine.as_ref().and_then(|it| it.state().authority());
+        let authority = self.decider.state().and_then(State::authority);
         let count = authority.map_or(0, |it| it.approved_by(digest).count());
         u8::try_from(count).unwrap_or(u8::MAX)
     }
