@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
-use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use orebook_ledger::disk::Disk;
 use orebook_ledger::log::Log;
 use orebook_ledger::reader::Reader;
 use orebook_ledger::sign::Signer;
+use orebook_producer::Thread;
 use orebook_replay::engine::SharedReader;
 use orebook_schema::{Account, Hash, StreamId};
 use serde_json::Value;
@@ -198,8 +197,7 @@ impl DeskHandle {
 /// A running desk. Dropped, it goes on; [`Desk::stop`] ends it.
 #[derive(Debug)]
 pub struct Desk {
-    stop: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
+    thread: Thread,
     counters: Arc<Counters>,
     handle: DeskHandle,
 }
@@ -228,18 +226,15 @@ impl Desk {
             tracing::warn!(bytes, "a torn line of the desk's audit trail was cut");
         }
         let counters = machine.counters().clone();
-        let stop = Arc::new(AtomicBool::new(false));
-        let seen = stop.clone();
         let (questions, asked) = sync_channel(QUEUE_MAX);
         let handle = DeskHandle {
             questions,
             answer: Duration::from_millis(config.answer_ms),
         };
         let turn = Duration::from_millis(config.turn_ms);
-        let body = move || run(machine, parts, &asked, turn, &seen);
-        let thread = Builder::new().name("desk".to_owned()).spawn(body)?;
+        let fatal = parts.fatal.clone();
+        let thread = Thread::start("desk", fatal, turns(machine, parts, asked, turn))?;
         Ok(Self {
-            stop,
             thread,
             counters,
             handle,
@@ -263,49 +258,38 @@ impl Desk {
     /// # Errors
     /// If the thread panicked.
     pub fn stop(self) -> std::thread::Result<()> {
-        self.stop.store(true, Ordering::Release);
-        self.thread.join()
+        self.thread.stop()
     }
 }
 
 type Waiters = BTreeMap<Hash, Vec<oneshot::Sender<Answer>>>;
 
-fn run<D, L>(
+/// Its turns, one a call: a question if one comes in time, then the ledger.
+fn turns<D, L>(
     mut machine: Machine<D>,
     mut parts: DeskParts<D, L>,
-    asked: &Receiver<Question>,
+    asked: Receiver<Question>,
     turn: Duration,
-    stop: &AtomicBool,
-) where
-    D: Disk + Clone,
-    L: Log,
+) -> impl FnMut() -> Result<(), MachineError> + Send
+where
+    D: Disk + Clone + Send + 'static,
+    D::File: Send,
+    L: Log + Send + 'static,
 {
     let mirror = SharedReader(parts.mirror.clone());
     let mut waiters = Waiters::new();
-    while !stop.load(Ordering::Acquire) {
-        let heard = match asked.recv_timeout(turn) {
-            Ok(question) => hear(
-                &mut machine,
-                &mirror,
-                question,
-                &mut waiters,
-                (parts.now_ms)(),
-            ),
-            Err(RecvTimeoutError::Timeout) => Ok(()),
-            // Nobody can ask any more; what was written is still sent until the process ends.
-            Err(RecvTimeoutError::Disconnected) => {
-                std::thread::sleep(turn);
-                Ok(())
+    move || {
+        match asked.recv_timeout(turn) {
+            Ok(question) => {
+                let now = (parts.now_ms)();
+                hear(&mut machine, &mirror, question, &mut waiters, now)?;
             }
-        };
-        let turned = heard.and_then(|()| {
-            let (now, stream) = ((parts.now_ms)(), (parts.new_stream)());
-            machine.turn(&mirror, &mut parts.log, now, stream)
-        });
-        if let Err(error) = turned {
-            (parts.fatal)(&format!("desk: {error}"));
-            return;
+            Err(RecvTimeoutError::Timeout) => {}
+            // Nobody can ask any more; what was written is still sent until the process ends.
+            Err(RecvTimeoutError::Disconnected) => std::thread::sleep(turn),
         }
+        let (now, stream) = ((parts.now_ms)(), (parts.new_stream)());
+        machine.turn(&mirror, &mut parts.log, now, stream)?;
         for (id, answer) in machine.take_answers() {
             for waiter in waiters.remove(&id).unwrap_or_default() {
                 // Who went away asks again.
@@ -316,6 +300,7 @@ fn run<D, L>(
             waiting.retain(|waiter| !waiter.is_closed());
             !waiting.is_empty()
         });
+        Ok(())
     }
 }
 

@@ -8,17 +8,19 @@
 mod settings;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use orebook_ledger::authority::Authority;
 use orebook_ledger::disk::{Disk, DiskError};
 use orebook_ledger::log::Log;
-use orebook_ledger::publisher::{Clock, PublishError, Publisher};
 use orebook_ledger::reader::Reader;
 use orebook_ledger::segment::{Record, StoreError};
 use orebook_ledger::sign::Signer;
-use orebook_ledger::spool::{Spool, SpoolConfig, SpoolError};
+use orebook_ledger::spool::SpoolConfig;
+use orebook_producer::outbox::locked;
+use orebook_producer::{Outbox, ProducerError};
 use orebook_replay::engine::SharedReader;
-use orebook_schema::{Account, At, DecodeError, Event, Frame, Hash, Key, Role, StreamId};
+use orebook_schema::{Account, At, DecodeError, Event, Hash, Role, StreamId};
 use serde_json::Value;
 
 use crate::answer::{Answer, Outcome, Refusal, lost, pending, unknown};
@@ -42,8 +44,6 @@ pub const PENDING_MAX: usize = 64;
 const FRAMES_AT_ONCE: u64 = 64;
 /// Final positions that one turn reads at most; the next goes on.
 const POSITIONS_PER_TURN: u64 = 1_024;
-/// After the ledger refused our key, nothing is sent for so long, in milliseconds: somebody may put the key in force.
-pub const REFUSED_MS: u64 = 60_000;
 
 /// What a desk is told.
 #[derive(Clone, Debug)]
@@ -60,12 +60,9 @@ pub enum MachineError {
     /// Its audit trail.
     #[error(transparent)]
     Audit(#[from] AuditError),
-    /// Its spool.
+    /// Its turn with the ledger.
     #[error(transparent)]
-    Spool(#[from] SpoolError),
-    /// Sending.
-    #[error(transparent)]
-    Publish(#[from] PublishError),
+    Producer(#[from] ProducerError),
     /// The segments that it reads.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -93,14 +90,13 @@ pub enum Submitted {
 #[derive(Debug)]
 pub struct Machine<D: Disk + Clone> {
     config: MachineConfig,
-    key: Key,
-    spool: Spool<D>,
-    publisher: Publisher<D>,
+    outbox: Outbox<D>,
     audit: Audit<D>,
     memory: Memory,
     /// Below it every final position was looked through for what is pending.
     read_to: u64,
-    refused_until: u64,
+    /// Lines of the audit trail that found no room.
+    no_lines: u64,
     limit: Limit,
     rates: Rates,
     answers: Vec<(Hash, Answer)>,
@@ -129,18 +125,15 @@ impl<D: Disk + Clone> Machine<D> {
             let (line, what) = (trail.lines, "lines before it are not this software's");
             return Err(AuditError::Damaged { line, what }.into());
         }
-        let key = signer.key();
-        let (mut spool, _) = Spool::open(disk, &format!("{dir}/spool"), config.spool, signer)?;
-        spool.begin(now, new_stream)?;
+        let (spool, dir) = (config.spool, format!("{dir}/spool"));
+        let outbox = Outbox::open("desk", disk, &dir, spool, signer, now, new_stream)?;
         let mut machine = Self {
             config,
-            key,
-            spool,
-            publisher: Publisher::new(),
+            outbox,
             audit,
             memory,
             read_to: 0,
-            refused_until: 0,
+            no_lines: 0,
             limit: Limit::default(),
             rates: Rates::default(),
             answers: Vec::new(),
@@ -284,7 +277,7 @@ impl<D: Disk + Clone> Machine<D> {
         let reader = locked(mirror);
         let settled = reader.settled();
         let authority = settled.authority().ok_or(Refusal::NotReady)?;
-        if authority.role(&self.key) != Some(Role::Desk) || now < self.refused_until {
+        if !self.may_say(authority, now) {
             return Err(Refusal::KeyNotInForce);
         }
         judge(authority, settled.size(), &command.event)?;
@@ -297,6 +290,11 @@ impl<D: Disk + Clone> Machine<D> {
             from: settled.size(),
             lost_when: None,
         })
+    }
+
+    /// Whether the ledger takes what the desk says.
+    fn may_say(&self, authority: &Authority, now: u64) -> bool {
+        authority.role(&self.outbox.key()) == Some(Role::Desk) && !self.outbox.is_resting(now)
     }
 
     /// Notes it, then writes it.
@@ -329,17 +327,11 @@ impl<D: Disk + Clone> Machine<D> {
         if !self.note(now, what, line)? {
             return no_room();
         }
-        match self.spool.append(&[(now, pending.event.clone())]) {
-            Ok(_) => {}
-            Err(SpoolError::Full(_) | SpoolError::Moving) => {
-                Counters::add(&self.counters.no_room, 1);
-                self.memory.lose(&pending, until_ms);
-                self.note(now, "lost", notes::named(id))?;
-                return no_room();
-            }
-            Err(error) => return Err(error.into()),
+        if !self.outbox.say(now, std::slice::from_ref(&pending.event))? {
+            self.memory.lose(&pending, until_ms);
+            self.note(now, "lost", notes::named(id))?;
+            return no_room();
         }
-        self.spool.cut()?;
         self.memory.wait(pending, until_ms, &mut self.read_to);
         Ok(Submitted::Waits(id))
     }
@@ -376,22 +368,9 @@ impl<D: Disk + Clone> Machine<D> {
         now: u64,
         new_stream: StreamId,
     ) -> Result<(), MachineError> {
-        if self.spool.heartbeat_due(now) {
-            match self.spool.append(&[(now, Event::Heartbeat)]) {
-                Ok(_) => {}
-                Err(SpoolError::Full(_) | SpoolError::Moving) => {
-                    Counters::add(&self.counters.no_room, 1);
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        if self.spool.should_cut(now) {
-            self.spool.cut()?;
-        }
+        self.outbox.beat(now)?;
         self.heed_final(mirror, now)?;
-        if self.refused_until <= now {
-            self.publish(mirror, log, now, new_stream)?;
-        }
+        self.publish(mirror, log, now, new_stream)?;
         self.count(mirror);
         Ok(())
     }
@@ -404,6 +383,10 @@ impl<D: Disk + Clone> Machine<D> {
         Counters::set(&self.counters.unapproved, wide(unapproved));
         Counters::set(&self.counters.final_size, settled.size());
         Counters::set(&self.counters.waiting, wide(self.memory.pending.len()));
+        let (counters, outbox) = (&self.counters, &self.outbox);
+        Counters::set(&counters.key_refused, u64::from(outbox.is_key_refused()));
+        let no_room = self.no_lines.saturating_add(outbox.no_room());
+        Counters::set(&counters.no_room, no_room);
     }
 
     /// Looks for what is pending among what became final, and notes the answers.
@@ -448,7 +431,7 @@ impl<D: Disk + Clone> Machine<D> {
             let Record::Frame(stored) = record else {
                 continue;
             };
-            if stored.frame.header().key != self.key {
+            if stored.frame.header().key != self.outbox.key() {
                 continue;
             }
             for (index, event) in (0..).zip(stored.frame.decode()?) {
@@ -514,46 +497,22 @@ impl<D: Disk + Clone> Machine<D> {
         new_stream: StreamId,
     ) -> Result<(), MachineError> {
         let mut reader = locked(mirror);
-        // A turn of the publisher trims what is final: nothing that is pending may be among it.
+        // Sending also forgets what is final: nothing that is pending may be among it.
         if !self.memory.pending.is_empty() && self.read_to < reader.final_size() {
             return Ok(());
         }
-        let ticked = self.publisher.tick(
-            &mut self.spool,
-            &mut reader,
-            log,
-            Clock::at(now),
-            new_stream,
-        );
-        let head = reader.head().size();
-        drop(reader);
-        match ticked {
-            Ok(published) => {
-                if published.moved.is_some() {
-                    self.memory.stream_closed(head);
-                    Counters::add(&self.counters.moves, 1);
-                    tracing::error!(
-                        "the desk's stream was closed; it goes on in a new one. Does another process have a copy of this \
-                         desk's folder?"
-                    );
-                }
-                Counters::set(&self.counters.key_refused, 0);
-                Ok(())
-            }
-            Err(PublishError::Refused) => {
-                self.refused_until = now.saturating_add(REFUSED_MS);
-                self.publisher = Publisher::new();
-                Counters::set(&self.counters.key_refused, 1);
-                tracing::error!("{}", PublishError::Refused);
-                Ok(())
-            }
-            Err(error) => Err(error.into()),
+        let closed = self.outbox.publish(&mut reader, log, now, new_stream)?;
+        self.outbox.read_back(&reader, reader.settled())?;
+        if let Some(head) = closed {
+            self.memory.stream_closed(head);
+            Counters::add(&self.counters.moves, 1);
         }
+        Ok(())
     }
 
     /// What a former life noted and did not answer: it waits if the spool has it, else it was never written.
     fn recover(&mut self, now: u64) -> Result<(), MachineError> {
-        let (live, closed) = events_in(&self.spool)?;
+        let (live, closed) = events_in(&self.outbox)?;
         let mut never = Vec::new();
         let mut lowest = u64::MAX;
         for pending in &mut self.memory.pending {
@@ -594,7 +553,7 @@ impl<D: Disk + Clone> Machine<D> {
         match self.audit.note(now, what, fields) {
             Ok(()) => Ok(true),
             Err(DiskError::Full { .. }) => {
-                Counters::add(&self.counters.no_room, 1);
+                self.no_lines = self.no_lines.saturating_add(1);
                 tracing::error!("no room for the desk's audit trail");
                 Ok(false)
             }
@@ -608,30 +567,19 @@ struct Who {
     name: String,
 }
 
-fn locked<D: Disk>(mirror: &SharedReader<D>) -> MutexGuard<'_, Reader<D>> {
-    mirror.0.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Events in the spool: of streams that are sent, and of those that were closed.
-fn events_in<D: Disk + Clone>(spool: &Spool<D>) -> Result<(Vec<Event>, Vec<Event>), MachineError> {
-    let held = spool.streams();
+fn events_in<D: Disk + Clone>(
+    outbox: &Outbox<D>,
+) -> Result<(Vec<Event>, Vec<Event>), MachineError> {
     let (mut live, mut closed) = (Vec::new(), Vec::new());
-    let Some(oldest) = held.first() else {
-        return Ok((live, closed));
-    };
-    let mut frames = spool.frames_from(oldest.stream, 0)?;
-    while let Some(frame) = frames.next_frame(spool)? {
-        let is_closed = |frame: &Frame| {
-            let stream = frame.header().stream;
-            let mut held = held.iter();
-            held.any(|held| held.stream == stream && held.moved_from.is_some())
-        };
+    outbox.each_held(|frame, is_closed| {
         let events = frame.decode()?;
-        if is_closed(&frame) {
+        if is_closed {
             closed.extend(events);
         } else {
             live.extend(events);
         }
-    }
+        Ok::<_, MachineError>(())
+    })?;
     Ok((live, closed))
 }

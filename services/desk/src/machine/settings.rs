@@ -9,13 +9,14 @@ use orebook_chain::address::{self, Network};
 use orebook_chain::signed;
 use orebook_ledger::authority::Authority;
 use orebook_ledger::disk::Disk;
+use orebook_producer::outbox::locked;
 use orebook_replay::engine::SharedReader;
 use orebook_schema::account::{SetBy, SettingValue};
 use orebook_schema::names::RegisteredName;
-use orebook_schema::{Account, Event, Hash, Role};
+use orebook_schema::{Account, Event, Hash};
 use serde_json::{Value, json};
 
-use super::{Machine, MachineError, PENDING_MAX, Submitted, locked};
+use super::{Machine, MachineError, PENDING_MAX, Submitted};
 use crate::answer::{Answer, Refusal, place, unknown};
 use crate::judge::{Subject, judge};
 use crate::memory::{Pending, Standing, is_owners};
@@ -223,7 +224,7 @@ impl<D: Disk + Clone> Machine<D> {
         let reader = locked(mirror);
         let settled = reader.settled();
         let authority = settled.authority().ok_or(Refusal::NotReady)?;
-        if authority.role(&self.key) != Some(Role::Desk) || now < self.refused_until {
+        if !self.may_say(authority, now) {
             return Err(Refusal::KeyNotInForce);
         }
         may_by_token(authority, &owned.event)?;
