@@ -1,7 +1,7 @@
 //! The seeded simulator: what fails in the world, failing on order, under the code that runs in production.
 //!
 //! [`disk`] and [`broker`] fail, [`world`] runs actors on them, [`checks`] judges. The same seed gives the same run.
-//! [`lockstep`] leaves nothing to chance: one run over two logs, for comparison.
+//! [`ground`] is what tests of one service stand on. [`lockstep`] leaves nothing to chance: one run over two logs, for comparison.
 
 #![allow(
     clippy::expect_used,
@@ -17,6 +17,8 @@ pub mod disk;
 pub mod broker;
 
 pub mod checks;
+
+pub mod ground;
 
 pub mod world;
 

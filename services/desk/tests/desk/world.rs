@@ -7,23 +7,22 @@ use orebook_desk::answer::Answer;
 use orebook_desk::command::Command;
 use orebook_desk::machine::{Asked, Sent};
 use orebook_desk::{Machine, MachineConfig, MachineError, Operator, Operators, Right, Submitted};
-use orebook_ledger::admit::{State, Verdict};
-use orebook_ledger::archiver::{Archiver, ArchiverConfig};
-use orebook_ledger::build::genesis_frame;
-use orebook_ledger::disk::Disk as _;
-use orebook_ledger::reader::{ReadError, Reader};
-use orebook_ledger::segment::{SegmentStore, StoreConfig};
-use orebook_ledger::sign::Signer;
-use orebook_ledger::spool::{FILE_BYTES_MIN, SpoolConfig};
+use orebook_ledger::admit::State;
+use orebook_ledger::archiver::Archiver;
+use orebook_ledger::segment::StoreConfig;
+use orebook_ledger::spool::FILE_BYTES_MIN;
 use orebook_replay::engine::SharedReader;
 use orebook_schema::event::{Approval, KeyAction, KeyChange, PolicyChange};
-use orebook_schema::genesis::{Algorithm, Approved, Genesis};
-use orebook_schema::names::{CoinName, Pot};
-use orebook_schema::policy::{NetworkFees, PotRules, Scheme};
-use orebook_schema::{Account, At, Event, Hash, Kind, LedgerId, Policy, Role, StreamId};
+use orebook_schema::genesis::{Approved, Genesis};
+use orebook_schema::names::CoinName;
+use orebook_schema::policy::{PotRules, Scheme};
+use orebook_schema::{Account, At, Event, Hash, LedgerId, Policy, Role, StreamId};
 use orebook_sim::broker::SimBroker;
 use orebook_sim::disk::SimDisk;
+use orebook_sim::ground;
 use serde_json::Value;
+
+pub(crate) use orebook_sim::ground::{poll, signer};
 
 pub(crate) const LEDGER: LedgerId = LedgerId([0x1d; 16]);
 /// Milliseconds that a turn takes.
@@ -47,10 +46,6 @@ pub(crate) const OPERATOR: u8 = 30;
 pub(crate) const CLERK: u8 = 31;
 pub(crate) const STRANGER: u8 = 32;
 
-pub(crate) fn signer(name: u8) -> Signer {
-    Signer::from_seed(&[name; 32])
-}
-
 pub(crate) fn from() -> SocketAddr {
     SocketAddr::from(([192, 0, 2, 7], 4_000))
 }
@@ -58,94 +53,39 @@ pub(crate) fn from() -> SocketAddr {
 pub(crate) fn policy(fee_ppm: u32) -> Policy {
     Policy {
         pots: vec![PotRules {
-            pot: Pot(0),
-            scheme: Scheme::Pplns,
-            n_ppm: 2_000_000,
             fee_ppm,
-            bonus_ppm: 0,
-            stale_ppm: 0,
-            keep_tx_fees: false,
-            direct_min: 0,
-            direct_outputs: 0,
+            ..ground::pot(0, Scheme::Pplns)
         }],
         immature_depth: 1,
-        confirmed_depth: 5,
-        orphan_depth: 3,
-        threshold: 1,
         address_hold_ms: HOLD_MS,
-        network_fees: NetworkFees::Pool,
-        auto_pay_limit: 0,
-        payout_depth: 6,
-        payout_final_depth: 12,
-        writeoff_ms: 0,
-        rounding_to_fee: false,
+        ..ground::policy()
     }
 }
 
 pub(crate) fn genesis() -> Genesis {
-    let mut producers = [
+    let producers = [
         (DESK, Role::Desk),
         (OTHER_DESK, Role::Desk),
         (ARCHIVER, Role::Archiver),
         (GATEWAY, Role::Gateway),
-    ]
-    .map(|(name, role)| (signer(name).key(), role))
-    .to_vec();
-    producers.sort_unstable();
+    ];
     let mut approvers = APPROVERS.map(|name| signer(name).key()).to_vec();
     approvers.sort_unstable();
     Genesis {
-        ledger: LEDGER,
-        coin: 1,
         coin_name: CoinName::parse("dev").unwrap(),
-        algorithm: Algorithm::Sha256d,
-        decimals: 8,
-        chain: Hash::ZERO,
-        segment_positions: 8,
-        segment_bytes: 65_536,
-        digest_answers: 1,
         approvers,
         approvals: vec![(Approved::Key, 1), (Approved::Policy, 2)],
-        producers,
-        schema_set: Kind::known(),
         policy: policy(10_000),
+        ..ground::genesis(LEDGER, &producers)
     }
 }
 
 pub(crate) const fn store_config() -> StoreConfig {
-    StoreConfig {
-        preallocate_bytes: 65_536,
-    }
+    ground::store_config()
 }
 
 pub(crate) fn disk_with_genesis(seed: u64, dir: &str) -> SimDisk {
-    let disk = SimDisk::new(seed);
-    let segments = format!("{dir}/segments");
-    disk.create_dir(&segments).unwrap();
-    let (mut store, _) =
-        SegmentStore::open_with(disk.clone(), &segments, LEDGER, 0, store_config()).unwrap();
-    let frame = genesis_frame(&genesis(), StreamId([1; 16]), 1_000, &signer(DESK)).unwrap();
-    let mut state = State::new(LEDGER);
-    let (verdict, _) = state.admit(&store, 1_000, frame.bytes().to_vec()).unwrap();
-    let Verdict::Admitted(admitted) = verdict else {
-        panic!("genesis is admitted: {verdict:?}")
-    };
-    store
-        .append_frame(0, admitted.ledger_time, 1_000, &frame)
-        .unwrap();
-    store.sync().unwrap();
-    disk
-}
-
-const fn spool_config(role: Role) -> SpoolConfig {
-    SpoolConfig {
-        ledger: LEDGER,
-        coin: 1,
-        role,
-        schema_set: 0,
-        file_bytes: FILE_BYTES_MIN,
-        total_bytes: 8 * FILE_BYTES_MIN,
-    }
+    ground::disk_with_genesis(&genesis(), DESK, seed, dir)
 }
 
 pub(crate) fn machine_config() -> MachineConfig {
@@ -155,7 +95,7 @@ pub(crate) fn machine_config() -> MachineConfig {
         rights: rights.to_vec(),
     };
     MachineConfig {
-        spool: spool_config(Role::Desk),
+        spool: ground::spool_config(LEDGER, Role::Desk, FILE_BYTES_MIN),
         operators: Operators(vec![
             operator("olga", OPERATOR, &Right::ALL),
             operator("klaus", CLERK, &[Right::Key]),
@@ -187,8 +127,7 @@ impl Life {
     pub(crate) fn start(&mut self, now: u64) -> Result<(), String> {
         self.starts += 1;
         let words = |error: &dyn std::fmt::Display| error.to_string();
-        let (reader, _) = Reader::open(self.disk.clone(), "mirror", LEDGER, store_config(), 0)
-            .map_err(|error| words(&error))?;
+        let reader = ground::mirror(&self.disk, LEDGER).map_err(|error| words(&error))?;
         let (disk, signer) = (self.disk.clone(), signer(self.key));
         let stream = self.stream(now);
         let (machine, _) = Machine::open(disk, "desk", machine_config(), signer, now, stream)
@@ -258,15 +197,8 @@ impl World {
     /// With one desk, whose ledger is final as far as genesis.
     pub(crate) fn new() -> Self {
         let now = 1_000_000;
-        let config = ArchiverConfig {
-            ledger: LEDGER,
-            store: store_config(),
-            spool: spool_config(Role::Archiver),
-            signer: signer(ARCHIVER),
-        };
         let disk = disk_with_genesis(100, "archive");
-        let stream = StreamId::from_parts(1, [3; 10]);
-        let (keeper, _) = Archiver::open(disk, "archive", config, now, stream).unwrap();
+        let keeper = ground::archiver(disk, LEDGER, ARCHIVER, now);
         let mut world = Self {
             now,
             broker: SimBroker::new(7),
@@ -293,14 +225,7 @@ impl World {
         self.now += TURN_MS;
         self.broker.deliver(false);
         if self.keeper_runs {
-            let stream = StreamId::from_parts(self.now, [9; 10]);
-            if let Err(error) = self.keeper.tick(&mut self.broker, self.now, 100, stream) {
-                let words = error.to_string();
-                assert!(
-                    words.contains("broker") || words.contains("timed out"),
-                    "{words}"
-                );
-            }
+            ground::archive(&mut self.keeper, &mut self.broker, self.now);
         }
     }
 
@@ -395,20 +320,6 @@ impl World {
     pub(crate) fn state_of(&self, account: Option<&Account>) -> Value {
         let (mirror, machine) = self.desks[0].running.as_ref().expect("it runs");
         machine.state(mirror, account).expect("genesis is final")
-    }
-}
-
-pub(crate) fn poll(reader: &mut Reader<SimDisk>, broker: &SimBroker) {
-    match reader.poll(broker, 100) {
-        Ok(_) | Err(ReadError::Log(_) | ReadError::Unopened) => {}
-        Err(error) => {
-            // A dying disk: the owner's own next step tells.
-            let words = error.to_string();
-            assert!(
-                words.contains("crash") || words.contains("former life"),
-                "{words}"
-            );
-        }
     }
 }
 

@@ -3,26 +3,19 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use orebook_ledger::admit::{State, Verdict};
-use orebook_ledger::build::genesis_frame;
-use orebook_ledger::disk::Disk as _;
-use orebook_ledger::publisher::Publisher;
-use orebook_ledger::reader::Reader;
-use orebook_ledger::segment::{SegmentStore, StoreConfig};
-use orebook_ledger::sign::Signer;
-use orebook_ledger::spool::{FILE_BYTES_MIN, Spool, SpoolConfig};
+use orebook_ledger::spool::FILE_BYTES_MIN;
 use orebook_paymaster::digests::{Answer, Digests};
 use orebook_paymaster::machine::MachineConfig;
 use orebook_replay::rows::{StoreFault, View};
 use orebook_replay::store::{Batch, MemoryStore, Store};
 use orebook_schema::event::Approval;
-use orebook_schema::genesis::{Algorithm, Approved, Genesis};
-use orebook_schema::names::{CoinName, Pot};
-use orebook_schema::policy::{NetworkFees, PotRules, Scheme};
-use orebook_schema::{Account, At, Event, Hash, Kind, LedgerId, Policy, Role, StreamId};
+use orebook_schema::genesis::{Approved, Genesis};
+use orebook_schema::policy::NetworkFees;
+use orebook_schema::{Account, Event, Hash, LedgerId, Policy, Role};
 use orebook_sim::disk::SimDisk;
+use orebook_sim::ground::{self, Speaker};
 
-use crate::world::Producer;
+pub(crate) use orebook_sim::ground::signer;
 
 pub(crate) const LEDGER: LedgerId = LedgerId([0x2d; 16]);
 /// Confirmations of the policy.
@@ -47,10 +40,6 @@ pub(crate) const ARCHIVER: u8 = 3;
 pub(crate) const SETTLER: u8 = 6;
 pub(crate) const PAYMASTERS: [u8; 2] = [4, 5];
 pub(crate) const APPROVERS: [u8; 2] = [20, 21];
-
-pub(crate) fn signer(name: u8) -> Signer {
-    Signer::from_seed(&[name; 32])
-}
 
 pub(crate) fn approval(thing: Hash, by: u8) -> Event {
     Event::Approval(Approval {
@@ -103,77 +92,45 @@ impl Setup {
 
     pub(crate) fn genesis(&self) -> Genesis {
         let mut producers = vec![
-            (signer(DESK).key(), Role::Desk),
-            (signer(GATEWAY).key(), Role::Gateway),
-            (signer(ARCHIVER).key(), Role::Archiver),
-            (signer(SETTLER).key(), Role::Settler),
+            (DESK, Role::Desk),
+            (GATEWAY, Role::Gateway),
+            (ARCHIVER, Role::Archiver),
+            (SETTLER, Role::Settler),
         ];
-        producers.extend(PAYMASTERS.map(|name| (signer(name).key(), Role::Paymaster)));
-        producers.sort_unstable();
+        producers.extend(PAYMASTERS.map(|name| (name, Role::Paymaster)));
         let mut approvers = APPROVERS.map(|name| signer(name).key()).to_vec();
         approvers.sort_unstable();
         Genesis {
-            ledger: LEDGER,
-            coin: 1,
-            coin_name: CoinName::parse("sim").unwrap(),
-            algorithm: Algorithm::Sha256d,
-            decimals: 8,
-            chain: Hash::ZERO,
             segment_positions: 64,
-            segment_bytes: 65_536,
             digest_answers: 2,
             approvers,
             approvals: vec![(Approved::Adjustment, 1)],
-            producers,
-            schema_set: Kind::known(),
             policy: Policy {
-                pots: vec![PotRules {
-                    pot: Pot(0),
-                    scheme: Scheme::Pplns,
-                    n_ppm: 2_000_000,
-                    fee_ppm: 0,
-                    bonus_ppm: 0,
-                    stale_ppm: 0,
-                    keep_tx_fees: false,
-                    direct_min: 0,
-                    direct_outputs: 0,
-                }],
-                immature_depth: 2,
-                confirmed_depth: 5,
-                orphan_depth: 3,
                 threshold: THRESHOLD,
-                address_hold_ms: 0,
                 network_fees: self.fees,
                 auto_pay_limit: self.auto_pay_limit,
                 payout_depth: PAID as u32,
                 payout_final_depth: LAST as u32,
                 writeoff_ms: 1_000,
-                rounding_to_fee: false,
+                ..ground::policy()
             },
+            ..ground::genesis(LEDGER, &producers)
         }
     }
 
     pub(crate) fn disk_with_genesis(&self, seed: u64, dir: &str) -> SimDisk {
-        let disk = SimDisk::new(seed);
-        let segments = format!("{dir}/segments");
-        disk.create_dir(&segments).unwrap();
-        let (mut store, _) =
-            SegmentStore::open_with(disk.clone(), &segments, LEDGER, 0, store_config()).unwrap();
-        let frame =
-            genesis_frame(&self.genesis(), StreamId([1; 16]), 1_000, &signer(DESK)).unwrap();
-        let mut state = State::new(LEDGER);
-        let (verdict, _) = state.admit(&store, 1_000, frame.bytes().to_vec()).unwrap();
-        let Verdict::Admitted(admitted) = verdict else {
-            panic!("genesis is admitted: {verdict:?}")
-        };
-        store
-            .append_frame(0, admitted.ledger_time, 1_000, &frame)
-            .unwrap();
-        store.sync().unwrap();
-        disk
+        ground::disk_with_genesis(&self.genesis(), DESK, seed, dir)
+    }
+
+    /// Somebody who says what a test tells him.
+    pub(crate) fn speaker(&self, name: u8, role: Role) -> Speaker {
+        let disk = self.disk_with_genesis(200 + u64::from(name), "mirror");
+        let spool = ground::spool_config(LEDGER, role, FILE_BYTES_MIN);
+        Speaker::new(disk, &self.genesis(), name, spool, 1)
     }
 
     pub(crate) fn machine_config(&self) -> MachineConfig {
+        let spool = ground::spool_config(LEDGER, Role::Paymaster, 4 * FILE_BYTES_MIN);
         MachineConfig {
             dry_run: self.dry_run,
             lines_max: self.lines_max,
@@ -190,25 +147,8 @@ impl Setup {
             } else {
                 u64::MAX
             },
-            ..MachineConfig::new(spool_config(Role::Paymaster, 4 * FILE_BYTES_MIN), 0)
+            ..MachineConfig::new(spool, 0)
         }
-    }
-}
-
-pub(crate) const fn store_config() -> StoreConfig {
-    StoreConfig {
-        preallocate_bytes: 65_536,
-    }
-}
-
-pub(crate) const fn spool_config(role: Role, file_bytes: u64) -> SpoolConfig {
-    SpoolConfig {
-        ledger: LEDGER,
-        coin: 1,
-        role,
-        schema_set: 0,
-        file_bytes,
-        total_bytes: 8 * file_bytes,
     }
 }
 
@@ -272,23 +212,5 @@ impl Store for FaultyStore {
             self.rows.commit(batch)?;
         }
         Err(StoreFault::Failed("the disk is gone".to_owned()))
-    }
-}
-
-impl Setup {
-    pub(crate) fn producer(&self, name: u8, role: Role, now: u64) -> Producer {
-        let disk = self.disk_with_genesis(200 + u64::from(name), "mirror");
-        let (reader, _) = Reader::open(disk.clone(), "mirror", LEDGER, store_config(), 0).unwrap();
-        let config = spool_config(role, FILE_BYTES_MIN);
-        let (mut spool, _) = Spool::open(disk, "spool", config, signer(name)).unwrap();
-        if role == Role::Gateway {
-            spool
-                .learn_policy(At::default(), Arc::new(self.genesis().policy))
-                .unwrap();
-        }
-        spool
-            .begin(now, StreamId::from_parts(1, [name; 10]))
-            .unwrap();
-        (spool, reader, Publisher::new())
     }
 }

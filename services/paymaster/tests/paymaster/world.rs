@@ -6,11 +6,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use orebook_ledger::admit::Trust;
-use orebook_ledger::archiver::{Archiver, ArchiverConfig};
+use orebook_ledger::archiver::Archiver;
 use orebook_ledger::authority::thing_digest;
-use orebook_ledger::publisher::{Clock, Publisher};
-use orebook_ledger::reader::{ReadError, Reader};
-use orebook_ledger::spool::{FILE_BYTES_MIN, Spool};
 use orebook_paymaster::machine::{Machine, MachineError};
 use orebook_paymaster::metrics::Metrics;
 use orebook_paymaster::why::Why;
@@ -25,6 +22,7 @@ use orebook_schema::work::{BlockFound, BlockState, BlockStatus, Extranonce, Job,
 use orebook_schema::{Account, At, Event, Hash, Role, StreamId, Work};
 use orebook_sim::broker::SimBroker;
 use orebook_sim::disk::SimDisk;
+use orebook_sim::ground::{self, Speaker, poll};
 
 use crate::chain::{Chain, Edge};
 use crate::setup::*;
@@ -52,8 +50,7 @@ impl Life {
     pub(crate) fn start(&mut self, now: u64) -> Result<(), String> {
         self.starts += 1;
         let words = |error: &dyn std::fmt::Display| error.to_string();
-        let (reader, _) = Reader::open(self.disk.clone(), "mirror", LEDGER, store_config(), 0)
-            .map_err(|error| words(&error))?;
+        let reader = ground::mirror(&self.disk, LEDGER).map_err(|error| words(&error))?;
         let machine = Machine::open(
             self.disk.clone(),
             "paymaster",
@@ -95,9 +92,6 @@ impl Life {
     }
 }
 
-/// Somebody who says things: spool, reader, publisher.
-pub(crate) type Producer = (Spool<SimDisk>, Reader<SimDisk>, Publisher<SimDisk>);
-
 /// Everything.
 pub(crate) struct World {
     pub(crate) now: u64,
@@ -107,12 +101,12 @@ pub(crate) struct World {
     pub(crate) keeper: Archiver<SimDisk>,
     /// While it does not run nothing becomes final.
     pub(crate) keeper_runs: bool,
-    gateway: Producer,
+    gateway: Speaker,
     projector: (SharedReader<SimDisk>, Engine),
     pub(crate) projectors: Projectors,
     pub(crate) paymasters: Vec<Life>,
     /// Others' spools: desk and settler.
-    others: BTreeMap<u8, Producer>,
+    others: BTreeMap<u8, Speaker>,
     runtime: tokio::runtime::Runtime,
     nonce: u32,
     /// Base units that each account was given.
@@ -122,26 +116,13 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(setup: Setup) -> Self {
         let now = 1_000_000;
-        let config = ArchiverConfig {
-            ledger: LEDGER,
-            store: store_config(),
-            spool: spool_config(Role::Archiver, FILE_BYTES_MIN),
-            signer: signer(ARCHIVER),
-        };
         let disk = setup.disk_with_genesis(100, "archive");
-        let (keeper, _) = Archiver::open(
-            disk,
-            "archive",
-            config,
-            now,
-            StreamId::from_parts(1, [3; 10]),
-        )
-        .unwrap();
-        let gateway = setup.producer(GATEWAY, Role::Gateway, now);
+        let keeper = ground::archiver(disk, LEDGER, ARCHIVER, now);
+        let gateway = setup.speaker(GATEWAY, Role::Gateway);
         let others = [(DESK, Role::Desk), (SETTLER, Role::Settler)]
-            .map(|(name, role)| (name, setup.producer(name, role, now)));
+            .map(|(name, role)| (name, setup.speaker(name, role)));
         let disk = setup.disk_with_genesis(102, "mirror");
-        let (reader, _) = Reader::open(disk, "mirror", LEDGER, store_config(), 0).unwrap();
+        let reader = ground::mirror(&disk, LEDGER).unwrap();
         let mirror = SharedReader(Arc::new(Mutex::new(reader)));
         let store = Arc::new(MemoryStore::new());
         let folds: Vec<(Box<dyn orebook_replay::fold::Fold + Send>, Arc<dyn Store>)> =
@@ -219,14 +200,11 @@ impl World {
             branches: Vec::new(),
             direct: 0,
         };
-        let events = [
-            (self.now, Event::Worker(Box::new(worker))),
-            (self.now, Event::Job(Box::new(job))),
-        ];
-        self.gateway.0.append(&events).unwrap();
+        let events = [Event::Worker(Box::new(worker)), Event::Job(Box::new(job))];
+        self.gateway.write(self.now, &events);
     }
 
-    fn share(&mut self, block: bool) -> (u64, Event) {
+    fn share(&mut self, block: bool) -> Event {
         self.nonce += 1;
         let share = Share {
             worker: 0,
@@ -239,7 +217,7 @@ impl World {
             version: 0,
             extranonce2: Extranonce::new(&self.nonce.to_le_bytes()).unwrap(),
         };
-        (self.now, Event::Share(share))
+        Event::Share(share)
     }
 
     /// A block of ours at this height is found and confirmed; final on return.
@@ -252,8 +230,8 @@ impl World {
             coinbase_txid: Hash::of(&[&hash.0]),
             header: vec![0; 80],
         };
-        let events = [share, (self.now, Event::BlockFound(found))];
-        self.gateway.0.append(&events).unwrap();
+        self.gateway
+            .write(self.now, &[share, Event::BlockFound(found)]);
         self.turns(20);
         let mut expects = At::default();
         for state in [
@@ -361,19 +339,11 @@ impl World {
 
     /// Desk or settler say these events; they are final on return. Returns the place of the first.
     fn say(&mut self, name: u8, events: &[Event]) -> At {
-        let timed: Vec<_> = events.iter().map(|it| (self.now, it.clone())).collect();
-        {
-            let (spool, _, _) = self.others.get_mut(&name).unwrap();
-            spool.append(&timed).unwrap();
-            spool.cut().unwrap();
-        }
+        self.others.get_mut(&name).unwrap().say(self.now, events);
         let before = self.final_size();
         for _ in 0..400 {
             self.turns(1);
-            let is_idle = {
-                let (_, _, publisher) = &self.others[&name];
-                publisher.is_idle()
-            };
+            let is_idle = self.others[&name].is_idle();
             if is_idle && before < self.final_size() {
                 let key = signer(name).key();
                 let found = self.events_from(before).into_iter();
@@ -397,29 +367,15 @@ impl World {
         let now = self.now;
         self.broker.deliver(false);
         if self.keeper_runs {
-            let stream = StreamId::from_parts(now, [9; 10]);
-            if let Err(error) = self.keeper.tick(&mut self.broker, now, 100, stream) {
-                let words = error.to_string();
-                assert!(
-                    words.contains("broker") || words.contains("timed out"),
-                    "{words}"
-                );
-            }
+            ground::archive(&mut self.keeper, &mut self.broker, now);
         }
         if self.now.is_multiple_of(SHARE_TURNS * TURN_MS) {
             let share = self.share(false);
-            self.gateway.0.append(&[share]).unwrap();
+            self.gateway.write(now, &[share]);
         }
-        let producers = std::iter::once(&mut self.gateway).chain(self.others.values_mut());
-        for (spool, reader, publisher) in producers {
-            if spool.should_cut(now) {
-                spool.cut().unwrap();
-            }
-            poll(reader, &self.broker);
-            let stream = StreamId::from_parts(now, [8; 10]);
-            publisher
-                .tick(spool, reader, &mut self.broker, Clock::at(now), stream)
-                .unwrap();
+        self.gateway.turn(&mut self.broker, now);
+        for speaker in self.others.values_mut() {
+            speaker.turn(&mut self.broker, now);
         }
         let (mirror, engine) = &mut self.projector;
         poll(&mut mirror.0.lock().unwrap(), &self.broker);
@@ -520,19 +476,5 @@ impl World {
             .map(|it| it.machine().why_waiting())
             .collect();
         panic!("it does not come to rest: {why:?}; {:?}", self.states())
-    }
-}
-
-fn poll(reader: &mut Reader<SimDisk>, broker: &SimBroker) {
-    match reader.poll(broker, 100) {
-        Ok(_) | Err(ReadError::Log(_) | ReadError::Unopened) => {}
-        Err(error) => {
-            // A dying disk: the owner's own next step tells.
-            let words = error.to_string();
-            assert!(
-                words.contains("crash") || words.contains("former life"),
-                "{words}"
-            );
-        }
     }
 }

@@ -2,32 +2,27 @@
 
 use std::sync::{Arc, Mutex};
 
-use orebook_ledger::admit::{State, Verdict};
-use orebook_ledger::archiver::{Archiver, ArchiverConfig};
+use orebook_ledger::archiver::Archiver;
 use orebook_ledger::authority::thing_digest;
-use orebook_ledger::build::genesis_frame;
-use orebook_ledger::disk::Disk as _;
-use orebook_ledger::publisher::{Clock, Publisher};
-use orebook_ledger::reader::{ReadError, Reader};
-use orebook_ledger::segment::{SegmentStore, StoreConfig};
-use orebook_ledger::sign::Signer;
-use orebook_ledger::spool::{FILE_BYTES_MIN, Spool, SpoolConfig};
+use orebook_ledger::segment::StoreConfig;
+use orebook_ledger::spool::FILE_BYTES_MIN;
 use orebook_replay::engine::SharedReader;
 use orebook_replay::store::MemoryStore;
 use orebook_schema::event::{Approval, KeyAction, KeyChange};
-use orebook_schema::genesis::{Algorithm, Genesis};
-use orebook_schema::names::{Account, CoinName, Pot, RegisteredName, WorkerName};
-use orebook_schema::policy::{NetworkFees, PotRules, Scheme};
+use orebook_schema::genesis::Genesis;
+use orebook_schema::names::{Account, Pot, RegisteredName, WorkerName};
+use orebook_schema::policy::{PotRules, Scheme};
 use orebook_schema::work::{
     BlockFound, BlockRecovered, BlockStatus, Extranonce, Job, Share, Worker,
 };
-use orebook_schema::{At, Event, Hash, Key, Kind, LedgerId, Policy, Role, StreamId, Work};
+use orebook_schema::{At, Event, Hash, Key, LedgerId, Policy, Role, StreamId, Work};
 use orebook_settler::book::OurBlock;
 use orebook_settler::look::{Dialect, Payout};
 use orebook_settler::machine::{Machine, MachineConfig, MachineError};
 use orebook_settler::metrics::Metrics;
 use orebook_sim::broker::SimBroker;
 use orebook_sim::disk::SimDisk;
+use orebook_sim::ground::{self, Speaker};
 
 use crate::chain::{FakeChain, OUR_SCRIPT, OUR_TEXT, txid_of};
 
@@ -49,9 +44,7 @@ const QUIET_TURNS: u32 = 25;
 /// A job whose coinbase pays accounts.
 pub(crate) const DIRECT_JOB: u32 = 1;
 
-pub(crate) fn signer(name: u8) -> Signer {
-    Signer::from_seed(&[name; 32])
-}
+pub(crate) use orebook_sim::ground::{poll, signer};
 
 const DESK: u8 = 1;
 const GATEWAY: u8 = 2;
@@ -60,94 +53,44 @@ pub(crate) const SETTLERS: [u8; 2] = [4, 5];
 
 fn genesis() -> Genesis {
     let mut producers = vec![
-        (signer(DESK).key(), Role::Desk),
-        (signer(GATEWAY).key(), Role::Gateway),
-        (signer(ARCHIVER).key(), Role::Archiver),
+        (DESK, Role::Desk),
+        (GATEWAY, Role::Gateway),
+        (ARCHIVER, Role::Archiver),
     ];
-    producers.extend(SETTLERS.map(|name| (signer(name).key(), Role::Settler)));
-    producers.sort_unstable();
+    producers.extend(SETTLERS.map(|name| (name, Role::Settler)));
+    let pots = [(0, Scheme::Pplns), (1, Scheme::Fpps)].map(|(pot, scheme)| PotRules {
+        fee_ppm: 10_000,
+        ..ground::pot(pot, scheme)
+    });
     Genesis {
-        ledger: LEDGER,
-        coin: 1,
-        coin_name: CoinName::parse("sim").unwrap(),
-        algorithm: Algorithm::Sha256d,
-        decimals: 8,
-        chain: Hash::ZERO,
-        segment_positions: 8,
-        segment_bytes: 65_536,
-        digest_answers: 1,
-        approvers: vec![signer(DESK).key()],
-        approvals: Vec::new(),
-        producers,
-        schema_set: Kind::known(),
         policy: Policy {
-            pots: [(0, Scheme::Pplns), (1, Scheme::Fpps)]
-                .map(|(pot, scheme)| PotRules {
-                    pot: Pot(pot),
-                    scheme,
-                    n_ppm: 2_000_000,
-                    fee_ppm: 10_000,
-                    bonus_ppm: 0,
-                    stale_ppm: 0,
-                    keep_tx_fees: false,
-                    direct_min: 0,
-                    direct_outputs: 0,
-                })
-                .to_vec(),
+            pots: pots.to_vec(),
             immature_depth: IMMATURE as u32,
             confirmed_depth: CONFIRMED as u32,
             orphan_depth: ORPHAN as u32,
-            threshold: 1,
-            address_hold_ms: 0,
-            network_fees: NetworkFees::Pool,
-            auto_pay_limit: 0,
-            payout_depth: 6,
-            payout_final_depth: 12,
-            writeoff_ms: 0,
-            rounding_to_fee: false,
+            ..ground::policy()
         },
+        ..ground::genesis(LEDGER, &producers)
     }
 }
 
 pub(crate) fn disk_with_genesis(seed: u64, dir: &str) -> SimDisk {
-    let disk = SimDisk::new(seed);
-    let segments = format!("{dir}/segments");
-    disk.create_dir(&segments).unwrap();
-    let (mut store, _) =
-        SegmentStore::open_with(disk.clone(), &segments, LEDGER, 0, store_config()).unwrap();
-    let frame = genesis_frame(&genesis(), StreamId([1; 16]), 1_000, &signer(DESK)).unwrap();
-    let mut state = State::new(LEDGER);
-    let (verdict, _) = state.admit(&store, 1_000, frame.bytes().to_vec()).unwrap();
-    let Verdict::Admitted(admitted) = verdict else {
-        panic!("genesis is admitted: {verdict:?}")
-    };
-    store
-        .append_frame(0, admitted.ledger_time, 1_000, &frame)
-        .unwrap();
-    store.sync().unwrap();
-    disk
+    ground::disk_with_genesis(&genesis(), DESK, seed, dir)
 }
 
 pub(crate) const fn store_config() -> StoreConfig {
-    StoreConfig {
-        preallocate_bytes: 65_536,
-    }
+    ground::store_config()
 }
 
-const fn spool_config(role: Role) -> SpoolConfig {
-    SpoolConfig {
-        ledger: LEDGER,
-        coin: 1,
-        role,
-        schema_set: 0,
-        file_bytes: FILE_BYTES_MIN,
-        total_bytes: 8 * FILE_BYTES_MIN,
-    }
+fn speaker(role: Role, name: u8, seed: u64, now: u64) -> Speaker {
+    let spool = ground::spool_config(LEDGER, role, FILE_BYTES_MIN);
+    let disk = disk_with_genesis(seed, "mirror");
+    Speaker::new(disk, &genesis(), name, spool, now)
 }
 
 pub(crate) fn machine_config(sights: u32) -> MachineConfig {
     MachineConfig {
-        spool: spool_config(Role::Settler),
+        spool: ground::spool_config(LEDGER, Role::Settler, FILE_BYTES_MIN),
         dialect: Dialect::Bitcoin(Payout {
             scripts: vec![OUR_SCRIPT.to_vec()],
             texts: vec![OUR_TEXT.to_owned()],
@@ -209,8 +152,7 @@ impl SettlerLife {
     pub(crate) fn start(&mut self, now: u64) -> Result<(), String> {
         self.starts += 1;
         let words = |error: &dyn std::fmt::Display| error.to_string();
-        let (reader, _) = Reader::open(self.disk.clone(), "mirror", LEDGER, store_config(), 0)
-            .map_err(|error| words(&error))?;
+        let reader = ground::mirror(&self.disk, LEDGER).map_err(|error| words(&error))?;
         let mut config = machine_config(self.sights);
         if self.is_eth {
             config.dialect = crate::eth::dialect();
@@ -258,7 +200,7 @@ pub(crate) struct World {
     /// None while it is away: nothing becomes final.
     pub(crate) keeper: Archiver<SimDisk>,
     pub(crate) keeper_runs: bool,
-    gateway: (Spool<SimDisk>, Reader<SimDisk>, Publisher<SimDisk>),
+    gateway: Speaker,
     pub(crate) gateway_is: GatewayIs,
     pub(crate) settlers: Vec<SettlerLife>,
     runtime: tokio::runtime::Runtime,
@@ -280,36 +222,13 @@ impl World {
 
     fn of(settlers: usize, sights: u32, is_eth: bool) -> Self {
         let now = 1_000_000;
-        let config = ArchiverConfig {
-            ledger: LEDGER,
-            store: store_config(),
-            spool: spool_config(Role::Archiver),
-            signer: signer(ARCHIVER),
-        };
-        let disk = disk_with_genesis(100, "archive");
-        let (keeper, _) = Archiver::open(
-            disk,
-            "archive",
-            config,
-            now,
-            StreamId::from_parts(1, [3; 10]),
-        )
-        .unwrap();
-        let disk = disk_with_genesis(101, "mirror");
-        let (reader, _) = Reader::open(disk.clone(), "mirror", LEDGER, store_config(), 0).unwrap();
-        let (mut spool, _) =
-            Spool::open(disk, "spool", spool_config(Role::Gateway), signer(GATEWAY)).unwrap();
-        spool
-            .learn_policy(At::default(), Arc::new(genesis().policy))
-            .unwrap();
-        spool.begin(now, StreamId::from_parts(1, [2; 10])).unwrap();
         let mut world = Self {
             now,
             chain: FakeChain::new(),
             broker: SimBroker::new(7),
-            keeper,
+            keeper: ground::archiver(disk_with_genesis(100, "archive"), LEDGER, ARCHIVER, now),
             keeper_runs: true,
-            gateway: (spool, reader, Publisher::new()),
+            gateway: speaker(Role::Gateway, GATEWAY, 101, now),
             gateway_is: GatewayIs::Up,
             settlers: SETTLERS
                 .into_iter()
@@ -366,14 +285,14 @@ impl World {
             ..job.clone()
         };
         let events = [
-            (self.now, Event::Worker(Box::new(worker))),
-            (self.now, Event::Job(Box::new(job))),
-            (self.now, Event::Job(Box::new(direct))),
+            Event::Worker(Box::new(worker)),
+            Event::Job(Box::new(job)),
+            Event::Job(Box::new(direct)),
         ];
-        self.gateway.0.append(&events).unwrap();
+        self.gateway.write(self.now, &events);
     }
 
-    fn share(&mut self, block: bool) -> (u64, Event) {
+    fn share(&mut self, block: bool) -> Event {
         self.nonce += 1;
         let share = Share {
             worker: 0,
@@ -386,7 +305,7 @@ impl World {
             version: 0,
             extranonce2: Extranonce::new(&self.nonce.to_le_bytes()).unwrap(),
         };
-        (self.now, Event::Share(share))
+        Event::Share(share)
     }
 
     /// The gateway records that it found this block of the fake chain.
@@ -403,8 +322,8 @@ impl World {
             coinbase_txid,
             header: vec![0; 80],
         };
-        let events = [share, (self.now, Event::BlockFound(block))];
-        self.gateway.0.append(&events).unwrap();
+        self.gateway
+            .write(self.now, &[share, Event::BlockFound(block)]);
     }
 
     /// Everybody but the settlers.
@@ -413,42 +332,23 @@ impl World {
         let now = self.now;
         self.broker.deliver(false);
         if self.keeper_runs {
-            let stream = StreamId::from_parts(now, [9; 10]);
-            if let Err(error) = self.keeper.tick(&mut self.broker, now, 100, stream) {
-                let words = error.to_string();
-                assert!(
-                    words.contains("broker") || words.contains("timed out"),
-                    "{words}"
-                );
-            }
+            ground::archive(&mut self.keeper, &mut self.broker, now);
         }
         if self.gateway_is == GatewayIs::Dead {
             return;
         }
         if self.now.is_multiple_of(SHARE_TURNS * TURN_MS) {
             let share = self.share(false);
-            self.gateway.0.append(&[share]).unwrap();
-        }
-        let (spool, reader, publisher) = &mut self.gateway;
-        if spool.should_cut(now) {
-            spool.cut().unwrap();
+            self.gateway.write(now, &[share]);
         }
         if self.gateway_is == GatewayIs::CutOff {
             // Its publisher finds a log that answers nothing.
-            let nowhere = SimBroker::new(8);
+            let mut nowhere = SimBroker::new(8);
             nowhere.set_available(false);
-            let stream = StreamId::from_parts(now, [8; 10]);
-            let mut log = nowhere;
-            publisher
-                .tick(spool, reader, &mut log, Clock::at(now), stream)
-                .unwrap();
+            self.gateway.turn(&mut nowhere, now);
             return;
         }
-        poll(reader, &self.broker);
-        let stream = StreamId::from_parts(now, [8; 10]);
-        publisher
-            .tick(spool, reader, &mut self.broker, Clock::at(now), stream)
-            .unwrap();
+        self.gateway.turn(&mut self.broker, now);
     }
 
     /// One settler's turn; an error is its process's end.
@@ -502,25 +402,12 @@ impl World {
 
     /// Somebody of this role and name says these events; they are final on return.
     fn say(&mut self, role: Role, name: u8, events: &[Event]) {
-        let disk = disk_with_genesis(self.now, "mirror");
-        let (mut reader, _) =
-            Reader::open(disk.clone(), "mirror", LEDGER, store_config(), 0).unwrap();
-        let config = spool_config(role);
-        let (mut spool, _) = Spool::open(disk, "blurt", config, signer(name)).unwrap();
-        let stream = StreamId::from_parts(self.now, [6; 10]);
-        spool.begin(self.now, stream).unwrap();
-        let timed: Vec<_> = events.iter().map(|it| (self.now, it.clone())).collect();
-        spool.append(&timed).unwrap();
-        spool.cut().unwrap();
-        let mut publisher = Publisher::new();
+        let mut speaker = speaker(role, name, self.now, self.now);
+        speaker.say(self.now, events);
         for _ in 0..100 {
             self.turns(1);
-            poll(&mut reader, &self.broker);
-            let clock = Clock::at(self.now);
-            publisher
-                .tick(&mut spool, &mut reader, &mut self.broker, clock, stream)
-                .unwrap();
-            if publisher.is_idle() {
+            speaker.turn(&mut self.broker, self.now);
+            if speaker.is_idle() {
                 return;
             }
         }
@@ -647,19 +534,5 @@ impl World {
             }
         }
         states
-    }
-}
-
-pub(crate) fn poll(reader: &mut Reader<SimDisk>, broker: &SimBroker) {
-    match reader.poll(broker, 100) {
-        Ok(_) | Err(ReadError::Log(_) | ReadError::Unopened) => {}
-        Err(error) => {
-            // A dying disk: the owner's own next step tells.
-            let words = error.to_string();
-            assert!(
-                words.contains("crash") || words.contains("former life"),
-                "{words}"
-            );
-        }
     }
 }
