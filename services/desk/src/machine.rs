@@ -20,7 +20,7 @@ use orebook_ledger::spool::SpoolConfig;
 use orebook_producer::outbox::locked;
 use orebook_producer::{Outbox, ProducerError};
 use orebook_replay::engine::SharedReader;
-use orebook_schema::{Account, At, DecodeError, Event, Hash, Role, StreamId};
+use orebook_schema::{Account, At, DecodeError, Hash, Role, StreamId};
 use serde_json::Value;
 
 use crate::answer::{Answer, Outcome, Refusal, lost, pending, unknown};
@@ -289,6 +289,7 @@ impl<D: Disk + Clone> Machine<D> {
             thing: thing_of(authority, &command.event),
             from: settled.size(),
             lost_when: None,
+            place: None,
         })
     }
 
@@ -319,11 +320,12 @@ impl<D: Disk + Clone> Machine<D> {
         &mut self,
         pending: Pending,
         until_ms: u64,
-        (what, line): (&str, crate::audit::Fields),
+        (what, mut line): (&str, crate::audit::Fields),
         now: u64,
     ) -> Result<Submitted, MachineError> {
         let id = pending.id;
         let no_room = || Ok(Submitted::Answered(Refusal::NoRoom.answer(Some(id))));
+        notes::will_stand(&mut line, self.outbox.next_place());
         if !self.note(now, what, line)? {
             return no_room();
         }
@@ -512,18 +514,18 @@ impl<D: Disk + Clone> Machine<D> {
 
     /// What a former life noted and did not answer: it waits if the spool has it, else it was never written.
     fn recover(&mut self, now: u64) -> Result<(), MachineError> {
-        let (live, closed) = events_in(&self.outbox)?;
+        let held = self.outbox.held()?;
         let mut never = Vec::new();
         let mut lowest = u64::MAX;
         for pending in &mut self.memory.pending {
             lowest = lowest.min(pending.from);
-            if live.contains(&pending.event) {
-                continue;
-            }
-            if closed.contains(&pending.event) {
-                pending.lost_when = self.memory.commands.get(&pending.id).map(Kept::expired);
-            } else {
-                never.push(pending.id);
+            let written = held.iter().filter(|held| pending.is_at(held));
+            match written.last() {
+                None => never.push(pending.id),
+                Some(held) if held.is_closed => {
+                    pending.lost_when = self.memory.commands.get(&pending.id).map(Kept::expired);
+                }
+                Some(_) => {}
             }
         }
         if lowest != u64::MAX {
@@ -565,21 +567,4 @@ impl<D: Disk + Clone> Machine<D> {
 /// A known operator.
 struct Who {
     name: String,
-}
-
-/// Events in the spool: of streams that are sent, and of those that were closed.
-fn events_in<D: Disk + Clone>(
-    outbox: &Outbox<D>,
-) -> Result<(Vec<Event>, Vec<Event>), MachineError> {
-    let (mut live, mut closed) = (Vec::new(), Vec::new());
-    outbox.each_held(|frame, is_closed| {
-        let events = frame.decode()?;
-        if is_closed {
-            closed.extend(events);
-        } else {
-            live.extend(events);
-        }
-        Ok::<_, MachineError>(())
-    })?;
-    Ok((live, closed))
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use orebook_ledger::authority::Waiting;
+use orebook_producer::outbox::{Held, Place};
 use orebook_schema::account::SetBy;
 use orebook_schema::{Event, Hash};
 
@@ -69,6 +70,15 @@ pub(crate) struct Pending {
     /// Final positions when it came: it stands at or above.
     pub(crate) from: u64,
     pub(crate) lost_when: Option<LostWhen>,
+    /// Of a former life's: where it was about to be written.
+    pub(crate) place: Option<Place>,
+}
+
+impl Pending {
+    /// Whether it is what the spool holds there. A line of before places were noted goes by the event alone.
+    pub(crate) fn is_at(&self, held: &Held) -> bool {
+        self.event == held.event && self.place.is_none_or(|place| place == held.place)
+    }
 }
 
 /// Every command that is remembered.

@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 
+use orebook_producer::outbox::Place;
 use orebook_schema::event::RawEvent;
 use orebook_schema::units::{hex, unhex};
-use orebook_schema::{At, Event, Hash};
+use orebook_schema::{At, Event, Hash, StreamId};
 use serde_json::{Map, Value};
 
 use crate::answer::Answer;
@@ -54,6 +55,23 @@ pub(crate) fn set(pending: &Pending, until_ms: u64, text: &str, from: SocketAddr
     line.insert("until_ms".to_owned(), until_ms.into());
     line.insert("final".to_owned(), pending.from.into());
     line
+}
+
+/// Where in the desk's stream the event of a line is about to be written: what a new life looks for, since another command
+/// may have said the same before.
+pub(crate) fn will_stand(line: &mut Fields, place: Option<Place>) {
+    if let Some(place) = place {
+        line.insert("stream".to_owned(), place.stream.to_string().into());
+        line.insert("number".to_owned(), place.number.into());
+    }
+}
+
+/// None for a line of before places were noted.
+fn place(line: &Fields) -> Option<Place> {
+    Some(Place {
+        stream: StreamId::parse(line.get("stream")?.as_str()?)?,
+        number: line.get("number")?.as_u64()?,
+    })
 }
 
 /// A command became final.
@@ -130,13 +148,15 @@ fn take(
         thing: None,
         from: line.get("final").and_then(Value::as_u64)?,
         lost_when: None,
+        place: place(line),
     };
     let kept = Kept {
         until_ms,
         event,
         standing: Standing::Pending,
     };
-    // A former one of this id was lost.
+    // A former one of this id was lost, also if there was no room to note it.
+    memory.pending.retain(|former| former.id != id);
     memory.pending.push(pending);
     memory.commands.insert(id, kept);
     Some(())

@@ -26,6 +26,7 @@ use orebook_ledger::admit::AdmitError;
 use orebook_ledger::publisher::PublishError;
 use orebook_ledger::spool::SpoolError;
 use orebook_replay::engine::EngineError;
+use orebook_schema::DecodeError;
 
 /// Why a producer's turn failed: its process ends, and starts again from what is durable.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,4 +43,7 @@ pub enum ProducerError {
     /// The index of what was admitted.
     #[error(transparent)]
     Admit(#[from] AdmitError),
+    /// An event of its own that it cannot read.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
 }

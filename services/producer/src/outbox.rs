@@ -23,6 +23,7 @@ use orebook_replay::engine::SharedReader;
 use orebook_schema::{Event, Frame, Hash, Key, Kind, StreamId};
 
 use crate::ProducerError;
+use crate::thread::Rest;
 
 /// After the ledger refused our key, nothing is sent for so long, in milliseconds: somebody may put the key in force.
 pub const REFUSED_MS: u64 = 60_000;
@@ -47,6 +48,26 @@ impl Awaited {
     }
 }
 
+/// Where an event of a producer's stands, or will: its stream, and its number there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The stream.
+    pub stream: StreamId,
+    /// The event's number, from 0.
+    pub number: u64,
+}
+
+/// An event that the spool holds; it may be final.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Held {
+    /// Where it stands.
+    pub place: Place,
+    /// The event.
+    pub event: Event,
+    /// Whether its stream was closed: if it is not final, it never will be.
+    pub is_closed: bool,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Outbox<D: Disk + Clone> {
@@ -54,7 +75,7 @@ pub struct Outbox<D: Disk + Clone> {
     spool: Spool<D>,
     publisher: Publisher<D>,
     awaited: Vec<Awaited>,
-    refused_until: u64,
+    rest: Rest,
     is_key_refused: bool,
     no_room: u64,
 }
@@ -81,12 +102,12 @@ impl<D: Disk + Clone> Outbox<D> {
             spool,
             publisher: Publisher::new(),
             awaited: Vec::new(),
-            refused_until: 0,
+            rest: Rest::default(),
             is_key_refused: false,
             no_room: 0,
         };
         let mut awaited = Vec::new();
-        outbox.each_held::<ProducerError>(|frame, is_closed| {
+        outbox.each_frame(|frame, is_closed| {
             awaited.extend(Awaited::of(frame).filter(|_| !is_closed));
             Ok(())
         })?;
@@ -120,8 +141,8 @@ impl<D: Disk + Clone> Outbox<D> {
 
     /// Whether nothing is sent now since the ledger refused the key.
     #[must_use]
-    pub const fn is_resting(&self, now: u64) -> bool {
-        now < self.refused_until
+    pub fn is_resting(&self, now: u64) -> bool {
+        self.rest.is_on(now)
     }
 
     /// How often something found no room in this life.
@@ -130,22 +151,46 @@ impl<D: Disk + Clone> Outbox<D> {
         self.no_room
     }
 
-    /// Gives every frame that the spool holds, oldest first, final ones too, and whether its stream was closed.
+    /// Where the next event stands that is said. None while a move is under way: then nothing is said.
+    #[must_use]
+    pub fn next_place(&self) -> Option<Place> {
+        let stream = self.spool.stream().filter(|_| !self.spool.is_moving())?;
+        let number = self.spool.next_seq();
+        Some(Place { stream, number })
+    }
+
+    /// Every event that the spool holds, oldest first, heartbeats too.
     ///
     /// # Errors
-    /// [`ProducerError::Spool`], and what `take` returns.
-    pub fn each_held<E: From<ProducerError>>(
+    /// [`ProducerError::Spool`], [`ProducerError::Decode`].
+    pub fn held(&self) -> Result<Vec<Held>, ProducerError> {
+        let mut held = Vec::new();
+        self.each_frame(|frame, is_closed| {
+            let header = frame.header();
+            for (number, event) in (header.first_seq..).zip(frame.decode()?) {
+                let stream = header.stream;
+                held.push(Held {
+                    place: Place { stream, number },
+                    event,
+                    is_closed,
+                });
+            }
+            Ok(())
+        })?;
+        Ok(held)
+    }
+
+    /// Every frame that the spool holds, oldest first, and whether its stream was closed.
+    fn each_frame(
         &self,
-        mut take: impl FnMut(&Frame, bool) -> Result<(), E>,
-    ) -> Result<(), E> {
+        mut take: impl FnMut(&Frame, bool) -> Result<(), ProducerError>,
+    ) -> Result<(), ProducerError> {
         let held = self.spool.streams();
         let Some(oldest) = held.first() else {
             return Ok(());
         };
-        let of_spool = |error: SpoolError| ProducerError::from(error);
-        let frames = self.spool.frames_from(oldest.stream, 0);
-        let mut frames = frames.map_err(of_spool)?;
-        while let Some(frame) = frames.next_frame(&self.spool).map_err(of_spool)? {
+        let mut frames = self.spool.frames_from(oldest.stream, 0)?;
+        while let Some(frame) = frames.next_frame(&self.spool)? {
             let stream = frame.header().stream;
             let is_closed = held
                 .iter()
@@ -219,7 +264,7 @@ impl<D: Disk + Clone> Outbox<D> {
                 Ok(Some(head))
             }
             Err(PublishError::Refused) => {
-                self.refused_until = now.saturating_add(REFUSED_MS);
+                self.rest.begin(now, REFUSED_MS);
                 self.publisher = Publisher::new();
                 self.is_key_refused = true;
                 tracing::error!(producer = self.name, "{}", PublishError::Refused);

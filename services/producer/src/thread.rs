@@ -53,6 +53,27 @@ impl Thread {
     }
 }
 
+/// A time in which something is left alone. A clock that went back ends it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rest {
+    since: u64,
+    ms: u64,
+}
+
+impl Rest {
+    /// It begins now, and lasts so many milliseconds.
+    pub const fn begin(&mut self, now: u64, ms: u64) {
+        (self.since, self.ms) = (now, ms);
+    }
+
+    /// Whether it lasts.
+    #[must_use]
+    pub fn is_on(&self, now: u64) -> bool {
+        now.checked_sub(self.since)
+            .is_some_and(|rested| rested < self.ms)
+    }
+}
+
 /// When something is due that has its turn each so many milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {

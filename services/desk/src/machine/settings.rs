@@ -241,6 +241,7 @@ impl<D: Disk + Clone> Machine<D> {
             thing: None,
             from: settled.size(),
             lost_when: None,
+            place: None,
         })
     }
 

@@ -6,6 +6,10 @@ use orebook_desk::audit::verify;
 use orebook_sim::broker::SendFaults;
 use serde_json::Value;
 
+use orebook_schema::Event;
+use orebook_schema::desk::Reason;
+use orebook_schema::payout::PayoutHalt;
+
 use crate::world::{OPERATOR, World, revoke};
 
 /// How a process ends.
@@ -139,6 +143,35 @@ fn what_was_noted_and_not_written_is_lost_and_may_be_sent_again() {
         world.turns(20);
         assert_eq!(world.send_bytes(&bytes)["outcome"], "waits", "at {at}");
         assert_eq!(world.said().len(), 1, "at {at}");
+    }
+    assert!(0 < lost, "no crash fell between note and event");
+}
+
+#[test]
+fn what_was_noted_and_not_written_is_lost_also_where_the_same_was_said_before() {
+    // A halt compares nothing, and works always: the spool may hold an equal one that is final.
+    let reason = Reason::parse("a wallet behaves strangely").expect("a reason");
+    let halt = Event::PayoutHalt(Box::new(PayoutHalt { wallet: 0, reason }));
+    let mut lost = 0;
+    for end in [End::Kill, End::Power] {
+        for at in 1..12 {
+            let mut world = World::new();
+            assert_eq!(world.send(OPERATOR, &halt)["outcome"], "obeyed");
+            let (bytes, id) = world.command(OPERATOR, &halt);
+            let disk = world.desks[0].disk.clone();
+            disk.faults().crash_after(at);
+            let now = world.now;
+            if world.desks[0].submit(&bytes, now).is_ok() {
+                break;
+            }
+            restart(&mut world, end);
+            disk.faults().crash_after(0);
+            lost += u32::from(world.desks[0].ask(id)["outcome"] == "lost");
+            world.turns(20);
+            let answer = world.send_bytes(&bytes);
+            assert_eq!(answer["outcome"], "obeyed", "{end:?} at {at}: {answer}");
+            assert_eq!(world.said().len(), 2, "{end:?} at {at}");
+        }
     }
     assert!(0 < lost, "no crash fell between note and event");
 }
