@@ -85,7 +85,7 @@ pub struct Machine<D: Disk + Clone> {
     /// What the sights of a block called for, with its value, and how often in a row.
     steady: BTreeMap<Hash, (BlockState, u128, u32)>,
     /// How often each word was said of a block of an ethash-like that is still watched.
-    words: BTreeMap<Hash, Vec<(BlockState, u128, u32)>>,
+    words: BTreeMap<Hash, Vec<(Word, u32)>>,
     scan: Scan,
     fees: FeeMeans,
     last_open: Hash,
@@ -344,34 +344,37 @@ impl<D: Disk + Clone> Machine<D> {
             return Judged::Nothing;
         }
         self.steady.remove(&block.hash);
-        if matches!(self.config.dialect, Dialect::Ethash(_)) && !self.is_undisputed(&status) {
+        if self.is_disputed(&status) {
             return Judged::Disputed;
         }
         Judged::Say(status)
     }
 
-    /// Counts a word. False if it was said too often.
-    fn is_undisputed(&mut self, status: &BlockStatus) -> bool {
+    /// Whether this was said of an ethash-like's block too often, or too much of it.
+    fn is_disputed(&self, status: &BlockStatus) -> bool {
+        let Some(words) = self.words.get(&status.hash) else {
+            return false;
+        };
+        match words.iter().find(|word| word.0 == word_of(status)) {
+            Some((_, count)) => SAME_WORDS_MAX <= *count,
+            // Six distances, one canonical value with and without fees, and few states of each.
+            None => WORDS_PER_BLOCK_MAX <= words.len(),
+        }
+    }
+
+    /// Counts a word that was said: what found no room was not.
+    fn count_word(&mut self, status: &BlockStatus) {
+        if !matches!(self.config.dialect, Dialect::Ethash(_)) {
+            return;
+        }
         if WORDS_BLOCKS_MAX <= self.words.len() && !self.words.contains_key(&status.hash) {
             self.words.pop_first();
         }
         let words = self.words.entry(status.hash).or_default();
-        let is_full = WORDS_PER_BLOCK_MAX <= words.len();
-        let place = words
-            .iter_mut()
-            .find(|(state, value, _)| (*state, *value) == (status.state, status.value));
-        match place {
-            Some((_, _, count)) if SAME_WORDS_MAX <= *count => false,
-            Some((_, _, count)) => {
-                *count += 1;
-                true
-            }
-            // Six distances, one canonical value with and without fees, and few states of each.
-            None if is_full => false,
-            None => {
-                words.push((status.state, status.value, 1));
-                true
-            }
+        let word = word_of(status);
+        match words.iter_mut().find(|known| known.0 == word) {
+            Some((_, count)) => *count = count.saturating_add(1),
+            None => words.push((word, 1)),
         }
     }
 
@@ -382,14 +385,11 @@ impl<D: Disk + Clone> Machine<D> {
         }
         for event in &events {
             match event {
-                Event::BlockStatus(BlockStatus {
-                    hash,
-                    state,
-                    height,
-                    ..
-                }) => {
-                    self.counters.said(*state);
-                    tracing::info!(%hash, height, state = state.name(), "block");
+                Event::BlockStatus(status) => {
+                    self.count_word(status);
+                    self.counters.said(status.state);
+                    let (hash, height) = (status.hash, status.height);
+                    tracing::info!(%hash, height, state = status.state.name(), "block");
                 }
                 Event::BlockRecovered(BlockRecovered { hash, height, .. }) => {
                     Counters::add(&self.counters.said_recovered, 1);
@@ -404,6 +404,13 @@ impl<D: Disk + Clone> Machine<D> {
         }
         Ok(())
     }
+}
+
+/// A state and its value.
+type Word = (BlockState, u128);
+
+const fn word_of(status: &BlockStatus) -> Word {
+    (status.state, status.value)
 }
 
 /// What comes of a sight.

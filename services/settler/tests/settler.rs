@@ -6,7 +6,7 @@
 //! - `settler/fees.rs`: the mean of the fees of 144 blocks.
 //! - `settler/rules.rs`: the rules as tables. `settler/walks.rs`: what becomes of blocks. `settler/crashes.rs`: kills and
 //!   faults at every point. `settler/recovered.rs`: coinbases that no share explains. `settler/grace.rs`: how
-//!   long one is waited for. `settler/thread.rs`: the thread itself, on the development chain.
+//!   long one is waited for. `settler/room.rs`: a spool without room. `settler/thread.rs`: the thread itself, on the development chain.
 
 #![allow(
     clippy::expect_used,
@@ -35,6 +35,8 @@ mod fees;
 mod grace;
 #[path = "settler/recovered.rs"]
 mod recovered;
+#[path = "settler/room.rs"]
+mod room;
 #[path = "settler/rules.rs"]
 mod rules;
 #[path = "settler/thread.rs"]
