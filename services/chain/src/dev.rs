@@ -421,6 +421,15 @@ impl DevChain {
     /// # Errors
     /// [`DevError::Depth`] if the chain is shorter; else as [`Self::mine`].
     pub fn reorganise(&self, depth: u64) -> Result<Vec<Hash>, DevError> {
+        self.reorganise_at_most(depth, u64::MAX)
+    }
+
+    /// The same by somebody who gives up: as soon as his branch would replace more than `depth_max` blocks, since others went on
+    /// meanwhile, it stays as it is, and the chain with it.
+    ///
+    /// # Errors
+    /// As [`Self::reorganise`].
+    pub fn reorganise_at_most(&self, depth: u64, depth_max: u64) -> Result<Vec<Hash>, DevError> {
         let before = self.tip();
         let height = before
             .height
@@ -428,7 +437,12 @@ impl DevChain {
             .ok_or(DevError::Depth(before.height))?;
         let mut parent = self.hash_at(height).ok_or(DevError::Depth(before.height))?;
         let mut branch = Vec::new();
-        while branch.last() != Some(&self.tip().hash) {
+        loop {
+            let tip = self.tip();
+            let replaced = tip.height.saturating_sub(height);
+            if branch.last() == Some(&tip.hash) || depth_max < replaced {
+                return Ok(branch);
+            }
             if depth + BRANCH_LEAD_MAX < u64::try_from(branch.len()).unwrap_or(u64::MAX) {
                 return Err(DevError::NotFound);
             }
@@ -438,7 +452,6 @@ impl DevChain {
             parent = self.mine_on(&template, FOREIGN_SCRIPT)?;
             branch.push(parent);
         }
-        Ok(branch)
     }
 
     /// Mines one block on a template and submits it.

@@ -189,6 +189,17 @@ fn a_foreign_branch_with_more_work_replaces_ours_and_may_lose_again() {
 }
 
 #[test]
+fn who_would_replace_more_than_he_may_gives_up() {
+    let (chain, time) = easy_chain();
+    let ours = grow(&chain, &time, 5);
+    let given_up = chain.reorganise_at_most(3, 2).expect("no fault");
+    assert_eq!((given_up.len(), chain.tip().hash), (0, ours[4]));
+    let branch = chain.reorganise_at_most(2, 2).expect("mined");
+    assert_eq!(chain.tip().hash, *branch.last().expect("not empty"));
+    assert_eq!(chain.hash_at(3), Some(ours[2]));
+}
+
+#[test]
 fn coinbases_mature_and_orphans_are_not_counted() {
     let (chain, time) = easy_chain();
     grow(&chain, &time, 7);

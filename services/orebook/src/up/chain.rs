@@ -30,6 +30,9 @@ const POOL_NAME: &str = "pool";
 const FOREIGN_NAME: &str = "somebody-else";
 /// How often the development chain's other miners look at it.
 const FOREIGN_TURN: Duration = Duration::from_millis(200);
+/// Blocks that they replace at most, and fewer than make a coinbase mature. On a busy machine they fall behind and would replace
+/// ever more to catch up, also blocks that were paid out of for good: less than a test coin's depth for that, 4 (`payout_final_depth`).
+const REPLACED_MAX: u64 = 3;
 /// The development node is in the process: asking it costs nothing.
 const DEV_POLL: Duration = Duration::from_millis(100);
 /// How often nodes of ethash-likes are asked whom they pay.
@@ -340,6 +343,7 @@ pub(crate) fn start_others(dev: DevChain, config: &Development) -> std::io::Resu
     if foreign == 0 && orphan == 0 {
         return Ok(());
     }
+    let replaced_max = u64::from(config.maturity.saturating_sub(1)).clamp(1, REPLACED_MAX);
     let is_turn = |byte: u8, one_in: u32| one_in != 0 && u32::from(byte) % one_in == 0;
     let others = move || {
         let mut seen = dev.tip().hash;
@@ -352,7 +356,7 @@ pub(crate) fn start_others(dev: DevChain, config: &Development) -> std::io::Resu
             seen = tip.hash;
             let [first, second, ..] = tip.hash.0;
             let done = if is_turn(first, orphan) && 1 < tip.height {
-                dev.reorganise(1).map(|_| ())
+                dev.reorganise_at_most(1, replaced_max).map(|_| ())
             } else if is_turn(second, foreign) {
                 let script = script_of_name(FOREIGN_NAME);
                 dev.mine(script.as_ref().map_or(&[][..], Script::bytes))
