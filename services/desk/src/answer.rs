@@ -277,8 +277,8 @@ impl Outcome {
             Self::Counted(Some(thing)) => match missing(thing) {
                 None => (
                     200,
-                    "the approval counts; no thing of this digest waits here (a batch of payouts or a resume is judged with \
-                     the balances: `orebook pay status` shows it)"
+                    "the approval counts; no thing of this digest waits here. A batch of payouts or a resume is judged with \
+                     the balances: `orebook pay status` shows whether it took effect"
                         .to_owned(),
                 ),
                 Some(0) => (200, "the approval counts; the thing took effect".to_owned()),
@@ -293,7 +293,7 @@ impl Outcome {
                     200,
                     format!(
                         "said; it needs {missing} more approvals, and whether it is obeyed is judged with the balances: \
-                         `orebook pay status` shows it"
+                         `orebook pay status` shows whether the wallet is halted still"
                     ),
                 )
             }

@@ -1,6 +1,6 @@
 //! Events in words, for who signs them and for the audit trail.
 
-use orebook_schema::account::{Registration, Setting, SettingValue};
+use orebook_schema::account::{Registration, SetBy, Setting, SettingValue};
 use orebook_schema::desk::{Adjustment, Ban, BanAction, Direction};
 use orebook_schema::dust::InactiveDust;
 use orebook_schema::event::KeyAction;
@@ -130,7 +130,12 @@ fn registration_words(said: &Registration) -> String {
 }
 
 fn setting_words(setting: &Setting) -> String {
-    let (account, by) = (&setting.account, setting.by.name());
+    let account = &setting.account;
+    let by = match setting.by {
+        SetBy::Operator => "the operator says it",
+        SetBy::Signed => "the owner signs it",
+        SetBy::Token => "its token says it",
+    };
     let what = match &setting.value {
         SettingValue::Threshold(threshold) => format!("is paid {}", threshold_words(*threshold)),
         SettingValue::Address(address) => {
@@ -141,7 +146,7 @@ fn setting_words(setting: &Setting) -> String {
         }
         SettingValue::PayNow => "asks for payment now".to_owned(),
     };
-    format!("{account} {what} (said by {by})")
+    format!("{account} {what} ({by})")
 }
 
 fn threshold_words(threshold: u128) -> String {

@@ -68,7 +68,7 @@ pub(crate) enum Command {
     /// Announces that small balances of accounts that are not active move, with approvals and 30 days of notice.
     #[command(subcommand)]
     Dust(DustCommand),
-    /// Payouts: halts a wallet, or lets it pay again.
+    /// Payouts: what is proposed, on its way and halted; approves a batch, halts a wallet, lets it pay again.
     #[command(subcommand)]
     Pay(PayCommand),
     /// Registered accounts: names that miners may use instead of an address, and their workers.

@@ -250,8 +250,8 @@ pub(crate) fn approve(args: &ApproveArgs) -> Result<(), Failure> {
             match make::thing_words(&state, thing)? {
                 Some(words) => say(&format!("the thing: {words}")),
                 None => say(
-                    "no thing of this digest waits at the desk: if it is not a batch of payouts or a resume, whose words `orebook pay status` \
-                     shows, you approve what is not shown",
+                    "no thing of this digest waits at the desk: if it is not a batch that `orebook pay status` shows, or a resume whose digest \
+                     `orebook pay resume` printed, you approve what is not shown",
                 ),
             }
             make::ledger(&state)?
@@ -411,10 +411,20 @@ fn told(body: &Value, format: Format) -> Result<(), Failure> {
     let place = body.get("at").and_then(Value::as_array);
     let place = place.map_or_else(String::new, |at| {
         let numbers: Vec<String> = at.iter().map(ToString::to_string).collect();
-        format!(" at {}", numbers.join("."))
+        format!(" (at {})", numbers.join("."))
     });
     let thing = body.pointer("/thing/digest").and_then(Value::as_str);
-    let thing = thing.map_or_else(String::new, |thing| format!("\nthing    {thing}"));
+    let thing = thing.map_or_else(String::new, |thing| {
+        let wants = ["waits", "said"]
+            .map(Value::from)
+            .contains(&body["outcome"]);
+        let next = if wants {
+            format!("\nnext     orebook approve --thing {thing} --key FILE --yes")
+        } else {
+            String::new()
+        };
+        format!("\nthing    {thing}{next}")
+    });
     let id = body["id"].as_str().unwrap_or("?");
     print(&format!("{}{place}{thing}\ncommand  {id}", message(body)))
 }

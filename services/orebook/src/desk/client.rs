@@ -51,9 +51,9 @@ pub(super) fn get_json(what: &str, host: &str, path: &str) -> Result<Value, Fail
     match status {
         200 => Ok(body),
         status => {
-            let said = body.pointer("/error/message").and_then(Value::as_str);
+            let said = body.get("message").and_then(Value::as_str);
             let said = said.unwrap_or("no reason");
-            Err(Failure::new(format!("{what} at {host}: {status}: {said}")))
+            Err(Failure::new(format!("{what} at {host}: {said} ({status})")))
         }
     }
 }

@@ -92,6 +92,13 @@ fn list(of: &Value) -> &[Value] {
     of.as_array().map_or(&[], Vec::as_slice)
 }
 
+fn lines(count: Option<u64>) -> String {
+    match count {
+        Some(1) => "1 line".to_owned(),
+        count => format!("{} lines", count.unwrap_or(0)),
+    }
+}
+
 /// A batch in words.
 fn batch_words(batch: &Value) -> String {
     let approvals = &batch["approvals"];
@@ -102,11 +109,11 @@ fn batch_words(batch: &Value) -> String {
         missing => format!(", {missing} of {needed} approvals are missing"),
     };
     format!(
-        "batch {} of wallet {}: {} base units in {} lines, fee {}, said at {}: {}{missing}; digest {}",
+        "batch {} of wallet {}: {} base units in {}, fee {}, said at {}: {}{missing}; digest {}",
         word(batch, "batch"),
         word(batch, "wallet"),
         word(batch, "total"),
-        word(batch, "lines"),
+        lines(batch["lines"].as_u64()),
         word(batch, "fee"),
         word(batch, "at"),
         word(batch, "state"),
@@ -154,18 +161,23 @@ fn plan_words(found: &Value) -> String {
         return text;
     }
     text.push_str(&format!(
-        "\nthe last plan: {} base units in {} lines, expected fee {}",
+        "\nthe last plan: {} base units in {}, expected fee {}",
         word(plan, "total"),
-        list(&plan["lines"]).len(),
+        lines(u64::try_from(list(&plan["lines"]).len()).ok()),
         word(plan, "fee"),
     ));
     for line in list(&plan["lines"]) {
+        // Of an address that is paid at itself, the address says it all.
+        let account = word(line, "account");
+        let account = account
+            .strip_prefix("name:")
+            .map(|name| format!(" of {name}"));
         text.push_str(&format!(
-            "\n{}  {} base units, {} of them fee, to {}",
-            word(line, "account"),
+            "\n{} base units, {} of them fee, to {}{}",
             word(line, "amount"),
             word(line, "fee"),
             word(line, "address"),
+            account.unwrap_or_default(),
         ));
     }
     text
@@ -233,7 +245,7 @@ mod tests {
             "wallet 0: 8 batches, paid 100 base units, the chain took 9; free",
             "halted at 90.2 (it differs); resume it with --expects 90.2",
             "halted at 90.2 (it differs); resume it with --expects 99.1",
-            "batch 7 of wallet 0: 29 base units in 1 lines, fee 3, said at 81.0: waits, 1 of 2 approvals are missing; digest ab",
+            "batch 7 of wallet 0: 29 base units in 1 line, fee 3, said at 81.0: waits, 1 of 2 approvals are missing; digest ab",
         ] {
             assert!(words.contains(says), "{says}: {words}");
         }
@@ -244,9 +256,9 @@ mod tests {
             "why": "approvals", "plan": { "total": "29", "fee": "2", "lines": [line] },
         });
         let words = plan_words(&plan);
-        assert!(words.contains("waits for: approvals\nthe last plan: 29 base units in 1 lines"));
+        assert!(words.contains("waits for: approvals\nthe last plan: 29 base units in 1 line,"));
         assert!(
-            words.ends_with("name:ann  29 base units, 2 of them fee, to script:00"),
+            words.ends_with("\n29 base units, 2 of them fee, to script:00 of ann"),
             "{words}"
         );
         let words = plan_words(&serde_json::json!({ "why": "x", "plan": null }));

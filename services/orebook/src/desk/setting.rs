@@ -14,6 +14,8 @@ use crate::{Failure, keys, print, say};
 
 /// What is asked.
 const MINERS: &str = "the desk's listener for miners";
+const OFF_UNLESS_SAID: &str =
+    "a desk has it where `[desk] miners` says; `orebook up` prints it; --miners takes host:port";
 
 /// `orebook setting`.
 pub(crate) fn run(command: &SettingCommand) -> Result<(), Failure> {
@@ -42,14 +44,15 @@ fn text(
         text.bytes().all(plain)
     };
     if let Some(wrong) = [account, value].into_iter().find(|text| !is_plain(text)) {
-        let what = format!("{wrong} is no account, address or number");
+        let what = format!("{wrong} is no account, address or whole number");
         return Err(Failure::new(what));
     }
     let path = format!(
         "/settings/text?account={account}&what={}&value={value}",
         what.name()
     );
-    let (status, body) = get_of(MINERS, miners, &path)?;
+    let (status, body) =
+        get_of(MINERS, miners, &path).map_err(|failure| failure.hint(OFF_UNLESS_SAID))?;
     let named = |name| body.get(name).and_then(Value::as_str);
     let Some(text) = named("text").filter(|_| status == 200) else {
         return Err(Failure::new(message(&body)));

@@ -16,12 +16,13 @@ use orebook_paymaster::paymaster::{Standing, TURN_MS_DEFAULT};
 use orebook_paymaster::plan::Plan;
 use orebook_paymaster::{Paymaster, PaymasterConfig, PaymasterParts};
 use orebook_replay::store::{MemoryStore, Store};
-use orebook_schema::Role;
+use orebook_schema::{Account, Role};
 use tokio::runtime::Handle;
 
 pub(super) use self::alarms::watch;
 use self::digests::Projectors;
 use super::Stores;
+use super::chain::Addresses;
 use super::duty::Duty;
 use super::place::Place;
 use super::pool_log::PoolLog;
@@ -56,7 +57,7 @@ pub(super) struct Around {
 pub(super) type Shown = Arc<OnceLock<(Arc<Counters>, Arc<Mutex<Standing>>)>>;
 
 /// `GET /paymaster/plan`: what it waits for, and what it planned last. Nothing in it is secret: projectors show the same balances.
-pub(super) fn plan_router(shown: Shown) -> Router {
+pub(super) fn plan_router(shown: Shown, addresses: Addresses) -> Router {
     let answer = move || async move {
         let (why, plan) = match shown.get() {
             None => ("the paymaster is not started".to_owned(), None),
@@ -65,19 +66,24 @@ pub(super) fn plan_router(shown: Shown) -> Router {
                 (standing.why.to_string(), standing.plan.clone())
             }
         };
-        axum::Json(serde_json::json!({ "why": why, "plan": plan.as_ref().map(planned) }))
+        let plan = plan.as_ref().map(|plan| planned(plan, addresses));
+        axum::Json(serde_json::json!({ "why": why, "plan": plan }))
     };
     Router::new().route("/paymaster/plan", get(answer))
 }
 
-fn planned(plan: &Plan) -> serde_json::Value {
+fn planned(plan: &Plan, addresses: Addresses) -> serde_json::Value {
+    let shown = |account: &Account| {
+        let address = addresses.shown(account);
+        address.unwrap_or_else(|| account.to_string())
+    };
     let lines: Vec<serde_json::Value> = plan
         .lines
         .iter()
         .map(|line| {
             serde_json::json!({
                 "account": line.account.to_string(),
-                "address": line.address.to_string(),
+                "address": shown(&line.address),
                 "amount": line.amount.to_string(),
                 "fee": line.fee.to_string(),
             })

@@ -366,7 +366,8 @@ impl Roles {
             place.path().join(segments).join("segments"),
         ));
         let router = if self.duty.has_paymaster() {
-            router.merge(paymaster::plan_router(self.paid.clone()))
+            let addresses = Addresses::of(place)?;
+            router.merge(paymaster::plan_router(self.paid.clone(), addresses))
         } else {
             router
         };
