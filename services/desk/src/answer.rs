@@ -103,6 +103,9 @@ pub enum Refusal {
     /// More than a token may do.
     #[error("{0}")]
     TokenMay(&'static str),
+    /// A browser asks for a page that is not the pool's.
+    #[error("settings are taken from the pool's own page, and from no other site's")]
+    Origin,
     /// A question for a text.
     #[error("{0}")]
     Question(&'static str),
@@ -152,6 +155,7 @@ impl Refusal {
             Self::Proof(_) => "signature",
             Self::Token => "token",
             Self::TokenMay(_) => "token_may",
+            Self::Origin => "origin",
             Self::Question(_) => "question",
             Self::TooFar => "too_long",
             Self::TooOften => "too_often",
@@ -178,6 +182,7 @@ impl Refusal {
             | Self::Proof(_)
             | Self::Token
             | Self::TokenMay(_)
+            | Self::Origin
             | Self::NotApprover
             | Self::ApprovalSignature => 403,
             Self::Busy | Self::Already(_) | Self::Expects { .. } | Self::Expired => 409,

@@ -69,7 +69,7 @@ pub use self::metrics::{
     ClosedCounts, Distribution, Metrics, RefusedCounts, SessionCounts, SessionMetrics, ShareCounts,
     SpoolMetrics,
 };
-pub use self::proxy::{Network, NetworkError, PROXY_FROM_MAX};
+pub use self::proxy::{Network, NetworkError, PROXY_FROM_MAX, forwarded};
 pub use self::room::{ALARM_FROM_PERCENT, NEWCOMERS_UNTIL_PERCENT};
 pub use self::tls::{TlsError, TlsFiles};
 pub use self::writer::Fatal;

@@ -102,7 +102,8 @@ const FORWARDED_MAX: usize = 16;
 /// Whose an HTTP request is: the peer's, unless it is a named proxy; then the last address of X-Forwarded-For that is none.
 /// Each proxy writes its peer at the end, so that what stands before an unnamed one is anybody's word and is not read, nor
 /// is what stands before something that is no address.
-pub(crate) fn forwarded(header: &str, peer: IpAddr, named: &[Network]) -> IpAddr {
+#[must_use]
+pub fn forwarded(header: &str, peer: IpAddr, named: &[Network]) -> IpAddr {
     let is_named = |address| named.iter().any(|network| network.contains(address));
     let mut whose = peer.to_canonical();
     for text in header.rsplit(',').take(FORWARDED_MAX) {

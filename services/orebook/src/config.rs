@@ -24,7 +24,9 @@ pub use self::payouts::{
     AUTO_PAY_LIMIT_DEFAULT, DIRECT_OUTPUTS_DEFAULT, PAYOUT_DEPTH_DEFAULT,
     PAYOUT_FINAL_DEPTH_DEFAULT, PayoutTerms, WRITEOFF_MS_DEFAULT, direct_outputs,
 };
-pub use self::reading::{ConfigFault, FILE_BYTES_MAX, ReadError, balancers, parse, read, region};
+pub use self::reading::{
+    ConfigFault, FILE_BYTES_MAX, ReadError, balancers, parse, proxies, read, region,
+};
 pub use self::wallet::{Wallet, WalletKind, base_units, projector};
 
 /// Share difficulty of the default port: a slow processor finds one every second.
@@ -481,6 +483,8 @@ pub struct Desk {
     pub listen: Option<SocketAddr>,
     /// Address of a listener for miners' own settings; none unless said. Nothing else of the desk is reached there.
     pub miners: Option<SocketAddr>,
+    /// Proxies in front of it, as networks: whose a request is, is what their `X-Forwarded-For` says.
+    pub miners_proxy_from: Vec<String>,
     /// How long a command's answer is waited for, milliseconds.
     pub answer_ms: u32,
     /// Who may send commands, besides the approvers of genesis.
@@ -712,6 +716,7 @@ impl Default for Desk {
         Self {
             listen: None,
             miners: None,
+            miners_proxy_from: Vec::new(),
             answer_ms: 15_000,
             operator: Vec::new(),
         }

@@ -37,7 +37,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, RawQuery, Request, State};
 use axum::http::{HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -50,6 +50,7 @@ use prometheus_client::metrics::family::Family;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
+use self::query::Query;
 use crate::activity::Activity;
 use crate::assets;
 use crate::books::{Books, NotNow, Point};
@@ -121,6 +122,9 @@ pub struct ApiConfig {
     pub show_networks: bool,
     /// What the process's mirror says of itself, for `/readyz`.
     pub mirror: MirrorSays,
+    /// Routes under `/settings`, where the desk that takes miners' settings is in this process. They have limits and headers of their
+    /// own. None: `GET /settings` says that none are taken here, unless a proxy in front asks the desk.
+    pub settings: Option<Router>,
 }
 
 /// Says why something does not go on, with the page that an operator opens; nothing if it does. Must not wait.
@@ -231,7 +235,8 @@ pub fn router(books: Books, config: ApiConfig, metrics: &Metrics) -> Router {
             took,
         }),
     };
-    Router::new()
+    let settings = api.inner.config.settings.clone();
+    let routes = Router::new()
         .route("/api/v1/pools", get(pools::pools))
         .route("/api/v1/pools/{pool}/blocks", get(pools::blocks))
         .route("/api/v1/pools/{pool}/blocks/{at}/late", get(pools::late))
@@ -271,11 +276,26 @@ pub fn router(books: Books, config: ApiConfig, metrics: &Metrics) -> Router {
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics_text))
-        .merge(assets::routes())
+        .merge(assets::routes());
+    let routes = match &settings {
+        Some(_) => routes,
+        None => routes.route("/settings", get(no_settings)),
+    };
+    let routes = routes
         .fallback(async || Refusal::NoRoute)
         .method_not_allowed_fallback(async || Refusal::Method)
         .layer(from_fn_with_state(api.clone(), around))
-        .with_state(api)
+        .with_state(api);
+    match settings {
+        Some(settings) => routes.merge(settings),
+        None => routes,
+    }
+}
+
+/// The page asks whether it may offer its form. An answer, since a 404 would be a complaint in every reader's console.
+async fn no_settings(RawQuery(query): RawQuery) -> Result<Response, Refusal> {
+    Query::parse(query.as_deref(), &[])?;
+    Ok(axum::Json(serde_json::json!({ "offered": false })).into_response())
 }
 
 /// Limits before, headers and figures after each answer.

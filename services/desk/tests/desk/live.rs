@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use orebook_desk::{Desk, DeskConfig, DeskParts, miners, router};
+use orebook_desk::{Desk, DeskConfig, DeskParts, TRIES_PER_MINUTE_MAX, miners, router};
 use orebook_ledger::reader::Reader;
 use orebook_schema::StreamId;
 use orebook_sim::disk::SimDisk;
@@ -77,7 +77,12 @@ impl Live {
             address
         };
         let address = serve(router(desk.handle()));
-        let miners = serve(miners::router(desk.handle()));
+        // Whoever a proxy names last, as if every peer were a proxy.
+        let whose = |peer, header: &str| {
+            let named = header.rsplit(',').next().and_then(|text| text.parse().ok());
+            named.unwrap_or(peer)
+        };
+        let miners = serve(miners::router(desk.handle(), Arc::new(whose)));
         Self {
             world,
             desk,
@@ -117,6 +122,22 @@ fn ask_with(
     more: &str,
     body: &[u8],
 ) -> (u16, Value) {
+    let (head, body) = answer_of(address, method, path, more, body);
+    let status = head.split(' ').nth(1).and_then(|text| text.parse().ok());
+    (
+        status.expect("a status"),
+        serde_json::from_str(&body).unwrap_or_default(),
+    )
+}
+
+/// Head and body of an answer.
+fn answer_of(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    more: &str,
+    body: &[u8],
+) -> (String, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     let head = format!(
@@ -128,11 +149,7 @@ fn ask_with(
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
-    let status = head.split(' ').nth(1).and_then(|text| text.parse().ok());
-    (
-        status.expect("a status"),
-        serde_json::from_str(body).unwrap_or_default(),
-    )
+    (head.to_ascii_lowercase(), body.to_owned())
 }
 
 #[test]
@@ -259,6 +276,110 @@ fn a_miner_asks_for_a_text_posts_it_signed_and_reaches_nothing_else() {
         assert_eq!(status, expected, "{method} {path}: {answer}");
         assert_eq!(answer["cause"], cause, "{method} {path}: {answer}");
         assert!(!answer.to_string().contains(&token), "{answer}");
+    }
+    live.desk.stop().unwrap();
+}
+
+#[test]
+fn a_browser_is_answered_at_the_pages_own_origin_alone_and_no_other_page_may_read() {
+    let live = Live::new(20);
+    // Each request has `Host: desk`.
+    for (more, is_taken) in [
+        // Programs say nothing of a page.
+        ("", true),
+        // What browsers say to TLS and the loopback.
+        (
+            "Sec-Fetch-Site: same-origin\r\nOrigin: https://desk\r\n",
+            true,
+        ),
+        ("Sec-Fetch-Site: none\r\n", true),
+        // A proxy that asks us by another name.
+        (
+            "Sec-Fetch-Site: same-origin\r\nOrigin: https://pool.example\r\n",
+            true,
+        ),
+        ("Sec-Fetch-Site: cross-site\r\n", false),
+        (
+            "Sec-Fetch-Site: cross-site\r\nOrigin: https://desk\r\n",
+            false,
+        ),
+        (
+            "Sec-Fetch-Site: same-site\r\nOrigin: https://desk\r\n",
+            false,
+        ),
+        (
+            "Sec-Fetch-Site: same-origin\r\nSec-Fetch-Site: cross-site\r\n",
+            false,
+        ),
+        ("Sec-Fetch-Site: \r\n", false),
+        // What they say to plain HTTP.
+        ("Origin: http://desk\r\n", true),
+        ("Origin: http://DESK\r\n", true),
+        ("Origin: http://evil.example\r\n", false),
+        ("Origin: http://desk.evil.example\r\n", false),
+        ("Origin: http://desk:8091\r\n", false),
+        (
+            "Origin: http://desk\r\nOrigin: http://evil.example\r\n",
+            false,
+        ),
+        ("Origin: null\r\n", false),
+        ("Origin: desk\r\n", false),
+        ("Origin: \r\n", false),
+    ] {
+        for (method, path, body) in [
+            ("GET", "/settings", ""),
+            ("GET", "/settings/text?account=a&what=b", ""),
+            ("POST", "/settings", "{}"),
+            ("GET", "/settings/xyz", ""),
+            ("OPTIONS", "/settings", ""),
+            ("GET", "/state", ""),
+        ] {
+            let (head, text) = answer_of(live.miners, method, path, more, body.as_bytes());
+            let said = format!("{method} {path} {more}: {head} {text}");
+            let is_refused = text.contains("\"cause\":\"origin\"");
+            assert_eq!(head.starts_with("http/1.1 403 "), is_refused, "{said}");
+            assert_eq!(is_refused, !is_taken, "{said}");
+            assert!(!head.contains("access-control-"), "{said}");
+            for line in [
+                "x-content-type-options: nosniff",
+                "referrer-policy: no-referrer",
+                "cross-origin-resource-policy: same-origin",
+                "content-security-policy: default-src 'none'",
+            ] {
+                assert!(head.contains(line), "{line}: {said}");
+            }
+        }
+    }
+    let (status, offered) = ask(live.miners, "GET", "/settings", b"");
+    assert_eq!((status, &offered["offered"]), (200, &true.into()));
+    live.desk.stop().unwrap();
+}
+
+#[test]
+fn what_a_proxy_brings_is_counted_to_whom_it_names() {
+    let live = Live::new(20);
+    let path = "/settings/text?account=a&what=b";
+    let from = |header: &str| {
+        let more = format!("X-Forwarded-For: {header}\r\n");
+        ask_with(live.miners, "GET", path, &more, b"")
+    };
+    for _ in 0..TRIES_PER_MINUTE_MAX {
+        let (_, answer) = from("192.0.2.1");
+        assert_ne!(answer["cause"], "too_many", "{answer}");
+    }
+    for (header, is_open) in [
+        ("192.0.2.1", false),
+        // What somebody wrote before the proxy did is nobody's word.
+        ("192.0.2.2,192.0.2.1", false),
+        ("192.0.2.2\r\nX-Forwarded-For: 192.0.2.1", false),
+        ("192.0.2.2", true),
+        ("192.0.2.1,192.0.2.3", true),
+        // The proxy itself.
+        ("192.0.2.1,unknown", true),
+        ("\u{e9}", true),
+    ] {
+        let (_, answer) = from(header);
+        assert_eq!(answer["cause"] != "too_many", is_open, "{header}: {answer}");
     }
     live.desk.stop().unwrap();
 }

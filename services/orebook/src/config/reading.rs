@@ -10,7 +10,7 @@ use orebook_gateway::{Network, PROXY_FROM_MAX, REGION_BYTES_MAX, Region};
 use orebook_schema::policy::{ADDRESS_HOLD_MS_MAX, DIRECT_OUTPUTS_MAX};
 
 use super::{
-    Config, Gateway, Node, NodeKind, POTS_MAX, PPM, Pool, Port, Preset, Scheme, edge, wallet,
+    Config, Desk, Gateway, Node, NodeKind, POTS_MAX, PPM, Pool, Port, Preset, Scheme, edge, wallet,
 };
 
 /// Largest configuration file, bytes.
@@ -128,6 +128,7 @@ fn check(config: &Config) -> Result<(), String> {
             region(gateway, port).map_err(wrong)?;
         }
     }
+    proxies(&config.desk)?;
     let mut operators = BTreeSet::new();
     for operator in &config.desk.operator {
         let name = &operator.name;
@@ -216,12 +217,23 @@ fn check_nodes(config: &Config) -> Result<(), String> {
 /// # Errors
 /// What is wrong with `proxy_from`, in words.
 pub fn balancers(port: &Port) -> Result<Vec<Network>, String> {
-    if PROXY_FROM_MAX < port.proxy_from.len() {
-        return Err(format!("proxy_from: more than {PROXY_FROM_MAX} networks"));
+    networks("proxy_from", &port.proxy_from)
+}
+
+/// The proxies in front of the listener for miners' settings.
+///
+/// # Errors
+/// What is wrong with `miners_proxy_from`, in words.
+pub fn proxies(desk: &Desk) -> Result<Vec<Network>, String> {
+    networks("desk.miners_proxy_from", &desk.miners_proxy_from)
+}
+
+fn networks(key: &str, texts: &[String]) -> Result<Vec<Network>, String> {
+    if PROXY_FROM_MAX < texts.len() {
+        return Err(format!("{key}: more than {PROXY_FROM_MAX} networks"));
     }
-    let read =
-        |text: &String| Network::parse(text).map_err(|why| format!("proxy_from: {text}: {why}"));
-    port.proxy_from.iter().map(read).collect()
+    let read = |text: &String| Network::parse(text).map_err(|why| format!("{key}: {text}: {why}"));
+    texts.iter().map(read).collect()
 }
 
 /// Where a port of a gateway stands.
@@ -477,6 +489,10 @@ mod tests {
             ("[activity]\ntotal_bytes = 1\n", "2097152 or more"),
             ("[activity]\nflush_ms = 99\n", "100 to 60000"),
             ("[http]\nlisten = \"nowhere\"\n", "invalid socket address"),
+            (
+                "[desk]\nminers_proxy_from = [\"10.0.0.0/8\", \"here\"]\n",
+                "desk.miners_proxy_from: here: not a network as",
+            ),
             (
                 "[[desk.operator]]\nname = \"\"\nkey = \"12\"\n",
                 "desk.operator: a name has 1 to 64 bytes",

@@ -1,12 +1,14 @@
 //! The desk's role: its thread, a listener of its own, and one for miners where it is configured.
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 
 use orebook_archiver::{Fatal, Mirror, new_stream, now_ms};
 use orebook_desk::desk::TURN_MS_DEFAULT;
 use orebook_desk::{
     Desk, DeskConfig, DeskParts, MachineConfig, Operator, Operators, Right, miners, router,
 };
+use orebook_gateway::forwarded;
 use orebook_projector::Server;
 use orebook_schema::{Key, Role};
 
@@ -16,7 +18,7 @@ use super::pool_log::PoolLog;
 use super::roles::{SMALL_SPOOL_FILE_BYTES, SMALL_SPOOL_TOTAL_BYTES, failed, spool_config};
 use crate::Failure;
 use crate::desk::DESK;
-use orebook::config::{Config, DeskRight};
+use orebook::config::{Config, DeskRight, proxies};
 
 /// Its key, in the folder of keys.
 const KEY_FILE: &str = "desk.key";
@@ -27,7 +29,16 @@ pub(super) struct DeskRole {
     pub(super) desk: Desk,
     pub(super) server: Server,
     /// For miners' own settings.
-    pub(super) miners: Option<Server>,
+    pub(super) miners: Option<Miners>,
+}
+
+/// The door for miners' own settings, where it is configured.
+#[derive(Debug)]
+pub(super) struct Miners {
+    /// Its own listener.
+    pub(super) server: Server,
+    /// The same routes, for the pages of the same process: a browser reaches them at the page's own origin.
+    pub(super) routes: axum::Router,
 }
 
 /// Starts it. With `up` a folder without the desk's key is no fault: somebody keeps that key, and the desk, elsewhere.
@@ -71,11 +82,12 @@ pub(super) fn start(
     let server = serve(config.desk_listen(), router(handle.clone()), "the desk")?;
     let miners = config.desk.miners;
     let miners = miners.map(|listen| {
-        serve(
-            listen,
-            miners::router(handle),
-            "the desk's listener for miners",
-        )
+        let named = proxies(&config.desk).map_err(Failure::new)?;
+        let whose = move |peer, header: &str| forwarded(header, peer, &named);
+        let routes = miners::router(handle, Arc::new(whose));
+        let what = "the desk's listener for miners";
+        let server = serve(listen, routes.clone(), what)?;
+        Ok::<_, Failure>(Miners { server, routes })
     });
     Ok(Some(DeskRole {
         desk,

@@ -35,7 +35,7 @@ use tokio::runtime::Handle;
 
 use super::activity::{self, Sinks};
 use super::chain::{Addresses, Chain};
-use super::desk::{self, DeskRole};
+use super::desk::{self, DeskRole, Miners};
 use super::direct::{self, Asker};
 use super::duty::Duty;
 use super::figures::Figures;
@@ -316,15 +316,15 @@ impl Roles {
         members: Vec<Member>,
     ) -> Result<(), Failure> {
         let metrics = Metrics::new();
+        if self.duty.has_desk() {
+            let (mirror, log) = (self.mirror()?, self.log.another()?);
+            self.desk = desk::start(self.duty, config, place, mirror, log, &self.fatal)?;
+        }
         let pages = if self.duty.has_projector() {
             Some(self.start_projector(config, place, members, &metrics)?)
         } else {
             None
         };
-        if self.duty.has_desk() {
-            let (mirror, log) = (self.mirror()?, self.log.another()?);
-            self.desk = desk::start(self.duty, config, place, mirror, log, &self.fatal)?;
-        }
         if let Some(chain) = chain {
             if self.duty.has_settler() {
                 self.start_settler(config, place, chain)?;
@@ -448,6 +448,7 @@ impl Roles {
             activity: Some(read),
             show_networks: config.activity.show_networks,
             mirror: self.mirror_says(),
+            settings: self.door().map(|door| door.routes.clone()),
         };
         let router = router(projector.books(), api, metrics);
         self.projector = Some(projector);
@@ -690,8 +691,11 @@ impl Roles {
 
     /// Where miners say their own settings.
     pub(crate) fn miners(&self) -> Option<SocketAddr> {
-        let miners = self.desk.as_ref()?.miners.as_ref();
-        miners.map(Server::address)
+        self.door().map(|door| door.server.address())
+    }
+
+    fn door(&self) -> Option<&Miners> {
+        self.desk.as_ref()?.miners.as_ref()
     }
 
     /// Ends them: miners first, then who makes their shares final, then who shows them.
@@ -708,7 +712,7 @@ impl Roles {
             .iter()
             .for_each(|gateway| quiet(gateway.stop()));
         if let Some(role) = self.desk {
-            if let Some(server) = role.miners {
+            if let Some(Miners { server, .. }) = role.miners {
                 quiet(server.stop());
             }
             quiet(role.server.stop());
