@@ -327,9 +327,19 @@ impl World {
 
     /// A job under genesis' policy; returns its number.
     pub fn job(&mut self, height: u64, network_work: u128) -> u32 {
+        self.job_with(height, network_work, |_| {})
+    }
+
+    /// The same with something changed.
+    pub fn job_with(
+        &mut self,
+        height: u64,
+        network_work: u128,
+        change: impl FnOnce(&mut Job),
+    ) -> u32 {
         let number = self.jobs;
         self.jobs += 1;
-        let job = Job {
+        let mut job = Job {
             number,
             policy: At::default(),
             height,
@@ -346,6 +356,7 @@ impl World {
             branches: Vec::new(),
             direct: 0,
         };
+        change(&mut job);
         self.say(|world| &mut world.gateway, &[Event::Job(Box::new(job))]);
         number
     }

@@ -86,6 +86,13 @@ struct CreditView {
     amount: String,
     amount_sub_units: String,
     bonus_sub_units: String,
+    /// What of it the account donated.
+    donation_sub_units: String,
+    /// The rest, base units rounded down: what the account has of it.
+    net: String,
+    net_sub_units: String,
+    /// What the block's own coinbase pays the account: of this credit first, then of its balance.
+    coinbase: String,
     /// Work of the account in the block's window, and of all: decimal strings.
     weight: String,
     weights: Option<String>,
@@ -162,6 +169,10 @@ fn credit_view(credit: &Credit) -> CreditView {
         amount: whole(amount),
         amount_sub_units: amount.to_string(),
         bonus_sub_units: row.bonus.to_string(),
+        donation_sub_units: row.donation.to_string(),
+        net: whole(row.net()),
+        net_sub_units: row.net().to_string(),
+        coinbase: whole(row.direct),
         weight: row.weight.to_string(),
         weights: block.weights.map(|all| all.to_string()),
         weight_ratio: parts.map(ratio),

@@ -6,7 +6,7 @@ use orebook_replay::folds::money::origins::{self, Source};
 use orebook_replay::folds::money::payouts::{
     self, BatchRow, LineOf, LineRow, StepRow, TxRow, TxState, WalletRow, What,
 };
-use orebook_replay::folds::money::{self, Book};
+use orebook_replay::folds::money::{self, Book, SUB_UNITS, direct};
 use orebook_replay::rows::View;
 use orebook_schema::genesis::Algorithm;
 use orebook_schema::{Account, At, Hash};
@@ -65,10 +65,14 @@ struct BooksView {
     network_fees: String,
     wallet: String,
     reward: String,
-    /// Of all accounts together.
+    /// Of all accounts together, by batches and by coinbases.
     reserved: String,
-    /// Of all accounts together.
+    /// Likewise.
     paid: String,
+    /// Of that, what coinbases of immature blocks pay accounts.
+    reserved_by_coinbase: String,
+    /// Of that, what coinbases of confirmed blocks paid accounts.
+    paid_by_coinbase: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -341,6 +345,9 @@ fn books(view: &dyn View, wallets: &[WalletRow]) -> Result<BooksView, Refusal> {
             .sum::<u128>();
     }
     let paid: u128 = wallets.iter().map(|wallet| wallet.paid).sum();
+    let direct = direct::totals(view)?;
+    let by_coinbase = [direct.reserved, direct.paid].map(|sub_units| sub_units / SUB_UNITS);
+    let [reserved_by_coinbase, paid_by_coinbase] = by_coinbase;
     Ok(BooksView {
         fee: book(&Book::Fee)?,
         donation: book(&Book::Donation)?,
@@ -349,8 +356,10 @@ fn books(view: &dyn View, wallets: &[WalletRow]) -> Result<BooksView, Refusal> {
         network_fees: book(&Book::NetworkFees)?,
         wallet: book(&Book::Wallet)?,
         reward: book(&Book::Reward)?,
-        reserved: reserved.to_string(),
-        paid: paid.to_string(),
+        reserved: (reserved + reserved_by_coinbase).to_string(),
+        paid: (paid + paid_by_coinbase).to_string(),
+        reserved_by_coinbase: reserved_by_coinbase.to_string(),
+        paid_by_coinbase: paid_by_coinbase.to_string(),
     })
 }
 

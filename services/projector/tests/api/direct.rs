@@ -1,6 +1,6 @@
 //! The list of a coinbase's outputs, as gateways ask for it.
 
-use orebook_schema::event::PolicyChange;
+use orebook_schema::event::{BlockState, PolicyChange};
 use orebook_schema::names::{Account, Pot, Script};
 use orebook_schema::{At, Event, Policy};
 use serde_json::json;
@@ -112,4 +112,64 @@ fn questions_that_say_too_little_or_too_much_are_refused() {
         api.get(&format!("/api/v1/pools/1/direct?{most}"))["pool"],
         0
     );
+}
+
+/// The end of a coinbase that pays the pool 100, one account 300 and the other 50.
+fn coinbase2() -> Vec<u8> {
+    let mut bytes = vec![0xff, 0xff, 0xff, 0xff, 3];
+    for (amount, script) in [
+        (100u64, [0x51, 1, 1]),
+        (300, [0x51, 1, 7]),
+        (50, [0x51, 1, 8]),
+    ] {
+        bytes.extend(amount.to_le_bytes());
+        bytes.push(3);
+        bytes.extend(script);
+    }
+    bytes.extend([0; 4]);
+    bytes
+}
+
+#[test]
+fn what_a_coinbase_pays_is_on_its_way_until_its_block_is_confirmed_and_paid_then() {
+    let mut world = world();
+    let size = world.lock().final_size();
+    let job = world.job_with(101, 100 * u128::from(DIFFICULTY_1), |job| {
+        job.policy = At {
+            position: 2,
+            index: 0,
+        };
+        (job.direct, job.coinbase2) = (size, coinbase2());
+    });
+    let finder = world.worker(&script(8), "lucky", 1, DIFFICULTY_1);
+    let block = world.block(finder, job, DIFFICULTY_1, 101);
+    let at = world.status(block, 101, At::default(), BlockState::Immature);
+    world.finalise();
+    let shown = |api: &Api| {
+        let books = &api.get("/api/v1/payouts")["books"];
+        [
+            "reserved",
+            "reserved_by_coinbase",
+            "paid",
+            "paid_by_coinbase",
+        ]
+        .map(|book| books[book].as_str().expect("text").to_owned())
+    };
+    let api = Api::over(&world);
+    assert_eq!(shown(&api), ["350", "350", "0", "0"]);
+    world.status(block, 101, at, BlockState::Confirmed);
+    world.finalise();
+    let api = Api::over(&world);
+    assert_eq!(shown(&api), ["0", "0", "350", "350"]);
+    // 3 : 1 of 625,010,000, without a fee.
+    for (whose, net, coinbase) in [(7, "468757500", "300"), (8, "156252500", "50")] {
+        let account = api.get(&format!("/api/v1/accounts/{}", script(whose)));
+        let credit = &account["credits"][0];
+        assert_eq!(
+            (&credit["net"], &credit["coinbase"]),
+            (&json!(net), &json!(coinbase)),
+            "{account}"
+        );
+        assert_eq!(account["balances"]["paid"], coinbase);
+    }
 }
