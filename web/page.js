@@ -2,7 +2,8 @@
 
 import { chart, summary } from "./chart.js";
 import * as payouts from "./payouts.js";
-import { ago, clock, coins, count, h, hashes, hashrate, percent, put, short, table } from "./show.js";
+import * as settings from "./settings.js";
+import { ago, clock, coins, count, day, h, hashes, hashrate, percent, put, short, table } from "./show.js";
 
 const POLL_MS = 2000;
 /** Older than this, figures are shown as stale. */
@@ -16,7 +17,8 @@ const $ = (id) => document.getElementById(id);
 
 const state = {
   pools: [], pool: null, window: 3600, blocks: null, older: [], olderNext: null,
-  points: [], accounts: null, account: "", accountView: null, accountError: null, ledger: null, activity: null, bans: null, adjustments: null, payouts: null, reconciled: null,
+  points: [], accounts: null, account: "", accountView: null, accountError: null, ledger: null, activity: null, bans: null, adjustments: null, payouts: null, reconciled: null, dust: null,
+  payout: null, payoutView: null, payoutError: null,
   answered: 0, failed: null,
 };
 
@@ -37,9 +39,11 @@ async function poll() {
     if (!state.pools.some((pool) => pool.id === state.pool)) state.pool = state.pools[0]?.id ?? null;
     if (state.pool !== null) await pollPool(`/api/v1/pools/${state.pool}`);
     if (state.account) await pollAccount();
+    if (state.payout) await pollPayout();
     await pollActivity();
-    [state.bans, state.adjustments, state.payouts, state.reconciled] = await Promise.all([ask(`/api/v1/bans?limit=${HANDS_PAGE}`),
-      ask(`/api/v1/adjustments?limit=${HANDS_PAGE}`), ask(`/api/v1/payouts?limit=${PAYOUTS_PAGE}`), ask("/api/v1/reconciliations?limit=1")]);
+    [state.bans, state.adjustments, state.dust, state.payouts, state.reconciled] = await Promise.all([ask(`/api/v1/bans?limit=${HANDS_PAGE}`),
+      ask(`/api/v1/adjustments?limit=${HANDS_PAGE}`), ask(`/api/v1/dust?limit=${HANDS_PAGE}`), ask(`/api/v1/payouts?limit=${PAYOUTS_PAGE}`),
+      ask(`/api/v1/reconciliations?limit=${PAYOUTS_PAGE}`)]);
     state.answered = Date.now();
     state.failed = null;
   } catch (error) {
@@ -90,6 +94,20 @@ async function pollAccount() {
     state.accountView = null;
     state.accountError = error.message;
   }
+}
+
+async function pollPayout() {
+  const asked = state.payout;
+  let answer = null;
+  let wrong = null;
+  try {
+    answer = await ask(`/api/v1/payouts/${asked}`);
+  } catch (error) {
+    if (![400, 404].includes(error.status)) throw error;
+    wrong = error.message;
+  }
+  // Another one may have been opened meanwhile.
+  if (asked === state.payout) [state.payoutView, state.payoutError] = [answer, wrong];
 }
 
 // ---- what is shown ----
@@ -233,38 +251,55 @@ const tools = { money, time, coin, figure };
 function showPayouts() {
   const page = state.payouts;
   $("payouts").hidden = page === null;
-  if (!$("payouts").hidden) put($("payouts-view"), payouts.batches(page, state.reconciled, tools));
+  if ($("payouts").hidden) return;
+  put($("payouts-view"), payouts.batches(page, state.reconciled, tools));
+  const view = state.payoutView;
+  if (state.payoutError !== null) put($("payout-view"), h("p", { class: "notice" }, `${state.payoutError}.`));
+  else if (state.payout === null || view === null) put($("payout-view"));
+  else put($("payout-view"), view.payout ? payouts.batch(view, tools) : payouts.line(view, tools));
 }
 
 function showAccount() {
-  const target = $("account-view");
+  const [target, more] = [$("account-view"), $("account-more")];
+  settings.about(state.account ? state.accountView : null, { coin: coin(), decimals: decimals() });
   if (state.accountError) {
     put(target, h("p", { class: "notice" }, `That is no account here: ${state.accountError}.`));
+    put(more);
     return;
   }
   const view = state.accountView;
   if (!state.account || view === null) {
     put(target);
+    put(more);
     return;
   }
   const parts = [h("p", { class: "account-name" }, h("code", {}, view.address)),
     h("dl", { class: "balances" },
       balance("Immature", view.balances.immature, "credited by blocks that can still be orphaned"),
       balance("Available", view.balances.available, "yours; paid when it reaches the threshold", true),
-      balance("Being paid", view.balances.reserved, "in a batch of payouts on its way"),
+      balance("Being paid", view.balances.reserved, "on its way: in a batch, or in the coinbase of a block that is immature"),
       balance("Paid", view.balances.paid, "sent and confirmed"))];
-  const { address, pending, registered } = view.payment;
-  if (registered !== null && address !== null) parts.push(h("p", { class: "note" }, "Paid at ", h("code", {}, address)));
+  const { pending } = view.payment;
   if (pending !== null) {
-    parts.push(h("p", { class: "notice" }, "A new payout address waits: ", h("code", {}, pending.address), ` holds from ${pending.holds_from} on.`));
+    parts.push(h("p", { class: "notice" }, "A new payout address waits: ", h("code", { class: "wrap" }, pending.address), " holds from ",
+      h("time", { datetime: pending.holds_from }, day(pending.holds_from)), " on, if nobody names the old one before. Was it not you? See below."));
   }
   const { notice } = view.dust;
   if (notice !== null) {
-    parts.push(h("p", { class: "notice" }, `What is available moves to the pool's ${notice.to} after ${notice.moves_at}, unless you mine, set something or reach the `
+    parts.push(h("p", { class: "notice" }, `What is available moves to the pool's ${notice.to} after ${day(notice.moves_at)}, unless you mine, set something or reach the `
       + `threshold before: ${notice.reason}`));
   }
   if (!view.known) parts.push(h("p", { class: "notice" }, "No accepted share names this account yet."));
-  if (view.known) parts.push(...payouts.status(view, view.status, tools), ...payouts.lines(view.lines, tools));
+  if (view.known) parts.push(...payouts.status(view, view.status, tools));
+  parts.push(...terms(view));
+  put(target, h("div", { class: "account" }, parts));
+  const behind = mined(view);
+  put(more, behind.length === 0 ? null : h("div", { class: "account" }, behind));
+}
+
+/** What an account was paid, its workers, and what blocks gave it. */
+function mined(view) {
+  const parts = view.known ? payouts.lines(view.lines, tools) : [];
   if (view.workers.length > 0) {
     // A pool has one algorithm in all its pots.
     const isEthash = ["ethash", "etchash"].includes(state.pools[0]?.algorithm);
@@ -276,12 +311,30 @@ function showAccount() {
     parts.push(h("h3", {}, "Workers"), table("Workers of this account", columns, rows));
   }
   if (view.credits.length > 0) {
-    const columns = [["Block", "n"], ["State", ""], ["Share of the block", "n"], [`Credit (${coin()})`, "n"]];
-    const rows = view.credits.map((credit) => [count(credit.height), badge(credit),
-      credit.weight_ratio === null ? "" : percent(credit.weight_ratio), money(credit.amount)]);
-    parts.push(h("h3", {}, "Credits by block"), table("Credits by block, newest first", columns, rows));
+    // Most accounts donate nothing, and most pools pay by batches alone.
+    const donates = view.credits.some((credit) => credit.donation_sub_units !== "0");
+    const is_direct = view.credits.some((credit) => credit.coinbase !== "0");
+    const columns = [["Block", "n"], ["State", ""], ["Hash", ""], ["Share of the block", "n"], donates ? ["Before donation", "n"] : null,
+      [`Credit (${coin()})`, "n"], is_direct ? ["Its coinbase pays", "n"] : null].filter((column) => column !== null);
+    const rows = view.credits.map((credit) => [count(credit.height), badge(credit), h("code", { title: credit.hash }, short(credit.hash.replace(/^0+/, "…"), 7, 6)),
+      credit.weight_ratio === null ? "" : percent(credit.weight_ratio), donates ? money(credit.amount) : null, money(credit.net),
+      is_direct ? credit.coinbase === "0" ? "" : money(credit.coinbase) : null].filter((cell) => cell !== null));
+    parts.push(h("h3", {}, "Credits by block"), table("Credits by block, newest first", columns, rows),
+      view.next === null ? null : h("p", { class: "quiet" }, `The newest ${count(rows.length)}; the API has the others.`));
   }
-  put(target, h("div", { class: "account" }, parts));
+  return parts;
+}
+
+/** How an account is paid: what its owner, or the pool, set. */
+function terms(view) {
+  const { address, threshold, own_threshold: own, donation_ppm: ppm, registered } = view.payment;
+  const facts = [figure("Threshold", [money(threshold), " ", h("span", { class: "quiet" }, coin())], own ? "this account's own" : "the pool's"),
+    figure("Donation", `${(ppm / 10000).toFixed(4).replace(/\.?0+$/, "")} %`, "of each credit"),
+    figure("Paid at", address === null ? "no address yet" : h("code", { class: "wrap" }, address))];
+  if (registered !== null) {
+    facts.push(figure("Registered", count(registered.workers), registered.only_registered_workers ? "workers, and no others may mine" : "workers; others may mine too"));
+  }
+  return [h("h3", {}, "How it is paid"), h("dl", { class: "facts" }, facts)];
 }
 
 const REASONS = {
@@ -329,7 +382,6 @@ function showActivity() {
     activity.nodes.length === 0 ? null : nodesSaid(activity));
 }
 
-const day = (value) => `${value.slice(0, 16).replace("T", " ")} UTC`;
 const BANS = { banned: "orphaned", ended: "found", lifted: "confirmed" };
 
 function hand(title, page, columns, rows) {
@@ -338,16 +390,22 @@ function hand(title, page, columns, rows) {
   return h("div", {}, h("h3", {}, title), table(title, columns, rows), more);
 }
 
-/** Without a ban or an adjustment there is nothing to say. */
+const DUST = { waiting: ["waits", "found"], moved: ["moved", "confirmed"], withdrawn: ["withdrawn", "orphaned"] };
+
+/** Without a ban, an adjustment or an announcement of dust there is nothing to say. */
 function showHands() {
-  const [bans, adjustments] = [state.bans?.bans ?? [], state.adjustments?.adjustments ?? []];
-  $("hands").hidden = bans.length + adjustments.length === 0;
+  const [bans, adjustments, dust] = [state.bans?.bans ?? [], state.adjustments?.adjustments ?? [], state.dust?.announcements ?? []];
+  $("hands").hidden = bans.length + adjustments.length + dust.length === 0;
   if ($("hands").hidden) return;
   const banned = bans.map((ban) => [h("span", { title: ban.address ?? ban.target }, short(ban.address ?? ban.target, 12, 8)),
     h("span", { class: `badge ${BANS[ban.state]}` }, ban.state), ban.until === null ? (ban.state === "lifted" ? "" : "until lifted") : h("time", { datetime: ban.until }, day(ban.until)), ban.reason]);
   const adjusted = adjustments.map((one) => [h("a", { href: `#account=${encodeURIComponent(one.address)}`, title: one.address }, short(one.address, 12, 8)),
     h("span", {}, one.to_account ? "+" : "−", money(one.amount)), one.book, one.taken === null ? "not in force" : "in force", one.reason]);
+  const announced = dust.map((one) => [h("span", { class: `badge ${DUST[one.state]?.[1] ?? "found"}` }, DUST[one.state]?.[0] ?? one.state),
+    h("time", { datetime: one.moves_at }, day(one.moves_at)), count(one.accounts.length ?? one.accounts), one.to, one.reason]);
   put($("hands-view"), h("div", {},
+    dust.length === 0 ? null : hand("Small balances of inactive accounts", state.dust,
+      [["State", ""], ["Moves after", ""], ["Accounts", "n"], ["To", "text"], ["Why", "why"]], announced),
     hand("Adjustments", state.adjustments, [["Account", ""], [`Amount (${coin()})`, "n"], ["Against", "text"], ["State", "text"], ["Why", "why"]], adjusted),
     hand("Bans", state.bans, [["Whom", ""], ["State", ""], ["Ends", ""], ["Why", "why"]], banned)));
 }
@@ -395,11 +453,38 @@ async function lookUp(account) {
   show();
 }
 
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/** `#account=A` looks an account up, `#payout=W/B` opens a batch, `#payout=W/B/A` a line of it; anything else closes the batch. */
 function fromHash() {
-  const match = location.hash.match(/^#account=(.+)$/);
-  if (!match) return;
-  lookUp(decodeURIComponent(match[1]));
-  $("balances").scrollIntoView();
+  const [, what, whose] = location.hash.match(/^#(account|payout)=(.+)$/) ?? [];
+  if (what === "account") {
+    lookUp(decoded(whose));
+    $("balances").scrollIntoView();
+  }
+  const path = what === "payout" ? whose.split("/").map((part) => encodeURIComponent(decoded(part))).join("/") : null;
+  if (path !== state.payout) openPayout(path);
+}
+
+async function openPayout(path) {
+  Object.assign(state, { payout: path, payoutView: null, payoutError: null });
+  if (path !== null && state.ledger !== null) {
+    try {
+      await pollPayout();
+    } catch (error) {
+      state.failed = error.message;
+    }
+  }
+  show();
+  if (path === null || state.payout !== path) return;
+  $("payouts").scrollIntoView();
+  $("payout-title")?.focus({ preventScroll: true });
 }
 
 $("look-up").addEventListener("submit", (event) => {
@@ -461,4 +546,4 @@ try {
 } catch { /* private mode */ }
 $("account").value = state.account;
 fromHash();
-turn();
+settings.begin().then(turn);

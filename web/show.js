@@ -40,6 +40,17 @@ export function ago(time, now) {
   return `${Math.floor(seconds / 86400)} days ago`;
 }
 
+/** A time as it stands in the ledger. */
+export const day = (time, seconds = false) => `${time.slice(0, seconds ? 19 : 16).replace("T", " ")} UTC`;
+
+/** A length of time in milliseconds, in the largest unit that says it exactly. */
+export function hold(ms) {
+  const units = [[86400000, "day"], [3600000, "hour"], [60000, "minute"], [1000, "second"]];
+  const [step, name] = units.find(([size]) => size <= ms && ms % size === 0) ?? [1000, "second"];
+  const many = Math.ceil(ms / step);
+  return `${count(many)} ${name}${many === 1 ? "" : "s"}`;
+}
+
 export const clock = (time) => new Date(time).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
 
 /** Start and end of a long name. */

@@ -39,6 +39,7 @@ assets! {
     "/page.js" "page.js" "text/javascript; charset=utf-8",
     "/chart.js" "chart.js" "text/javascript; charset=utf-8",
     "/payouts.js" "payouts.js" "text/javascript; charset=utf-8",
+    "/settings.js" "settings.js" "text/javascript; charset=utf-8",
     "/show.js" "show.js" "text/javascript; charset=utf-8",
     "/icon.svg" "icon.svg" "image/svg+xml",
 }
