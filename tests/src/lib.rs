@@ -1,6 +1,6 @@
 //! The harness of the whole-system tests: where the project is and which files belong to it.
 //!
-//! `pool` runs the binary, `link` is a bad line, `shares` reads what its ledger holds, `tokens` reads Rust source as words and signs, for the house rules. Nothing here is shipped.
+//! `pool` runs the binary, `chromium` the browser, `link` is a bad line, `shares` reads what its ledger holds, `tokens` reads Rust source as words and signs, for the house rules. Nothing here is shipped.
 
 #![allow(
     clippy::expect_used,
@@ -8,6 +8,8 @@
     clippy::indexing_slicing,
     reason = "a test harness stops at the first surprise and says which"
 )]
+
+pub mod chromium;
 
 pub mod kafka;
 
