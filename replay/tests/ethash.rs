@@ -18,56 +18,12 @@ use orebook_replay::folds::rounds::Rounds;
 use orebook_replay::folds::workers::Workers;
 use orebook_replay::store::Store;
 use orebook_schema::genesis::Algorithm;
-use orebook_schema::work::{BlockState, EthashHeader, EthashJob, EthashShare, ethash_name};
+use orebook_schema::work::{BlockState, ethash_name};
 use orebook_schema::{At, Event, Hash};
 use pool::{
-    GATEWAY, PPLNS, Pen, Pool, SOLO, START, block_found, block_status, genesis, job, moved, named,
-    policy, replayed, share, worker,
+    GATEWAY, PPLNS, Pen, Pool, SEAL, SOLO, START, block_found, block_status, genesis, in_ethash,
+    job, moved, named, policy, replayed, share, worker,
 };
-
-const SEAL: Hash = Hash([0x5e; 32]);
-
-/// The same event as a gateway of ethash says it; a block is named by its share's nonce in either.
-fn in_ethash(event: &Event) -> Event {
-    match event {
-        Event::Job(job) => Event::EthashJob(Box::new(EthashJob {
-            number: job.number,
-            policy: job.policy,
-            height: job.height,
-            network_work: job.network_work,
-            reward: job.reward,
-            fees: job.fees,
-            seal: SEAL,
-            seed: Hash::ZERO,
-            time: job.time,
-            clean: job.clean,
-        })),
-        Event::Share(share) => Event::EthashShare(EthashShare {
-            worker: share.worker,
-            job: share.job,
-            work: share.work,
-            block: share.block,
-            stale: share.stale,
-            nonce: u64::from(share.nonce),
-        }),
-        Event::BlockFound(block) => {
-            // The story keeps the nonce in the height.
-            let header = EthashHeader {
-                seal: SEAL,
-                nonce: block.height,
-                mix: Hash([0x31; 32]),
-            };
-            Event::BlockFound(header.found(block.height))
-        }
-        Event::Moved(moved) => {
-            let inner = in_ethash(&moved.inner().expect("an inner event"));
-            let mut moved = moved.clone();
-            moved.event = inner.to_bytes(0);
-            Event::Moved(moved)
-        }
-        other => other.clone(),
-    }
-}
 
 struct Story {
     pool: Pool,

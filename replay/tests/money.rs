@@ -17,6 +17,9 @@ mod table;
 #[path = "money/paying.rs"]
 mod paying;
 
+#[path = "money/later.rs"]
+mod later;
+
 #[path = "money/model.rs"]
 mod model;
 

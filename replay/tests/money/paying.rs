@@ -24,6 +24,7 @@ use orebook_schema::payout::{
 use orebook_schema::policy::{NetworkFees, Policy};
 use orebook_schema::{Account, At, Event, Hash};
 
+use crate::later::milliseconds;
 use crate::pool::{desk_approves, hash, named, policy_of_all};
 use crate::table::{Table, rules_of};
 
@@ -54,11 +55,18 @@ pub(crate) struct Paying {
     registered: Vec<String>,
 }
 
-/// Whether a word of a `policy` line is about payouts, and not about pots.
+/// Whether a word of a `policy` line is not about pots.
 pub(crate) fn is_rule(word: &str) -> bool {
-    ["threshold=", "limit=", "bears=", "hold="]
-        .iter()
-        .any(|key| word.starts_with(key))
+    [
+        "threshold=",
+        "limit=",
+        "bears=",
+        "hold=",
+        "writeoff=",
+        "rounding=",
+    ]
+    .iter()
+    .any(|key| word.starts_with(key))
 }
 
 /// The policy of a `policy` line.
@@ -72,8 +80,10 @@ pub(crate) fn policy(words: &str) -> Policy {
         match key {
             "threshold" => policy.threshold = value.parse().expect("base units"),
             "limit" => policy.auto_pay_limit = value.parse().expect("base units"),
-            "hold" => policy.address_hold_ms = value.parse().expect("milliseconds"),
+            "hold" => policy.address_hold_ms = milliseconds(value),
             "bears" if value == "miner" => policy.network_fees = NetworkFees::Miner,
+            "writeoff" => policy.writeoff_ms = milliseconds(value),
+            "rounding" => policy.rounding_to_fee = value == "fee",
             _ => {}
         }
     }
@@ -164,6 +174,11 @@ pub(crate) fn proposal(table: &mut Table, text: &str) -> (Vec<Event>, BatchBody)
     let wallet = number(&head, "wallet=").unwrap_or(0);
     let next = wallet_row(table, wallet).batches;
     let now = table.pool.clock;
+    let mut blocks: Vec<Hash> = said(&head, "of=").map_or_else(Vec::new, |names| {
+        let names = names.split(',');
+        names.map(|name| table.hash_of(name)).collect()
+    });
+    blocks.sort();
     let view = table.rows().view().expect("a view");
     let mut body = BatchBody {
         lines: lines
@@ -188,14 +203,10 @@ pub(crate) fn proposal(table: &mut Table, text: &str) -> (Vec<Event>, BatchBody)
                 }
             })
             .collect(),
-        blocks: said(&head, "of=").map_or_else(Vec::new, |names| {
-            let names = names.split(',');
-            names.map(|name| Hash::of(&[name.as_bytes()])).collect()
-        }),
+        blocks,
     };
     drop(view);
     body.lines.sort_by(|a, b| a.account.cmp(&b.account));
-    body.blocks.sort();
     let bytes = body.to_bytes();
     let total: u128 = body.lines.iter().map(|line| line.amount).sum();
     let parts = cut_into_parts(&bytes).expect("parts");

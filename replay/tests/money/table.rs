@@ -3,13 +3,16 @@
 //! One statement a line:
 //! - `policy fee=10000 bonus=0 n=1000000 stale=0 keep=no`: parts per million; the first line is genesis' policy, later ones
 //!   come into force for the jobs after them. `threshold=20 limit=100 bears=miner hold=1000`: of payouts, base units and
-//!   milliseconds; 1, no limit, the pool and 0 if nothing is said. Without more an account mines in the PPLNS pot; `@solo`, `@prop`, `@pps` and
+//!   milliseconds; 1, no limit, the pool and 0 if nothing is said. `writeoff=90d rounding=fee`: what an account has to owe for,
+//!   and that whole base units of rounding go to the fees; 0 and no if nothing is said. `chain=ethash`, last of the first line:
+//!   of which the work is; a sha256d chain's if nothing is said. Without more an account mines in the PPLNS pot; `@solo`, `@prop`, `@pps` and
 //!   `@fpps` are the others.
 //! - `g1 job 100`: gateway 1 has a new job of this network work, under the newest policy; `g1 job 100 void` cites none.
 //!   `direct=now pool=4 outs=A:14,B:9`: a direct job, whose list stands on all positions before it, or on those before `mark`; its
 //!   coinbase pays 4 to the pool, and the others to these addresses. `plain`: none any more.
 //!   `pays=51 fees=1` say what the block would pay us, and the fees therein, in base units; 50 and 1 if nothing is said.
 //! - `g1 frame: anna 30, ben 20 stale, anna@solo 5, carl 50 finds A`: one frame of shares, in this order.
+//!   `ann 6 as s`: this share is called s; `bob 6 as t like s`: it has the nonce that s has.
 //! - `g1 restarts`: a new epoch.
 //! - `g1 lost: …`: a frame that never reached the ledger. `g1 moves`: its stream is given up, and the lost shares are said
 //!   again in a new one; each further `g1 moves` says them once more. `g1 moves twice`: each two times in one frame.
@@ -21,7 +24,7 @@
 //! - `donates anna 15000`: parts per million of what she gets from here on, said by the operator.
 //! - `lives anna A`: her payout address is A from here on, or after the policy's hold. `threshold anna 30`, `wants anna`: she is
 //!   paid from 30 base units on, or at once.
-//! - What the paymaster and the desk say of payouts: see `paying.rs`.
+//! - What the paymaster and the desk say of payouts: see `paying.rs`. Time that passes, write-offs, dust, voids: see `later.rs`.
 //! - `mark`: the positions that later direct jobs' lists stand on.
 //! - `= A available 3`: of the account that an address is. `= anna immature 24.5`, `= fee 0.5`: after the statements above, these are all the books that are not zero, in base
 //!   units with nine decimals at most. `= nothing` if all are zero. `reward` is always minus their sum.
@@ -40,16 +43,18 @@ use orebook_replay::store::{MemoryStore, Store};
 use orebook_replay::{digest, engine};
 use orebook_schema::account::{SetBy, Setting, SettingValue};
 use orebook_schema::desk::{AdjustedBook, Adjustment, Direction, Reason};
+use orebook_schema::genesis::Algorithm;
 use orebook_schema::names::Pot;
 use orebook_schema::policy::{PotRules, Scheme};
-use orebook_schema::work::{BlockState, FeeMean, Share};
+use orebook_schema::work::{BlockState, FeeMean, Share, ethash_name};
 use orebook_schema::{Account, At, Event, Hash};
 
-use crate::paying;
 use crate::pool::{
-    FPPS, GATEWAY, PPLNS, PPS, PROP, Pen, Pool, SOLO, block_found, block_recovered, block_status,
-    desk_approves, job, moved, named, opened, replayed, share, worker,
+    ARCHIVER, FPPS, GATEWAY, PPLNS, PPS, PROP, Pen, Pool, SEAL, SOLO, block_found, block_recovered,
+    block_status, desk_approves, genesis, in_ethash, job, moved, named, opened, replayed, share,
+    worker,
 };
+use crate::{later, paying};
 
 /// Runs a table. Panics at the first line that does not come true.
 #[track_caller]
@@ -114,6 +119,11 @@ impl Gateway {
 pub(crate) struct Table {
     pub pool: Pool,
     pub(crate) paying: paying::Paying,
+    /// Who says voids.
+    pub(crate) keeper: Pen,
+    is_ethash: bool,
+    /// Places and nonces of the shares that have a name.
+    pub(crate) shares: BTreeMap<String, (At, u32)>,
     gateways: BTreeMap<String, Gateway>,
     policy: At,
     nonce: u32,
@@ -122,7 +132,7 @@ pub(crate) struct Table {
     last_recovered: At,
     last_mean: At,
     streams: u8,
-    mark: u64,
+    pub(crate) mark: u64,
     live: (Engine, Arc<MemoryStore>),
     /// A thing that nobody approved.
     pub(crate) waiting: Option<Event>,
@@ -185,12 +195,20 @@ fn amount(text: &str) -> (bool, u128) {
 
 impl Table {
     fn new(rules: &str) -> Self {
-        let pool = Pool::new(paying::policy(rules));
+        let (rules, chain) = rules.split_once("chain=").unwrap_or((rules, ""));
+        let mut genesis = genesis(paying::policy(rules));
+        if chain == "ethash" {
+            genesis.algorithm = Algorithm::Ethash;
+        }
+        let pool = Pool::of(&genesis);
         let store = Arc::new(MemoryStore::new());
         let live = (opened(&pool, Money, &store), store);
         Self {
             pool,
             paying: paying::Paying::default(),
+            keeper: Pen::new(ARCHIVER, 0xa5),
+            is_ethash: chain == "ethash",
+            shares: BTreeMap::new(),
             gateways: BTreeMap::new(),
             policy: At::default(),
             nonce: 0,
@@ -215,7 +233,7 @@ impl Table {
             self.pool.desk_says(&[desk_approves(&thing)]);
             return;
         }
-        let (subject, rest) = line.split_once(' ').expect("a subject and what it does");
+        let (subject, rest) = line.split_once(' ').unwrap_or((line, ""));
         match subject {
             "batch:" => paying::say(self, "batch", &format!(": {rest}")),
             "policy" => self.policy = self.pool.new_policy(paying::policy(rest)),
@@ -224,6 +242,7 @@ impl Table {
             "mean" => self.mean(rest),
             "donates" => self.donates(rest),
             _ if paying::SUBJECTS.contains(&subject) => paying::say(self, subject, rest),
+            _ if later::SUBJECTS.contains(&subject) => later::say(self, subject, rest),
             _ if subject.starts_with('g') => self.gateway_says(subject, rest),
             _ => self.status(subject, rest),
         }
@@ -247,7 +266,7 @@ impl Table {
         if let Some(shares) = rest.strip_prefix("frame:") {
             let events = self.shares(&mut gateway, shares);
             let events: Vec<Event> = events.into_iter().map(|lost| lost.event).collect();
-            self.pool.say(&mut gateway.pen, &events);
+            self.say_of_chain(&mut gateway.pen, &events);
         } else if let Some(shares) = rest.strip_prefix("lost:") {
             let first = gateway.pen.next_seq + gateway.lost.len() as u64;
             let lost = self.shares(&mut gateway, shares);
@@ -258,7 +277,7 @@ impl Table {
             gateway.pen.restart();
             gateway.workers.clear();
             let event = gateway.job();
-            self.pool.say(&mut gateway.pen, &[event]);
+            self.say_of_chain(&mut gateway.pen, &[event]);
         } else if let Some(how) = rest.strip_prefix("moves") {
             let times = if how == " twice" { 2 } else { 1 };
             self.moves(&mut gateway, times);
@@ -283,7 +302,7 @@ impl Table {
             gateway.pays = (said("pays=").unwrap_or(pays), said("fees=").unwrap_or(fees));
             self.direct(&mut gateway, &words);
             let event = gateway.job();
-            self.pool.say(&mut gateway.pen, &[event]);
+            self.say_of_chain(&mut gateway.pen, &[event]);
         }
         self.gateways.insert(name.to_owned(), gateway);
     }
@@ -319,8 +338,13 @@ impl Table {
     fn shares(&mut self, gateway: &mut Gateway, text: &str) -> Vec<Lost> {
         let mut announced = Vec::new();
         let mut events = Vec::new();
+        let mut called = Vec::new();
         for words in text.split(',') {
             let words: Vec<&str> = words.split_whitespace().collect();
+            let after = |key| {
+                let at = words.iter().position(|word| *word == key);
+                at.map(|at| words[at + 1])
+            };
             let (account, pot) = match words[0].split_once('@') {
                 Some((account, pot)) => (account, pot_of(pot)),
                 None => (words[0], PPLNS),
@@ -335,12 +359,16 @@ impl Table {
                 }
             };
             self.nonce += 1;
+            let nonce = after("like").map_or(self.nonce, |first| self.shares[first].1);
+            if let Some(name) = after("as") {
+                called.push((name.to_owned(), events.len(), nonce));
+            }
             let work = words[1].parse().expect("work");
-            let found = words.iter().position(|word| *word == "finds");
+            let found = after("finds");
             let entry = Share {
                 stale: words.contains(&"stale"),
                 block: found.is_some(),
-                ..share(number, gateway.pen.jobs - 1, work, self.nonce)
+                ..share(number, gateway.pen.jobs - 1, work, nonce)
             };
             let lost = |event| Lost {
                 seq: 0,
@@ -349,13 +377,20 @@ impl Table {
                 pot,
             };
             events.push(lost(Event::Share(entry)));
-            if let Some(at) = found {
-                let name = words[at + 1];
-                let hash = Hash::of(&[name.as_bytes()]);
+            if let Some(name) = found {
+                let (hash, height) = match self.is_ethash {
+                    true => (ethash_name(&SEAL, nonce.into()), nonce.into()),
+                    false => (Hash::of(&[name.as_bytes()]), 7),
+                };
                 let before = self.blocks.get(name).map_or(At::default(), |known| known.1);
                 self.blocks.insert(name.to_owned(), (hash, before));
-                events.push(lost(block_found(hash, 7)));
+                events.push(lost(block_found(hash, height)));
             }
+        }
+        let position = self.pool.size();
+        for (name, index, nonce) in called {
+            let index = u16::try_from(announced.len() + index).expect("an index");
+            self.shares.insert(name, (At { position, index }, nonce));
         }
         let announced = announced.into_iter().map(|event| Lost {
             seq: 0,
@@ -397,7 +432,23 @@ impl Table {
                 events.push(moved(&left, lost.seq, &lost.event, worker, number));
             }
         }
-        self.pool.say(&mut gateway.pen, &events);
+        self.say_of_chain(&mut gateway.pen, &events);
+    }
+
+    /// Says events of work as the chain has them.
+    fn say_of_chain(&mut self, pen: &mut Pen, events: &[Event]) {
+        if self.is_ethash {
+            let events: Vec<Event> = events.iter().map(in_ethash).collect();
+            self.pool.say(pen, &events);
+        } else {
+            self.pool.say(pen, events);
+        }
+    }
+
+    /// Of a block's name.
+    pub(crate) fn hash_of(&self, name: &str) -> Hash {
+        let known = self.blocks.get(name).map(|known| known.0);
+        known.unwrap_or_else(|| Hash::of(&[name.as_bytes()]))
     }
 
     fn recovered(&mut self, name: &str) {
@@ -488,7 +539,7 @@ impl Table {
         let value = words.get(1).map_or(0, |word| word.parse().expect("value"));
         let fees = words.iter().find_map(|word| word.strip_prefix("fees="));
         let fees = fees.map_or(0, |word| word.parse().expect("fees"));
-        let hash = Hash::of(&[name.as_bytes()]);
+        let hash = self.hash_of(name);
         let is_late = words.contains(&"late");
         let expects = self.blocks.get(name).map_or(At::default(), |known| known.1);
         let wrong = At {

@@ -23,7 +23,8 @@ use orebook_schema::genesis::Algorithm;
 use orebook_schema::names::{CoinName, Pot, RegisteredName};
 use orebook_schema::policy::{NetworkFees, PotRules, Scheme};
 use orebook_schema::work::{
-    BlockFound, BlockRecovered, BlockState, BlockStatus, Extranonce, Job, JobRef, Share, Worker,
+    BlockFound, BlockRecovered, BlockState, BlockStatus, EthashHeader, EthashJob, EthashShare,
+    Extranonce, Job, JobRef, Share, Worker,
 };
 use orebook_schema::{
     Account, At, Event, Frame, Genesis, Hash, Kind, LedgerId, Policy, Role, StreamId, Work,
@@ -39,6 +40,8 @@ pub const SETTLER: u8 = 3;
 pub const PAYMASTER: u8 = 4;
 /// Gateways' keys: this one and the seven after it.
 pub const GATEWAY: u8 = 10;
+/// What every ethash share of these tests is of.
+pub const SEAL: Hash = Hash([0x5e; 32]);
 /// Pot 0 is PPLNS, pot 1 is SOLO.
 pub const PPLNS: Pot = Pot(0);
 pub const SOLO: Pot = Pot(1);
@@ -572,4 +575,45 @@ pub fn moved(from: &Pen, seq: u64, inner: &Event, worker: u32, job: u32) -> Even
         job: if is_share { job } else { NO_NUMBER },
         event: inner.to_bytes(0),
     })
+}
+
+/// The same event as a gateway of ethash says it. A block has its share's nonce as its height, and is named by it in either.
+pub fn in_ethash(event: &Event) -> Event {
+    match event {
+        Event::Job(job) => Event::EthashJob(Box::new(EthashJob {
+            number: job.number,
+            policy: job.policy,
+            height: job.height,
+            network_work: job.network_work,
+            reward: job.reward,
+            fees: job.fees,
+            seal: SEAL,
+            seed: Hash::ZERO,
+            time: job.time,
+            clean: job.clean,
+        })),
+        Event::Share(share) => Event::EthashShare(EthashShare {
+            worker: share.worker,
+            job: share.job,
+            work: share.work,
+            block: share.block,
+            stale: share.stale,
+            nonce: u64::from(share.nonce),
+        }),
+        Event::BlockFound(block) => {
+            let header = EthashHeader {
+                seal: SEAL,
+                nonce: block.height,
+                mix: Hash([0x31; 32]),
+            };
+            Event::BlockFound(header.found(block.height))
+        }
+        Event::Moved(moved) => {
+            let inner = in_ethash(&moved.inner().expect("an inner event"));
+            let mut moved = moved.clone();
+            moved.event = inner.to_bytes(0);
+            Event::Moved(moved)
+        }
+        other => other.clone(),
+    }
 }
