@@ -22,14 +22,14 @@ def account_bytes(account):
 
 
 def batch_body(lines, blocks=()):
-    """lines: (name or account, letter or account, amount, fee), in whatever order; blocks: letters. As the format has them."""
+    """lines: (name or account, letter or account, amount, fee), in whatever order; blocks: letters, or hashes. As the format has them."""
     rows = []
     for account, address, amount, *fee in lines:
         account = account_bytes(account if ":" in account else f"name:{account}")
         address = account_bytes(address if ":" in address else address_of(address))
         rows.append((account[:1] + account[2:], account + address + amount.to_bytes(16, "little")
                      + (fee[0] if fee else 0).to_bytes(16, "little")))
-    named = sorted(bytes.fromhex(hash_of(letter)) for letter in blocks)
+    named = sorted(bytes.fromhex(block if len(block) == 64 else hash_of(block)) for block in blocks)
     return (len(rows).to_bytes(2, "little") + b"".join(row for _, row in sorted(rows))
             + len(named).to_bytes(2, "little") + b"".join(named))
 

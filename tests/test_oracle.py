@@ -33,6 +33,7 @@ from test_oracle_schemes import *  # noqa: E402,F403
 from test_oracle_settings import *  # noqa: E402,F403
 from test_oracle_states import *  # noqa: E402,F403
 from test_oracle_voids import *  # noqa: E402,F403
+from test_scenarios import *  # noqa: E402,F403
 
 U = 2**32
 

@@ -11,6 +11,7 @@ import oracle_accounts  # noqa: E402
 import oracle_direct  # noqa: E402
 import oracle_dust  # noqa: E402
 import oracle_payouts  # noqa: E402
+import oracle_rules  # noqa: E402
 import oracle_things  # noqa: E402
 import test_oracle_direct  # noqa: E402
 import test_oracle_direct_random  # noqa: E402
@@ -19,7 +20,7 @@ import test_oracle_halts  # noqa: E402
 import test_oracle_payouts  # noqa: E402
 import test_oracle_payouts_random as by_chance  # noqa: E402
 
-MODULES = (oracle_things, oracle_accounts, oracle_direct, oracle_dust, oracle_payouts, oracle)      # who imports stands after what it imports
+MODULES = (oracle_rules, oracle_things, oracle_accounts, oracle_direct, oracle_dust, oracle_payouts, oracle)      # who imports stands after what it imports
 SEEDS_OF_FAULTS = 60
 RANDOM = "both computations agree"
 COINBASES = "both computations of coinbases agree"
