@@ -2,8 +2,8 @@
 
 use orebook_ledger::segment::Record;
 use orebook_replay::folds::money::payouts::{
-    self, BatchRow, LineRow, Payable, TxState, What, batch, is_free, lines, lines_of, live,
-    payable, txs,
+    self, BatchRow, LineRow, Payable, RECONCILIATIONS_KEPT, TxState, What, batch, is_free, lines,
+    lines_of, live, payable, reconciliations, txs,
 };
 use orebook_replay::folds::money::{Money, SUB_UNITS, account as account_of};
 use orebook_replay::store::Store as _;
@@ -12,6 +12,7 @@ use orebook_schema::event::Part;
 use orebook_schema::payout::{
     Answerer, BatchBody, BatchLine, DigestAnswer, PayoutProposed, cut_into_parts,
 };
+use orebook_schema::reconciled::{Reconciled, Report};
 use orebook_schema::work::BlockState;
 use orebook_schema::{Account, At, Event, Hash, Kind};
 
@@ -238,4 +239,37 @@ fn what_was_said_in_parts_is_whole_in_order_and_without_others_between() {
         assert_eq!(table.refusals(), expected, "{order:?}");
         assert_eq!(wallet_row(&mut table, 0).batches, u64::from(is_whole));
     }
+}
+
+#[test]
+fn of_reconciliations_a_wallet_keeps_its_newest() {
+    let mut table = rich("", "");
+    let mut said = |wallet: u16, number: u32| {
+        table
+            .pool
+            .paymaster_says(&[Event::Reconciled(Box::new(Reconciled {
+                wallet,
+                compared_position: 0,
+                money: hash(1),
+                wallet_expected: 0,
+                wallet_found: 0,
+                transactions: number,
+                blocks: 0,
+                differences: 0,
+                report: Report::default(),
+            }))])
+    };
+    let kept = u32::try_from(RECONCILIATIONS_KEPT).expect("a number");
+    said(1, 7);
+    for number in 0..kept + 3 {
+        said(0, number);
+    }
+    let view = table.rows().view().expect("a view");
+    let all = |wallet| -> Vec<u32> {
+        let rows = reconciliations(view.as_ref(), wallet, None, 1_000).expect("rows");
+        rows.iter().map(|row| row.transactions).collect()
+    };
+    let newest: Vec<u32> = (3..kept + 3).rev().collect();
+    assert_eq!(all(0), newest);
+    assert_eq!(all(1), [7], "another wallet keeps its own");
 }

@@ -38,6 +38,7 @@ pub use self::read::{
     LineOf, Payable, batch, batches, halts, is_free, line, lines, lines_of, live, payable, raw,
     reconciliations, steps, tx, txs, wallet, wallets,
 };
+pub use self::reconciled::RECONCILIATIONS_KEPT;
 pub use self::steps::VERSIONS_MAX;
 pub(super) use self::steps::{held_of_block, lose_block};
 pub use self::tables::{

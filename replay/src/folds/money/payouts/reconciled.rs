@@ -4,11 +4,15 @@ use orebook_schema::At;
 use orebook_schema::reconciled::Reconciled;
 
 use crate::fold::FinalFrame;
-use crate::rows::{Rows, StoreFault, put};
+use crate::rows::{Row as _, Rows, StoreFault, delete, put};
 
+use super::read::reconciliations;
 use super::tables::ReconciledRow;
 
-/// It is kept, whatever it says.
+/// Reconciliations of a wallet that are kept: more than a year of one a night. The ledger has them all.
+pub const RECONCILIATIONS_KEPT: usize = 400;
+
+/// It is kept, whatever it says, and the oldest goes.
 pub(super) fn said(
     frame: &FinalFrame<'_>,
     at: At,
@@ -28,5 +32,10 @@ pub(super) fn said(
         differences: said.differences,
         report: said.report.as_str().to_owned(),
     };
-    put(rows, &row)
+    put(rows, &row)?;
+    let kept = reconciliations(&*rows, said.wallet, None, RECONCILIATIONS_KEPT + 1)?;
+    match kept.get(RECONCILIATIONS_KEPT) {
+        Some(oldest) => delete::<ReconciledRow>(rows, &oldest.key()),
+        None => Ok(()),
+    }
 }
