@@ -6,7 +6,7 @@
 //! - `paymaster/rules.rs`: the rules as tables. `paymaster/walks.rs`: what becomes of payouts; `paymaster/care.rs`: what is not done
 //!   though it could be; `paymaster/differences.rs`: ledger and chain compared;
 //!   `paymaster/nightly.rs`: by the paymaster itself. `paymaster/faults.rs`: every edge fails, and processes are killed.
-//!   `paymaster/chaos.rs`: everything at once, by a seed.
+//!   `paymaster/room.rs`: a spool without room. `paymaster/chaos.rs`: everything at once, by a seed.
 
 #![allow(
     clippy::expect_used,
@@ -35,6 +35,8 @@ mod differences;
 mod faults;
 #[path = "paymaster/nightly.rs"]
 mod nightly;
+#[path = "paymaster/room.rs"]
+mod room;
 #[path = "paymaster/rules.rs"]
 mod rules;
 #[path = "paymaster/setup.rs"]

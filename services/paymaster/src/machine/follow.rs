@@ -120,10 +120,8 @@ impl<D: Disk + Clone> Machine<D> {
             }
         }
         self.steady.remove(&place);
-        let takes_back = tx.state == TxState::Confirmed && said.step != Step::Final;
-        if takes_back {
-            let count = self.backs.entry(place).or_insert(0);
-            if BACK_MAX <= *count {
+        if takes_back(tx.state, said.step) {
+            if BACK_MAX <= self.backs.get(&place).copied().unwrap_or(0) {
                 if self.counters.read().disputed == 0 {
                     tracing::error!(
                         batch = tx.batch,
@@ -134,7 +132,6 @@ impl<D: Disk + Clone> Machine<D> {
                 Counters::set(&self.counters.disputed, 1);
                 return None;
             }
-            *count = count.saturating_add(1);
         }
         Some(self.step(tx, said))
     }
@@ -308,6 +305,11 @@ impl<D: Disk + Clone> Machine<D> {
         }
         Ok(Ok(()))
     }
+}
+
+/// Whether a step takes a confirmation back.
+pub(super) fn takes_back(state: TxState, step: Step) -> bool {
+    state == TxState::Confirmed && step != Step::Final
 }
 
 const FOREIGN: &str =

@@ -6,6 +6,7 @@ use orebook_schema::payout::Step;
 
 use crate::metrics::Counters;
 
+use super::follow::takes_back;
 use super::{Events, Machine, MachineError, Subject};
 
 /// Bytes of one frame's events, at most, by a generous guess: the format allows 49,152.
@@ -44,12 +45,12 @@ impl<D: Disk + Clone> Machine<D> {
             return Ok(false);
         }
         for event in group {
-            self.note_said(event);
+            self.note_said(event)?;
         }
         Ok(true)
     }
 
-    fn note_said(&mut self, event: &Event) {
+    fn note_said(&mut self, event: &Event) -> Result<(), MachineError> {
         let counters = &self.counters;
         match event {
             Event::PayoutProposed(said) => {
@@ -68,6 +69,11 @@ impl<D: Disk + Clone> Machine<D> {
             }
             Event::PayoutStep(said) => {
                 counters.said(said.step);
+                let before = self.book.tx(said.batch, said.tx)?;
+                if before.is_some_and(|tx| takes_back(tx.state, said.step)) {
+                    let count = self.backs.entry((said.batch, said.tx)).or_insert(0);
+                    *count = count.saturating_add(1);
+                }
                 let step = said.step.name();
                 if matches!(said.step, Step::Conflicted | Step::Failed) {
                     tracing::error!(batch = said.batch, tx = said.tx, step, "a payout");
@@ -96,6 +102,7 @@ impl<D: Disk + Clone> Machine<D> {
             Event::Reconciled(_) => Counters::add(&counters.said_reconciled, 1),
             _ => {}
         }
+        Ok(())
     }
 }
 
