@@ -24,6 +24,7 @@ use orebook_ledger::log::Log;
 use orebook_ledger::sign::Signer;
 use orebook_ledger::spool::SpoolConfig;
 use orebook_producer::decider::DeciderConfig;
+use orebook_producer::thread::Rest;
 use orebook_producer::{Decider, ProducerError};
 use orebook_replay::engine::SharedReader;
 use orebook_replay::folds::money::Money;
@@ -165,8 +166,8 @@ pub struct Machine<D: Disk + Clone> {
     counters: Arc<Counters>,
     /// What was said last, until it is read back and obeyed or not.
     said: Vec<Subject>,
-    /// Nothing is said before, since the last word was not obeyed.
-    rest_until: u64,
+    /// While it lasts nothing is said, since the last word was not obeyed.
+    rest: Rest,
     /// The transaction that was looked at last.
     looked: Option<(u64, u16)>,
     /// The grave step that looks called for, and how often in a row.
@@ -177,12 +178,12 @@ pub struct Machine<D: Disk + Clone> {
     backs: BTreeMap<(u64, u16), u32>,
     /// Looks at a wallet that has less than is owed, in a row.
     short: u32,
-    /// No plan is made, and nothing replaced, before.
-    plan_after: u64,
-    replace_after: u64,
-    /// The reconciliation that is under way; none begins before a moment of our clock.
+    /// While they last no plan is made, and nothing replaced.
+    plan_rest: Rest,
+    replace_rest: Rest,
+    /// The reconciliation that is under way; while the rest lasts none begins.
     reconciling: Option<UnderWay>,
-    reconcile_after: u64,
+    reconcile_rest: Rest,
     plan: Option<Plan>,
     /// Why the last plan came to nothing.
     no_plan: Why,
@@ -216,16 +217,16 @@ impl<D: Disk + Clone> Machine<D> {
             config,
             counters: Arc::default(),
             said: Vec::new(),
-            rest_until: 0,
+            rest: Rest::default(),
             looked: None,
             steady: BTreeMap::new(),
             silent: BTreeMap::new(),
             backs: BTreeMap::new(),
             short: 0,
-            plan_after: 0,
-            replace_after: 0,
+            plan_rest: Rest::default(),
+            replace_rest: Rest::default(),
             reconciling: None,
-            reconcile_after: 0,
+            reconcile_rest: Rest::default(),
             plan: None,
             no_plan: Why::Reading,
             why: Why::Reading,
@@ -334,7 +335,7 @@ impl<D: Disk + Clone> Machine<D> {
             });
         }
         self.heed_obeyed(now)?;
-        if now < self.rest_until {
+        if self.rest.is_on(now) {
             return Ok(Why::Resting);
         }
         let Some(facts) = self.facts(now)? else {
@@ -397,7 +398,7 @@ impl<D: Disk + Clone> Machine<D> {
             if !has_moved {
                 Counters::add(&self.counters.not_obeyed, 1);
                 tracing::warn!(?subject, "the ledger did not obey what was said");
-                self.rest_until = now.saturating_add(self.config.retry_ms);
+                self.rest.begin(now, self.config.retry_ms);
             }
         }
         Ok(())

@@ -277,11 +277,11 @@ impl<D: Disk + Clone> Machine<D> {
             return Ok(Ok(()));
         };
         let may_not =
-            facts.halted.is_some() || self.config.dry_run || facts.now < self.replace_after;
+            facts.halted.is_some() || self.config.dry_run || self.replace_rest.is_on(facts.now);
         if may_not {
             return Ok(Ok(()));
         }
-        self.replace_after = facts.now.saturating_add(self.config.retry_ms);
+        self.replace_rest.begin(facts.now, self.config.retry_ms);
         if VERSIONS_MAX <= tx.txids.len() || self.config.fee_max <= fee {
             Counters::set(&self.counters.stuck, 1);
             tracing::error!(

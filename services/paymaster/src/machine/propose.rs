@@ -48,7 +48,7 @@ impl<D: Disk + Clone> Machine<D> {
             Ok(plan) => plan,
             Err(why) => {
                 self.plan = None;
-                self.plan_after = facts.now.saturating_add(self.config.retry_ms);
+                self.plan_rest.begin(facts.now, self.config.retry_ms);
                 self.no_plan = why.clone();
                 return Ok(why);
             }
@@ -82,7 +82,8 @@ impl<D: Disk + Clone> Machine<D> {
                 return Ok(Some(Why::Interval(next)));
             }
         }
-        Ok((facts.now < self.plan_after).then(|| self.no_plan.clone()))
+        let rests = self.plan_rest.is_on(facts.now);
+        Ok(rests.then(|| self.no_plan.clone()))
     }
 
     fn wallet_says(&self, error: &WalletError) -> Why {

@@ -52,7 +52,7 @@ impl<D: Disk + Clone> Machine<D> {
             // The wallet's node does not say what it has: nothing is said, and it is asked again later.
             let words = now.run.silent.last().map_or("", String::as_str);
             tracing::warn!(%words, "a reconciliation could not be made; see docs/runbooks/reconciliation.md");
-            self.reconcile_after = facts.now.saturating_add(self.config.retry_ms);
+            self.reconcile_rest.begin(facts.now, self.config.retry_ms);
             return Ok(());
         };
         let found = std::mem::take(&mut now.run.found);
@@ -80,7 +80,7 @@ impl<D: Disk + Clone> Machine<D> {
             return Ok(Some(now));
         }
         // A wallet that proposed nothing has nothing to be compared.
-        if facts.batches == 0 || facts.now < self.reconcile_after {
+        if facts.batches == 0 || self.reconcile_rest.is_on(facts.now) {
             return Ok(None);
         }
         let last = self.book.reconciled_last()?;
@@ -136,7 +136,7 @@ impl<D: Disk + Clone> Machine<D> {
         } else {
             self.config.retry_ms
         };
-        self.reconcile_after = facts.now.saturating_add(pause_ms);
+        self.reconcile_rest.begin(facts.now, pause_ms);
         let digest = self.book.digest()?;
         let size = self.decider.follower().size();
         let (Some(digest), Some(position)) = (digest, size.checked_sub(1)) else {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use orebook_paymaster::why::Why;
 use orebook_replay::folds::money::payouts::TxState;
 use orebook_schema::Event;
 
@@ -222,4 +223,17 @@ fn what_is_grave_is_said_only_when_it_was_seen_so_often_in_a_row() {
         world.looks(u64::from(SIGHTS));
         world.until(what, |world| world.state(0, 0) == Some(to));
     }
+}
+
+#[test]
+fn a_clock_that_is_set_back_delays_no_payout() {
+    let mut world = World::new(Setup::new(false));
+    world.until("a plan that pays nobody", |world| {
+        matches!(world.paymasters[0].machine().why_waiting(), Why::Nobody(_))
+    });
+    world.paymasters[0].behind_ms = 900_000;
+    world.give(&[(account(1), 500)]);
+    world.until("seen", |world| world.state(0, 0) == Some(TxState::Seen));
+    world.settle();
+    world.check_all_paid("with a clock that was set back");
 }

@@ -35,6 +35,8 @@ pub(crate) struct Life {
     pub(crate) store: Arc<FaultyStore>,
     pub(crate) life: Option<(SharedReader<SimDisk>, Machine<SimDisk>)>,
     starts: u32,
+    /// Its clock goes so much behind everybody else's.
+    pub(crate) behind_ms: u64,
 }
 
 impl Life {
@@ -150,6 +152,7 @@ impl World {
                     store: Arc::default(),
                     life: None,
                     starts: 0,
+                    behind_ms: 0,
                 })
                 .collect(),
             others: BTreeMap::from(others),
@@ -387,6 +390,7 @@ impl World {
     pub(crate) fn paymaster_turn(&mut self, index: usize) -> Result<(), MachineError> {
         let life = &mut self.paymasters[index];
         let stream = life.stream(self.now);
+        let now = self.now - life.behind_ms;
         let Some((mirror, machine)) = &mut life.life else {
             return Ok(());
         };
@@ -394,8 +398,8 @@ impl World {
         if life.disk.crashed() {
             return Ok(());
         }
-        machine.ledger_turn(mirror, &mut self.broker, self.now, stream)?;
-        let turn = machine.chain_turn(&self.chain, &self.projectors, self.now);
+        machine.ledger_turn(mirror, &mut self.broker, now, stream)?;
+        let turn = machine.chain_turn(&self.chain, &self.projectors, now);
         self.runtime.block_on(turn)
     }
 
