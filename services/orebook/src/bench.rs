@@ -21,6 +21,7 @@ mod http;
 mod kafka;
 mod load;
 mod miners;
+mod payout;
 mod process;
 #[cfg(feature = "kafka")]
 mod reader;
@@ -147,7 +148,7 @@ const fn part(part: &'static str, unit: &'static str, goal: u64, better: Better)
     }
 }
 
-const BENCHES: [Bench; 11] = [
+const BENCHES: [Bench; 12] = [
     Bench {
         name: "gateway_sha256d_recorded",
         workload: "16 connections x 32 shares in flight over loopback TCP from another process; 12 merkle branches, extranonce2 \
@@ -234,6 +235,15 @@ const BENCHES: [Bench; 11] = [
         parts: &[part("time", "s a block", 1_000, Better::Lower)],
         runs: RUNS,
         run: Run::Sized(settle::run),
+    },
+    Bench {
+        name: "payout_batch_1000",
+        workload: "a batch of 1,000 accounts' lines, from its proposal to its recorded signature: embedded ledger on disk, two \
+                   projectors with pages, a wallet of a key file on the development chain, two approvals given when the \
+                   proposal is seen, default timings",
+        parts: &[part("time", "s a batch", 3_000, Better::Lower)],
+        runs: RUNS,
+        run: Run::Sized(payout::run),
     },
     Bench {
         name: "ledger_bytes_per_share",

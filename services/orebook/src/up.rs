@@ -35,6 +35,7 @@ use orebook_projector::Member;
 pub(crate) use self::chain::{Addresses, Chain};
 pub(crate) use self::duty::Duty;
 use self::first::First;
+pub(crate) use self::paymaster::Projectors;
 pub(crate) use self::place::{Place, lock as lock_folder};
 use self::pool_log::PoolLog;
 pub(crate) use self::reading::Reading;

@@ -51,8 +51,15 @@ pub(super) fn signer(role: Role) -> Signer {
     Signer::from_seed(&[role as u8; 32])
 }
 
+/// Keys of those who approve.
+pub(super) const APPROVERS: u8 = 2;
+
+/// One of them.
+pub(super) fn approver(number: u8) -> Signer {
+    Signer::from_seed(&[0xa0 + number; 32])
+}
+
 /// Writes that key as a role expects it.
-#[cfg(feature = "kafka")]
 pub(super) fn write_key(path: &std::path::Path, role: Role) -> Result<(), Failure> {
     use std::os::unix::fs::PermissionsExt as _;
     let lost = |error: std::io::Error| failed("a key", error);
@@ -103,9 +110,19 @@ fn policy() -> Policy {
 }
 
 fn genesis(segment_positions: u32, algorithm: Algorithm) -> Result<Genesis, Failure> {
-    let roles = [Role::Desk, Role::Gateway, Role::Archiver, Role::Settler];
+    let roles = [
+        Role::Desk,
+        Role::Gateway,
+        Role::Archiver,
+        Role::Settler,
+        Role::Paymaster,
+    ];
     let mut producers: Vec<(Key, Role)> = roles.map(|role| (signer(role).key(), role)).to_vec();
     producers.sort_unstable();
+    let mut approvers: Vec<Key> = (0..APPROVERS)
+        .map(|number| approver(number).key())
+        .collect();
+    approvers.sort_unstable();
     Ok(Genesis {
         ledger: LEDGER,
         coin: COIN,
@@ -116,9 +133,13 @@ fn genesis(segment_positions: u32, algorithm: Algorithm) -> Result<Genesis, Fail
         chain: Hash::ZERO,
         segment_positions,
         segment_bytes: 256 << 20,
-        digest_answers: 1,
-        approvers: vec![signer(Role::Paymaster).key()],
-        approvals: vec![(Approved::Key, 1), (Approved::Policy, 1)],
+        digest_answers: 2,
+        approvers,
+        approvals: vec![
+            (Approved::Key, 1),
+            (Approved::Policy, 1),
+            (Approved::Payout, APPROVERS),
+        ],
         producers,
         schema_set: Kind::known(),
         policy: policy(),

@@ -151,7 +151,7 @@ impl Book {
 }
 
 /// Position of the settler's frame, once it is final.
-fn settled_at(sim: &mut Sim, from: u64) -> Result<u64, Failure> {
+pub(super) fn settled_at(sim: &mut Sim, from: u64) -> Result<u64, Failure> {
     sim.settle()?;
     for position in from..sim.final_size() {
         let stored = sim.store().read(position);

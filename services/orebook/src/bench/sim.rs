@@ -370,6 +370,14 @@ impl Sim {
         Ok(frame.header_hash())
     }
 
+    /// Ends; what is final is in the files of archiver and mirror, for whoever opens them next.
+    pub(super) fn keep(mut self) -> Result<(), Failure> {
+        let kept = self.archiver.persist();
+        kept.map_err(|error| failed("archiver", error))?;
+        let kept = self.mirror.persist();
+        kept.map_err(|error| failed("mirror", error))
+    }
+
     const fn draw(&mut self) -> u64 {
         self.random = xorshift(self.random);
         self.random

@@ -20,7 +20,7 @@ use orebook_schema::{Account, Role};
 use tokio::runtime::Handle;
 
 pub(super) use self::alarms::watch;
-use self::digests::Projectors;
+pub(crate) use self::digests::Projectors;
 use super::Stores;
 use super::chain::Addresses;
 use super::duty::Duty;

@@ -20,7 +20,7 @@ const ANSWER_BYTES_MAX: u64 = 16_384;
 
 /// Projectors by `host:port`.
 #[derive(Clone, Debug)]
-pub(super) struct Projectors {
+pub(crate) struct Projectors {
     hosts: Vec<String>,
 }
 
@@ -33,7 +33,7 @@ struct DigestReply {
 
 impl Projectors {
     /// Those of the configuration; where there is none, the pages of this process.
-    pub(super) fn new(urls: &[String], pages: Option<SocketAddr>) -> Self {
+    pub(crate) fn new(urls: &[String], pages: Option<SocketAddr>) -> Self {
         let hosts = urls.iter().filter_map(|url| projector(url));
         let mut hosts: Vec<String> = hosts.map(str::to_owned).collect();
         if hosts.is_empty() {
