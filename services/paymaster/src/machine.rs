@@ -166,6 +166,10 @@ pub struct Machine<D: Disk + Clone> {
     counters: Arc<Counters>,
     /// What was said last, until it is read back and obeyed or not.
     said: Vec<Subject>,
+    /// Place at which the newest batch was approved, as far as the ledger is read.
+    approved: Option<At>,
+    /// Whether that changed since a turn with the chain.
+    is_news: bool,
     /// While it lasts nothing is said, since the last word was not obeyed.
     rest: Rest,
     /// The transaction that was looked at last.
@@ -217,6 +221,8 @@ impl<D: Disk + Clone> Machine<D> {
             config,
             counters: Arc::default(),
             said: Vec::new(),
+            approved: None,
+            is_news: false,
             rest: Rest::default(),
             looked: None,
             steady: BTreeMap::new(),
@@ -269,6 +275,13 @@ impl<D: Disk + Clone> Machine<D> {
         !self.said.is_empty()
     }
 
+    /// Whether the newest batch was approved and the chain had no turn since: there is something to sign as soon as
+    /// [`Machine::is_free`].
+    #[must_use]
+    pub const fn has_news(&self) -> bool {
+        self.is_news
+    }
+
     /// A turn with the ledger: reads what is final, sends what was said, looks whether it is final. `new_stream` is used if
     /// the stream was closed.
     ///
@@ -281,12 +294,28 @@ impl<D: Disk + Clone> Machine<D> {
         now: u64,
         new_stream: StreamId,
     ) -> Result<(), MachineError> {
+        let before = self.decider.follower().size();
         if self.config.dry_run {
             self.decider.turn_silently(mirror)?;
         } else {
             self.decider.turn(mirror, log, now, new_stream)?;
         }
         self.count();
+        if before < self.decider.follower().size() {
+            self.heed_approval()?;
+        }
+        Ok(())
+    }
+
+    /// What people said is not left to the next look at the chain.
+    fn heed_approval(&mut self) -> Result<(), MachineError> {
+        let newest = self.book.wallet()?.batches.checked_sub(1);
+        let newest = newest.map(|newest| self.book.batch(newest)).transpose()?;
+        let approved = newest.flatten().and_then(|batch| batch.approved);
+        if self.approved != approved {
+            self.approved = approved;
+            self.is_news = approved.is_some();
+        }
         Ok(())
     }
 
@@ -334,6 +363,7 @@ impl<D: Disk + Clone> Machine<D> {
                 Why::Reading
             });
         }
+        self.is_news = false;
         self.heed_obeyed(now)?;
         if self.rest.is_on(now) {
             return Ok(Why::Resting);

@@ -189,15 +189,19 @@ where
     move || {
         let now = (parts.now_ms)();
         machine.ledger_turn(&mirror, &mut parts.log, now, (parts.new_stream)())?;
-        // What was said a moment ago goes on as soon as it is final.
-        let is_due = pace.is_due(now) || machine.has_said();
-        if machine.is_free() && is_due {
+        // What was said a moment ago goes on as soon as it is final, what was approved is signed.
+        let is_due = pace.is_due(now) || machine.has_said() || machine.has_news();
+        let has_turn = machine.is_free() && is_due;
+        if has_turn {
             pace.taken(now);
             let turn = machine.chain_turn(&parts.wallet, &parts.digests, now);
             parts.runtime.block_on(turn)?;
         }
         show(&machine, &standing);
-        std::thread::sleep(rest);
+        // What that turn said is sent at once.
+        if !has_turn || machine.is_free() {
+            std::thread::sleep(rest);
+        }
         Ok(())
     }
 }
