@@ -15,7 +15,7 @@ use orebook_schema::{Event, Hash};
 
 use crate::fold::{FinalFrame, Fold};
 use crate::row;
-use crate::rows::{self, ENGINE_TABLES, Order, Rows, Span, StoreFault, View};
+use crate::rows::{self, ENGINE_TABLES, KeyBytes, Order, Rows, Span, StoreFault, View};
 
 /// Buckets of a digest.
 pub const BUCKETS: u16 = 4_096;
@@ -25,6 +25,8 @@ pub const DIGEST_POSITIONS: u64 = 65_536;
 const INDEX_TABLE: u8 = 0xf3;
 /// Bucket hashes by bucket.
 const BUCKET_TABLE: u8 = 0xf4;
+/// Changed rows that are noted before repeats among them are looked for.
+const NOTED: usize = 65_536;
 /// Digests by size.
 const DIGEST_TABLE: u8 = 0xf5;
 
@@ -96,8 +98,10 @@ fn adjusts(frame: &FinalFrame<'_>) -> bool {
 #[derive(Clone, Debug)]
 pub struct Digester {
     buckets: Vec<Hash>,
-    /// Rows that changed and whose hashes are not made again yet.
-    changed: BTreeSet<(u8, Vec<u8>)>,
+    /// Rows that changed and whose hashes are not made again yet, in any order; those that changed again come again.
+    changed: Vec<(u8, KeyBytes)>,
+    /// As many are sorted, and each named once, before one more is noted.
+    sort_at: usize,
     /// Buckets that hold one whose hash was made again.
     dirty: BTreeSet<u16>,
 }
@@ -136,16 +140,27 @@ impl Digester {
         fault.map_or(Ok(()), Err)?;
         Ok(Self {
             buckets,
-            changed: BTreeSet::new(),
+            changed: Vec::new(),
+            sort_at: NOTED,
             dirty: dirty.iter().copied().collect(),
         })
     }
 
     /// Notes that a row changed.
-    pub fn note(&mut self, table: u8, key: Vec<u8>) {
-        if table < ENGINE_TABLES {
-            self.changed.insert((table, key));
+    pub fn note(&mut self, table: u8, key: impl Into<KeyBytes>) {
+        if ENGINE_TABLES <= table {
+            return;
         }
+        if self.changed.len() == self.sort_at {
+            self.sort();
+            self.sort_at = NOTED.max(self.changed.len() * 2);
+        }
+        self.changed.push((table, key.into()));
+    }
+
+    fn sort(&mut self) {
+        self.changed.sort_unstable();
+        self.changed.dedup();
     }
 
     /// Buckets whose hashes are not made again yet.
@@ -159,19 +174,33 @@ impl Digester {
     /// # Errors
     /// [`StoreFault`].
     pub fn settle(&mut self, fold: &dyn Fold, rows: &mut dyn Rows) -> Result<(), StoreFault> {
-        while let Some((table, key)) = self.changed.first().cloned() {
-            let bucket = bucket_of(table, &key);
-            let index = index_key(bucket, table, &key);
-            match rows.get(table, &key)? {
+        self.sort();
+        let mut hashes = Vec::with_capacity(self.changed.len());
+        for (table, key) in &self.changed {
+            let bucket = bucket_of(*table, key);
+            let hash = match rows.get(*table, key)? {
                 Some(value) => {
-                    let hash = row_hash(table, &key, &fold.canonical(table, &key, &value)?);
-                    rows.put(INDEX_TABLE, &index, &hash.0)?;
+                    let canonical = fold.canonical(*table, key, &value)?;
+                    Some(row_hash(*table, key, &canonical))
                 }
+                None => None,
+            };
+            hashes.push((bucket, index_key(bucket, *table, key), hash));
+        }
+        // In the index's own order: each lies beside the one before.
+        hashes.sort_unstable_by(|(_, one, _), (_, other, _)| one.cmp(other));
+        let mut last = None;
+        for (bucket, index, hash) in hashes {
+            if last.replace(bucket) != Some(bucket) {
+                self.dirty.insert(bucket);
+            }
+            match hash {
+                Some(hash) => rows.put(INDEX_TABLE, &index, &hash.0)?,
                 None => rows.delete(INDEX_TABLE, &index)?,
             }
-            self.dirty.insert(bucket);
-            self.changed.pop_first();
         }
+        self.changed.clear();
+        self.sort_at = NOTED;
         Ok(())
     }
 
@@ -261,6 +290,7 @@ fn bucket_of(table: u8, key: &[u8]) -> u16 {
     u16::from_be_bytes([first, second]) >> 4
 }
 
-fn index_key(bucket: u16, table: u8, key: &[u8]) -> Vec<u8> {
-    [bucket.to_be_bytes().as_slice(), &[table], key].concat()
+fn index_key(bucket: u16, table: u8, key: &[u8]) -> KeyBytes {
+    let [high, low] = bucket.to_be_bytes();
+    KeyBytes::after([high, low, table], key)
 }

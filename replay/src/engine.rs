@@ -466,9 +466,8 @@ impl Member {
         drop(view);
         let mut pending = Pending::new();
         let base = store.view().map_err(fault)?;
-        put(&mut pending.over(base.as_ref()), &expected).map_err(fault)?;
+        put(&mut pending.kept_over(base.as_ref()), &expected).map_err(fault)?;
         drop(base);
-        pending.keep().for_each(drop);
         Ok(Self {
             cursor: Cursor {
                 size: row.size,
@@ -537,7 +536,7 @@ impl Member {
             root,
         };
         if at_point && has_digest {
-            let mut rows = self.pending.over(view.as_ref());
+            let mut rows = self.pending.kept_over(view.as_ref());
             let hash = self.digester.digest(self.fold.as_ref(), &mut rows);
             let row = Digest {
                 size: frame.size(),
@@ -546,7 +545,6 @@ impl Member {
             };
             put(&mut rows, &row).map_err(&fault)?;
             self.fold.check(&rows).map_err(&fault)?;
-            self.pending.keep().for_each(drop);
         }
         Ok(())
     }
@@ -583,7 +581,7 @@ impl Member {
         let mut rows = self.pending.over(view.as_ref());
         self.fold.flush(&mut rows).map_err(&fault)?;
         self.note_changes();
-        let mut rows = self.pending.over(view.as_ref());
+        let mut rows = self.pending.kept_over(view.as_ref());
         self.digester
             .settle(self.fold.as_ref(), &mut rows)
             .map_err(&fault)?;

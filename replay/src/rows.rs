@@ -5,6 +5,8 @@
 
 mod field;
 
+mod key;
+
 mod memory;
 
 mod row;
@@ -12,6 +14,7 @@ mod row;
 use std::ops::ControlFlow;
 
 pub use self::field::{Field, KeyField};
+pub use self::key::KeyBytes;
 pub use self::memory::MemoryRows;
 
 #[doc(hidden)]

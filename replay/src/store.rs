@@ -6,13 +6,89 @@ use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-use crate::rows::{MemoryRows, Order, Rows, Span, StoreFault, View, Visit};
+use crate::rows::{KeyBytes, MemoryRows, Order, Rows, Span, StoreFault, View, Visit};
 
 /// Changes that are committed together: (table, key) → the new value, or none to delete.
-pub type Batch = BTreeMap<Place, Option<Vec<u8>>>;
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    tables: BTreeMap<u8, Changed>,
+}
+
+/// Changes of one table.
+type Changed = BTreeMap<KeyBytes, Option<Vec<u8>>>;
 
 /// Table and key of a row.
-pub type Place = (u8, Vec<u8>);
+pub type Place = (u8, KeyBytes);
+
+impl Batch {
+    /// No changes.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            tables: BTreeMap::new(),
+        }
+    }
+
+    /// Adds a change; returns the one of the same row that it replaces.
+    pub fn insert(
+        &mut self,
+        (table, key): (u8, impl Into<KeyBytes>),
+        value: Option<Vec<u8>>,
+    ) -> Option<Option<Vec<u8>>> {
+        let changed = self.tables.entry(table).or_default();
+        changed.insert(key.into(), value)
+    }
+
+    /// The change of a row, if there is one.
+    #[must_use]
+    pub fn get(&self, table: u8, key: &[u8]) -> Option<Option<&[u8]>> {
+        let changed = self.tables.get(&table)?.get(key)?;
+        Some(changed.as_deref())
+    }
+
+    fn remove(&mut self, table: u8, key: &[u8]) {
+        if let Some(changed) = self.tables.get_mut(&table) {
+            changed.remove(key);
+        }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.tables.values().map(BTreeMap::len).sum()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tables.values().all(BTreeMap::is_empty)
+    }
+
+    /// All, ascending by table and key.
+    pub fn iter(&self) -> impl Iterator<Item = (u8, &[u8], Option<&[u8]>)> {
+        self.tables.iter().flat_map(|(table, changed)| {
+            changed
+                .iter()
+                .map(|(key, value)| (*table, &**key, value.as_deref()))
+        })
+    }
+}
+
+impl<K: Into<KeyBytes>> FromIterator<((u8, K), Option<Vec<u8>>)> for Batch {
+    fn from_iter<I: IntoIterator<Item = ((u8, K), Option<Vec<u8>>)>>(changes: I) -> Self {
+        let mut batch = Self::new();
+        for (place, value) in changes {
+            batch.insert(place, value);
+        }
+        batch
+    }
+}
+
+impl<K: Into<KeyBytes>, const N: usize> From<[((u8, K), Option<Vec<u8>>); N]> for Batch {
+    fn from(changes: [((u8, K), Option<Vec<u8>>); N]) -> Self {
+        changes.into_iter().collect()
+    }
+}
 
 /// Rows of one fold at rest.
 pub trait Store: Send + Sync {
@@ -72,11 +148,9 @@ impl Store for MemoryStore {
 
     fn commit(&self, batch: &Batch) -> Result<(), StoreFault> {
         let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
-        for ((table, key), value) in batch {
-            match value {
-                Some(value) => rows.put(*table, key, value)?,
-                None => rows.delete(*table, key)?,
-            }
+        for (table, changed) in &batch.tables {
+            let changes = changed.iter();
+            rows.change(*table, changes.map(|(key, new)| (key, new.as_deref())));
         }
         Ok(())
     }
@@ -121,17 +195,17 @@ impl Pending {
 
     /// Takes the changes of the frame in hand back.
     pub fn take_back(&mut self) {
-        while let Some((place, before)) = self.undo.pop() {
+        while let Some(((table, key), before)) = self.undo.pop() {
             match before {
-                Some(before) => self.batch.insert(place, before),
-                None => self.batch.remove(&place),
-            };
+                Some(before) => drop(self.batch.insert((table, key), before)),
+                None => self.batch.remove(table, &key),
+            }
         }
     }
 
     /// Forgets all changes: they were committed.
     pub fn clear(&mut self) {
-        self.batch.clear();
+        self.batch = Batch::new();
         self.undo.clear();
         self.bytes = 0;
     }
@@ -141,19 +215,29 @@ impl Pending {
         Overlay {
             base,
             pending: self,
+            can_undo: true,
         }
     }
 
-    fn set(&mut self, table: u8, key: &[u8], value: Option<&[u8]>) {
-        let place: Place = (table, key.to_vec());
-        let before = self.batch.insert(place.clone(), value.map(<[u8]>::to_vec));
+    /// The same for what is kept at once: no frame's, so never taken back, nor given by [`Pending::keep`].
+    pub fn kept_over<'p>(&'p mut self, base: &'p dyn View) -> Overlay<'p> {
+        Overlay {
+            can_undo: false,
+            ..self.over(base)
+        }
+    }
+
+    fn set(&mut self, table: u8, key: &[u8], value: Option<&[u8]>, can_undo: bool) {
+        let place: Place = (table, KeyBytes::new(key));
+        let undo = can_undo.then(|| place.clone());
+        let before = self.batch.insert(place, value.map(<[u8]>::to_vec));
         let size_of = |value: Option<&[u8]>| value.map_or(0, <[u8]>::len);
         self.bytes = match &before {
             Some(before) => self.bytes.saturating_sub(size_of(before.as_deref())),
             None => self.bytes.saturating_add(key.len() + 32),
         };
         self.bytes = self.bytes.saturating_add(size_of(value));
-        self.undo.push((place, before));
+        self.undo.extend(undo.map(|place| (place, before)));
     }
 }
 
@@ -161,6 +245,7 @@ impl Pending {
 pub struct Overlay<'p> {
     base: &'p dyn View,
     pending: &'p mut Pending,
+    can_undo: bool,
 }
 
 impl std::fmt::Debug for Overlay<'_> {
@@ -171,8 +256,8 @@ impl std::fmt::Debug for Overlay<'_> {
 
 impl View for Overlay<'_> {
     fn get(&self, table: u8, key: &[u8]) -> Result<Option<Vec<u8>>, StoreFault> {
-        match self.pending.batch.get(&(table, key.to_vec())) {
-            Some(changed) => Ok(changed.clone()),
+        match self.pending.batch.get(table, key) {
+            Some(changed) => Ok(changed.map(<[u8]>::to_vec)),
             None => self.base.get(table, key),
         }
     }
@@ -187,16 +272,13 @@ impl View for Overlay<'_> {
         if span.is_empty() {
             return Ok(());
         }
-        let to = match &span.to {
-            Some(to) => Bound::Excluded((table, to.clone())),
-            None => match table.checked_add(1) {
-                Some(next) => Bound::Excluded((next, Vec::new())),
-                None => Bound::Unbounded,
-            },
+        let Some(changed) = self.pending.batch.tables.get(&table) else {
+            return self.base.scan(table, span, order, visit);
         };
-        let from = Bound::Included((table, span.from.clone()));
-        let mut forward = self.pending.batch.range((from.clone(), to.clone()));
-        let mut backward = self.pending.batch.range((from, to)).rev();
+        let to = span.to.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let bounds = (Bound::Included(span.from.as_slice()), to);
+        let mut forward = changed.range::<[u8], _>(bounds);
+        let mut backward = changed.range::<[u8], _>(bounds).rev();
         let changes: &mut Changes<'_> = match order {
             Order::Forward => &mut forward,
             Order::Backward => &mut backward,
@@ -205,7 +287,7 @@ impl View for Overlay<'_> {
     }
 }
 
-type Changes<'c> = dyn Iterator<Item = (&'c Place, &'c Option<Vec<u8>>)> + 'c;
+type Changes<'c> = dyn Iterator<Item = (&'c KeyBytes, &'c Option<Vec<u8>>)> + 'c;
 
 /// Visits committed rows and changes in one order; a change hides the committed row of its key.
 fn merge(
@@ -219,10 +301,10 @@ fn merge(
     let mut next = changes.next();
     let mut broke = false;
     base.scan(table, span, order, &mut |key, value| {
-        while let Some(((_, changed), new)) = next {
+        while let Some((changed, new)) = next {
             let turn = match order {
-                Order::Forward => changed.as_slice().cmp(key),
-                Order::Backward => key.cmp(changed.as_slice()),
+                Order::Forward => (**changed).cmp(key),
+                Order::Backward => key.cmp(&**changed),
             };
             if turn.is_gt() {
                 break;
@@ -242,7 +324,7 @@ fn merge(
         broke = flow.is_break();
         flow
     })?;
-    while let Some(((_, changed), new)) = next.filter(|_| !broke) {
+    while let Some((changed, new)) = next.filter(|_| !broke) {
         if let Some(new) = new {
             broke = visit(changed, new).is_break();
         }
@@ -253,12 +335,12 @@ fn merge(
 
 impl Rows for Overlay<'_> {
     fn put(&mut self, table: u8, key: &[u8], value: &[u8]) -> Result<(), StoreFault> {
-        self.pending.set(table, key, Some(value));
+        self.pending.set(table, key, Some(value), self.can_undo);
         Ok(())
     }
 
     fn delete(&mut self, table: u8, key: &[u8]) -> Result<(), StoreFault> {
-        self.pending.set(table, key, None);
+        self.pending.set(table, key, None, self.can_undo);
         Ok(())
     }
 }

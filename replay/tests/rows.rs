@@ -358,6 +358,60 @@ fn changes_over_a_store_read_like_the_store_after_them() {
 }
 
 #[test]
+fn few_changes_of_many_rows_and_many_of_few_come_to_the_same() {
+    for seed in 0..60 {
+        let rng = &mut Rng(seed);
+        let store = MemoryStore::new();
+        let mut model = Model::new();
+        for _ in 0..12 {
+            let mut batch = Batch::new();
+            // From none of 400 rows to all of them.
+            let count = [0, 1, 5, 40, 400][usize::from(rng.byte(5))];
+            for _ in 0..count {
+                let place = (rng.byte(2), vec![rng.byte(20), rng.byte(20)]);
+                let value = (rng.below(4) != 0).then(|| vec![rng.byte(256)]);
+                match &value {
+                    Some(value) => drop(model.insert(place.clone(), value.clone())),
+                    None => drop(model.remove(&place)),
+                }
+                batch.insert(place, value);
+            }
+            store.commit(&batch).expect("memory");
+            let view = store.view().expect("memory");
+            for table in 0..2 {
+                let all = Span::all();
+                let found = scanned(view.as_ref(), table, &all, Order::Forward, usize::MAX);
+                let wanted = wanted(&model, table, &all, Order::Forward, usize::MAX);
+                assert_eq!(found, wanted, "seed {seed}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_kept_at_once_is_not_taken_back_with_a_frame() {
+    let store = MemoryStore::new();
+    let base = store.view().expect("memory");
+    let mut pending = Pending::new();
+    let put = |pending: &mut Pending, is_kept: bool, value: u8| {
+        let mut rows = match is_kept {
+            true => pending.kept_over(base.as_ref()),
+            false => pending.over(base.as_ref()),
+        };
+        rows.put(1, &[value], &[value]).expect("memory");
+    };
+    put(&mut pending, false, 1);
+    assert_eq!(pending.keep().count(), 1);
+    put(&mut pending, true, 2);
+    assert_eq!(pending.keep().count(), 0, "it is nothing of a frame's");
+    put(&mut pending, false, 3);
+    pending.take_back();
+    let rows = pending.over(base.as_ref());
+    let found = scanned(&rows, 1, &Span::all(), Order::Forward, 9);
+    assert_eq!(found, [(vec![1], vec![1]), (vec![2], vec![2])]);
+}
+
+#[test]
 fn a_batch_changes_everything_it_names() {
     let store = MemoryStore::new();
     let batch: Batch = [

@@ -58,8 +58,8 @@ impl Store for RocksStore {
     fn commit(&self, batch: &Batch) -> Result<(), StoreFault> {
         let family = self.family()?;
         let mut writes = WriteBatch::default();
-        for ((table, key), value) in batch {
-            let key = at_rest(*table, key);
+        for (table, key, value) in batch.iter() {
+            let key = at_rest(table, key);
             match value {
                 Some(value) => writes.put_cf(&family, key, value),
                 None => writes.delete_cf(&family, key),

@@ -182,3 +182,20 @@ fn a_digest_is_these_bytes_hashed() {
     digester.note(1, key.to_vec());
     assert_eq!(digester.digest(&fold, &mut rows), Ok(expected));
 }
+
+#[test]
+fn rows_that_change_more_often_than_are_noted_at_once_are_all_in_the_digest() {
+    let (fold, mut rows) = (Tallies { version: 1 }, MemoryRows::new());
+    let mut digester = Digester::load(&rows, &[]).expect("memory");
+    for step in 0..200_000u64 {
+        // Some change all the time, and each thousandth is another row.
+        let kind = match step % 1_000 {
+            0 => 100 + (step / 1_000).to_le_bytes()[0] % 100,
+            other => other.to_le_bytes()[0] % 7,
+        };
+        put(&mut rows, &Tally { kind, times: step }).expect("memory");
+        digester.note(1, Tally::key_of(&kind));
+    }
+    let digest = digester.digest(&fold, &mut rows).expect("memory");
+    assert_eq!(digest, digest::from_scratch(&fold, &rows).expect("memory"));
+}
