@@ -10,11 +10,11 @@ use orebook_schema::{Account, At, Hash};
 
 use crate::fold::{Backwards, FoldStop};
 use crate::folds::obeyed::{self, Recovery, Refusal};
-use crate::rows::{Order, Rows, Span, StoreFault, get, put, scan};
+use crate::rows::{Order, Rows, Span, StoreFault, first, get, put, scan};
 
 use super::books::{Book, Entries, totals};
 use super::direct;
-use super::settings::donation_at;
+use super::settings::{DonationRow, donation_at};
 use super::split::{Split, all_to_reserve, donation, split, window_work};
 use super::tables::{
     AccountRow, BlockAtRow, BlockRow, CreditOfRow, CreditRow, Finding, HeightRow, Held, RefusedRow,
@@ -177,7 +177,9 @@ fn follow_round(
     match (was_out, is_out(next.state)) {
         (false, true) => {
             if block.weights.is_none() {
-                weigh(block, rows, ledger)?;
+                for credit in weigh(block, rows, ledger)? {
+                    put(rows, &credit)?;
+                }
             }
             prop::orphaned(block.at, rules.pot, next.at, rows)?;
         }
@@ -195,16 +197,19 @@ fn settle(
     rows: &mut dyn Rows,
     ledger: &dyn Backwards,
 ) -> Result<(), FoldStop> {
-    if block.weights.is_none() {
-        weigh(block, rows, ledger)?;
-    }
+    let is_new = block.weights.is_none();
+    let credits = if is_new {
+        weigh(block, rows, ledger)?
+    } else {
+        credits_of(rows, block.at)?
+    };
     let division = Division {
         rules: rules(block, rows)?,
         finder: block
             .finding
             .as_ref()
             .map(|finding| finding.account.clone()),
-        credits: credits_of(rows, block.at)?,
+        credits,
     };
     let new = division.of(next);
     let old = before.map(|status| division.of(status));
@@ -227,7 +232,7 @@ fn settle(
         block.standing.push(next.at);
         block.standing_posted += posted;
     }
-    Ok(division.keep(rows, &new)?)
+    Ok(division.keep(rows, &new, is_new)?)
 }
 
 /// Opposes every posting that stands, the last event's first; before that, what payouts hold of the block goes back.
@@ -259,12 +264,13 @@ fn rules(block: &BlockRow, rows: &dyn Rows) -> Result<Option<PotRules>, StoreFau
     Ok(rules.filter(|rules| !rules.scheme.is_per_share()))
 }
 
-/// Finds out, once and for ever, whose the block is, and whom its coinbase pays.
+/// Finds out, once and for ever, whose the block is, and whom its coinbase pays: what each has of it before it is divided, by
+/// account. The caller writes that down.
 fn weigh(
     block: &mut BlockRow,
     rows: &mut dyn Rows,
     ledger: &dyn Backwards,
-) -> Result<(), FoldStop> {
+) -> Result<Vec<CreditRow>, FoldStop> {
     let rules = rules(block, rows)?;
     let listed = block.direct.filter(|_| rules.is_some_and(direct::pays));
     let mut found = match (&block.finding, rules) {
@@ -288,15 +294,21 @@ fn weigh(
     }
     let finding = block.finding.as_ref().map(|finding| finding.share);
     let asked = listed.map(direct::Direct::end).or(finding);
+    let anybody_donates = first::<DonationRow>(&*rows, &Span::all(), Order::Forward)?.is_some();
+    let mut credits = Vec::with_capacity(found.len());
     for (account, weight) in found {
-        let donation_ppm = donation_at(&*rows, &account, asked.unwrap_or(block.at))?;
+        let donation_ppm = if anybody_donates {
+            donation_at(&*rows, &account, asked.unwrap_or(block.at))?
+        } else {
+            0
+        };
         let index = CreditOfRow {
             account: account.clone(),
             block: block.at,
         };
         put(rows, &index)?;
-        let credit_of = account.clone();
-        let credit = CreditRow {
+        let direct = paid.get(&account).copied().unwrap_or(0);
+        credits.push(CreditRow {
             block: block.at,
             account,
             weight,
@@ -304,11 +316,10 @@ fn weigh(
             bonus: 0,
             donation_ppm,
             donation: 0,
-            direct: paid.get(&credit_of).copied().unwrap_or(0),
-        };
-        put(rows, &credit)?;
+            direct,
+        });
     }
-    Ok(())
+    Ok(credits)
 }
 
 /// By account, ascending. The finder is among them also where he has no weight: he may have a bonus.
@@ -492,16 +503,18 @@ impl Division {
         Ok(())
     }
 
-    /// Keeps what each account gets at the newest value, for those who ask.
-    fn keep(&self, rows: &mut dyn Rows, split: &Split) -> Result<(), StoreFault> {
-        for (credit, part) in self.credits.iter().zip(&split.parts) {
+    /// Keeps what each account gets at the newest value, for those who ask; whatever that is where nothing is kept yet.
+    fn keep(&self, rows: &mut dyn Rows, split: &Split, is_new: bool) -> Result<(), StoreFault> {
+        // Where all is the reserve's, those are left whom the coinbase paid.
+        let parts = split.parts.iter().chain(iter::repeat(&0));
+        for (credit, part) in self.credits.iter().zip(parts) {
             let new = CreditRow {
                 amount: *part,
                 bonus: self.bonus(credit, split),
                 donation: donation(*part, credit.donation_ppm),
                 ..credit.clone()
             };
-            if new != *credit {
+            if is_new || new != *credit {
                 put(rows, &new)?;
             }
         }

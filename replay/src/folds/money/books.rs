@@ -8,7 +8,7 @@ use bincode::error::{DecodeError as RestError, EncodeError};
 use orebook_schema::bytes::{DecodeError, Decoded, Reader};
 use orebook_schema::{Account, At, Hash};
 
-use crate::rows::{Field, KeyField, Rows, StoreFault, get, put};
+use crate::rows::{Field, KeyField, Row as _, Rows, StoreFault, get, put};
 
 use super::tables::{BookRow, PostingRow, TotalsRow};
 use super::write_off::note_debt;
@@ -322,7 +322,10 @@ impl<'r> Entries<'r> {
             let found = balance_of(&*self.rows, book)?;
             self.books.insert(book.clone(), (found, found));
         }
-        let (_, balance) = self.books.entry(book.clone()).or_default();
+        let (_, balance) = self.books.get_mut(book).ok_or(StoreFault::Damaged {
+            table: BookRow::TABLE,
+            what: "a book that was just read",
+        })?;
         Ok(balance)
     }
 }

@@ -52,16 +52,78 @@ pub(super) fn weights_below(
 #[derive(Default)]
 struct Epoch {
     /// By worker's number: index of the account, and pot.
-    workers: Vec<(usize, Pot)>,
+    workers: Vec<(u32, Pot)>,
     /// First job's number and its terms, ascending.
     runs: Vec<(u32, JobTerms)>,
 }
 
-/// An account's entries in a window: work, and what voids take back of it.
-#[derive(Clone, Copy, Default)]
-struct Sum {
-    work: u128,
-    void: u128,
+/// Accounts of a window, each with an index. What they have stands apart from what they are: a window's rows go through all of
+/// it again and again, and that should fit a core's cache.
+#[derive(Default)]
+struct Accounts {
+    numbers: BTreeMap<Account, u32>,
+    /// By index: work.
+    work: Vec<u128>,
+    /// By index: what voids take back of it. Those behind its end have none.
+    void: Vec<u128>,
+}
+
+impl Accounts {
+    /// The index of an account, which is given one if it is new.
+    fn number_of(&mut self, account: &Account) -> u32 {
+        if let Some(number) = self.numbers.get(account) {
+            return *number;
+        }
+        let number = u32::try_from(self.work.len());
+        assert!(number.is_ok(), "a window has fewer than 2^32 accounts");
+        let number = number.unwrap_or(u32::MAX);
+        self.numbers.insert(account.clone(), number);
+        self.work.push(0);
+        number
+    }
+
+    fn add(&mut self, account: u32, work: u128) {
+        if let Some(sum) = self.work.get_mut(place(account)) {
+            *sum += work;
+        }
+    }
+
+    fn add_void(&mut self, account: u32, credit: u128) {
+        let place = place(account);
+        if self.void.len() <= place {
+            self.void.resize(place + 1, 0);
+        }
+        if let Some(sum) = self.void.get_mut(place) {
+            *sum += credit;
+        }
+    }
+
+    fn total(&self) -> u128 {
+        let (work, void): (u128, u128) = (self.work.iter().sum(), self.void.iter().sum());
+        work.saturating_sub(void)
+    }
+
+    /// Those that have weight, ascending.
+    fn weights(self) -> Weights {
+        let Self {
+            numbers,
+            work,
+            void,
+        } = self;
+        let sum = |sums: &[u128], number| sums.get(place(number)).copied().unwrap_or(0);
+        let weights = numbers
+            .into_iter()
+            .map(|(account, number)| {
+                let weight = sum(&work, number).saturating_sub(sum(&void, number));
+                (account, weight)
+            })
+            .filter(|(_, weight)| 0 < *weight);
+        weights.collect()
+    }
+}
+
+fn place(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// A window that is being filled: frames are given to it, the last first. What numbers stand for it asks the rows that
@@ -72,8 +134,7 @@ pub(in crate::folds) struct Walk<'w> {
     pot: Pot,
     /// Work that the window still takes; a void makes room for as much as it takes back.
     left: u128,
-    accounts: Vec<(Account, Sum)>,
-    numbers: BTreeMap<Account, usize>,
+    accounts: Accounts,
     epochs: BTreeMap<(StreamId, u32), Epoch>,
 }
 
@@ -90,8 +151,11 @@ impl<'w> Walk<'w> {
             ledger,
             pot,
             left: n,
-            accounts: Vec::new(),
-            numbers: BTreeMap::new(),
+            accounts: Accounts {
+                numbers: BTreeMap::new(),
+                work: Vec::new(),
+                void: Vec::new(),
+            },
             epochs: BTreeMap::new(),
         }
     }
@@ -103,17 +167,12 @@ impl<'w> Walk<'w> {
 
     /// All the work that it has; what voids take back is taken off.
     pub(super) fn total(&self) -> u128 {
-        let work: u128 = self.accounts.iter().map(|(_, sum)| sum.work).sum();
-        let void: u128 = self.accounts.iter().map(|(_, sum)| sum.void).sum();
-        work.saturating_sub(void)
+        self.accounts.total()
     }
 
     /// What it has, by account; those without weight are left out.
     pub(in crate::folds) fn weights(self) -> Weights {
-        let sums = self.accounts.into_iter();
-        sums.map(|(account, sum)| (account, sum.work.saturating_sub(sum.void)))
-            .filter(|(_, weight)| 0 < *weight)
-            .collect()
+        self.accounts.weights()
     }
 
     /// Takes the frames below a position until it is full.
@@ -168,10 +227,8 @@ impl<'w> Walk<'w> {
             }
         })?;
         for (account, credit) in taken {
-            let index = number_of(&mut self.numbers, &mut self.accounts, &account);
-            if let Some((_, sum)) = self.accounts.get_mut(index) {
-                sum.void += credit;
-            }
+            let index = self.accounts.number_of(&account);
+            self.accounts.add_void(index, credit);
             // A window without end stays one.
             self.left = self.left.saturating_add(credit);
         }
@@ -182,7 +239,7 @@ impl<'w> Walk<'w> {
         let epoch = self.epoch(frame.stream, frame.epoch)?;
         for row in rows {
             let (account, _) = worker_of(&epoch, row.worker)?;
-            self.add(account, row.credit);
+            self.accounts.add(account, row.credit);
         }
         self.epochs.insert((frame.stream, frame.epoch), epoch);
         Ok(())
@@ -190,8 +247,8 @@ impl<'w> Walk<'w> {
 
     /// Adds work that comes beside entries, and that no window cuts.
     pub(super) fn give(&mut self, account: &Account, work: u128) {
-        let index = number_of(&mut self.numbers, &mut self.accounts, account);
-        self.add(index, work);
+        let index = self.accounts.number_of(account);
+        self.accounts.add(index, work);
     }
 
     /// Takes the entries of a frame at the indices one by one, the last first.
@@ -225,7 +282,7 @@ impl<'w> Walk<'w> {
                 continue;
             }
             let work = credit(share, pot, terms_of(&epoch, job)?).min(self.left);
-            self.add(account, work);
+            self.accounts.add(account, work);
             self.left -= work;
         }
         self.epochs.insert((stream, number), epoch);
@@ -238,7 +295,7 @@ impl<'w> Walk<'w> {
         position: u64,
         epoch: &Epoch,
         counted: &[u16],
-    ) -> Result<Vec<(usize, u128)>, FoldStop> {
+    ) -> Result<Vec<(u32, u128)>, FoldStop> {
         let stored = self.ledger.frame(position)?;
         let events = stored
             .frame
@@ -255,12 +312,6 @@ impl<'w> Walk<'w> {
         Ok(credits)
     }
 
-    fn add(&mut self, account: usize, work: u128) {
-        if let Some((_, sum)) = self.accounts.get_mut(account) {
-            sum.work += work;
-        }
-    }
-
     /// Indices of the moved events of a frame that count.
     fn counted(&self, position: u64) -> Result<Option<Vec<u16>>, StoreFault> {
         let row: Option<MovedRow> = get(self.rows, &MovedRow::key_of(&position))?;
@@ -274,9 +325,9 @@ impl<'w> Walk<'w> {
         }
         let mut epoch = Epoch::default();
         let span = Span::prefix(&[stream.0.as_slice(), &number.to_be_bytes()].concat());
-        let (numbers, accounts) = (&mut self.numbers, &mut self.accounts);
+        let accounts = &mut self.accounts;
         scan(self.rows, &span, Order::Forward, |row: WorkerRow| {
-            let index = number_of(numbers, accounts, &row.account);
+            let index = accounts.number_of(&row.account);
             epoch.workers.push((index, row.pot));
             ControlFlow::Continue(())
         })?;
@@ -309,7 +360,8 @@ pub(super) fn credited(
 ) -> Result<(), FoldStop> {
     // It takes nothing: its epochs and accounts are asked.
     let mut walk = Walk::new(rows, ledger, Pot(0), 0);
-    let mut is_named: Vec<bool> = Vec::new();
+    let mut known: BTreeMap<u32, Account> = BTreeMap::new();
+    let mut numbered = 0;
     let mut frame = FrameSummary::new();
     for position in positions.rev() {
         if found.len() == named.len() {
@@ -324,9 +376,13 @@ pub(super) fn credited(
             continue;
         }
         let epoch = walk.epoch(frame.stream, frame.epoch)?;
-        let known = walk.accounts.iter().skip(is_named.len());
-        is_named.extend(known.map(|(account, _)| named.contains(account)));
-        let mut credits: Vec<(usize, u128)> = Vec::new();
+        if walk.accounts.work.len() != numbered {
+            numbered = walk.accounts.work.len();
+            let numbers = &walk.accounts.numbers;
+            let number = |account: &Account| Some((*numbers.get(account)?, account.clone()));
+            known = named.iter().filter_map(number).collect();
+        }
+        let mut credits: Vec<(u32, u128)> = Vec::new();
         for row in frame.summary.pots.iter().flat_map(|pot| &pot.rows) {
             credits.push((worker_of(&epoch, row.worker)?.0, row.credit));
         }
@@ -335,25 +391,12 @@ pub(super) fn credited(
         }
         walk.epochs.insert((frame.stream, frame.epoch), epoch);
         for (index, credit) in credits {
-            if 0 < credit && is_named.get(index) == Some(&true) {
-                let account = walk.accounts.get(index).map(|(account, _)| account.clone());
-                found.extend(account);
+            if 0 < credit {
+                found.extend(known.get(&index).cloned());
             }
         }
     }
     Ok(())
-}
-
-/// The index of an account in the list, at the end of which it is put if it is new.
-fn number_of(
-    numbers: &mut BTreeMap<Account, usize>,
-    accounts: &mut Vec<(Account, Sum)>,
-    account: &Account,
-) -> usize {
-    *numbers.entry(account.clone()).or_insert_with(|| {
-        accounts.push((account.clone(), Sum::default()));
-        accounts.len() - 1
-    })
 }
 
 /// A policy that a job cited.
@@ -374,7 +417,7 @@ pub(super) fn entry(event: &Event, counts: bool) -> Option<(u32, u32, ShareRef)>
 }
 
 /// Admission lets no frame name a worker or job that was not announced: a row that is not here is a damaged store's.
-fn worker_of(epoch: &Epoch, number: u32) -> Result<(usize, Pot), StoreFault> {
+fn worker_of(epoch: &Epoch, number: u32) -> Result<(u32, Pot), StoreFault> {
     let index = usize::try_from(number).unwrap_or(usize::MAX);
     epoch
         .workers
