@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use orebook_paymaster::why::Why;
 use orebook_replay::folds::money::payouts::TxState;
-use orebook_schema::Event;
+use orebook_schema::{Event, StreamId};
 
 use crate::chain::{Edge, Fault, Tx};
 use crate::setup::{APPROVERS, LAST, PAID, Setup, account};
@@ -236,4 +236,40 @@ fn a_clock_that_is_set_back_delays_no_payout() {
     world.until("seen", |world| world.state(0, 0) == Some(TxState::Seen));
     world.settle();
     world.check_all_paid("with a clock that was set back");
+}
+
+/// The paymaster's turn with the ledger alone; whether it has news after it.
+fn reads(world: &mut World) -> bool {
+    let stream = StreamId::from_parts(world.now, [77; 10]);
+    let (mirror, machine) = world.paymasters[0].life.as_mut().expect("it runs");
+    mirror.0.lock().unwrap().poll(&world.broker, 100).unwrap();
+    machine
+        .ledger_turn(mirror, &mut world.broker, world.now, stream)
+        .unwrap();
+    machine.has_news()
+}
+
+#[test]
+fn the_approval_that_was_missing_is_news_until_the_chain_has_its_turn() {
+    let setup = Setup {
+        auto_pay_limit: 0,
+        ..Setup::new(false)
+    };
+    let mut world = World::with(setup, &[(account(1), 500)]);
+    world.until("a proposal", |world| world.batch(0).is_some());
+    world.turns(30);
+    for (approver, is_news) in [(APPROVERS[0], false), (APPROVERS[1], true)] {
+        assert!(!reads(&mut world), "nothing new");
+        let asleep = world.paymasters[0].life.take();
+        world.approve(world.digest_of(0), &[approver]);
+        world.paymasters[0].life = asleep;
+        assert_eq!(reads(&mut world), is_news, "approver {approver}");
+        assert_eq!(reads(&mut world), is_news, "and still is");
+        assert_eq!(world.state(0, 0), Some(TxState::Unsigned));
+        world.turns(1);
+    }
+    assert!(!reads(&mut world), "the chain had its turn");
+    world.until("signed", |world| {
+        world.state(0, 0) > Some(TxState::Unsigned)
+    });
 }
