@@ -357,7 +357,7 @@ class Table(Story):
         elif verb == "cancelled":
             by = words.value("by")
             events = [cancelled(expects, by, fee, **where)]
-            events[0] |= {"by": tx.txids[-1]} if by == "itself" else {}
+            events[0] |= {"by": (tx.txids or [None])[-1]} if by == "itself" else {}
         else:
             version = words.number("version", len(tx.txids) - 1)
             txid = tx.txids[version] if 0 <= version < len(tx.txids) else "4d" * 32
