@@ -70,5 +70,12 @@ mod settings;
 
 #[path = "money/dust.rs"]
 mod dust;
+
+#[path = "money/dust_model.rs"]
+mod dust_model;
+
+#[path = "money/origins.rs"]
+mod origins;
+
 #[path = "money/write_offs.rs"]
 mod write_offs;

@@ -114,7 +114,7 @@ impl Fold for Money {
     }
 
     fn version(&self) -> u32 {
-        5
+        6
     }
 
     fn apply(

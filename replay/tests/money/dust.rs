@@ -21,14 +21,14 @@ use crate::pool::{
 use crate::table::table;
 
 /// A base unit in sub-units.
-const UNIT: i128 = 1_000_000_000;
-const DAY: u64 = 86_400_000;
+pub(crate) const UNIT: i128 = 1_000_000_000;
+pub(crate) const DAY: u64 = 86_400_000;
 
-fn reason() -> Reason {
+pub(crate) fn reason() -> Reason {
     Reason::parse("silent for a year").expect("a reason")
 }
 
-fn adjust(pool: &Pool, account: &Account, book: AdjustedBook, amount: i128) -> Event {
+pub(crate) fn adjust(pool: &Pool, account: &Account, book: AdjustedBook, amount: i128) -> Event {
     let authority = pool.state.authority().expect("genesis");
     Event::Adjustment(Box::new(Adjustment {
         account: account.clone(),
@@ -45,7 +45,7 @@ fn adjust(pool: &Pool, account: &Account, book: AdjustedBook, amount: i128) -> E
     }))
 }
 
-fn rounding(pool: &Pool, says: bool) -> Event {
+pub(crate) fn rounding(pool: &Pool, says: bool) -> Event {
     let authority = pool.state.authority().expect("genesis");
     let (expects, newest) = authority.newest_policy();
     let mut policy = newest.expect("a policy").policy.as_ref().clone();
@@ -54,7 +54,7 @@ fn rounding(pool: &Pool, says: bool) -> Event {
 }
 
 /// Says a thing with the approval that it needs. Returns its position.
-fn approved(pool: &mut Pool, thing: Event) -> u64 {
+pub(crate) fn approved(pool: &mut Pool, thing: Event) -> u64 {
     let approval = desk_approves(&thing);
     pool.desk_says(&[thing, approval])
 }
@@ -67,7 +67,7 @@ fn balance(store: &MemoryStore, book: &Book) -> i128 {
 }
 
 /// Postings at an index behind the events: position, debit, credit, sub-units.
-fn behind(store: &MemoryStore, index: u16) -> Vec<(u64, String, String, u128)> {
+pub(crate) fn behind(store: &MemoryStore, index: u16) -> Vec<(u64, String, String, u128)> {
     let view = store.view().expect("a view");
     let all: Vec<PostingRow> =
         collect(view.as_ref(), &Span::all(), Order::Forward, usize::MAX).expect("rows");
@@ -464,5 +464,38 @@ fn a_share_right_above_the_cut_off_is_activity_and_one_at_it_is_not() {
             last: "g1 frame: dan 1",
         };
         assert_eq!(story.left(&["carl"]), [left], "{back} positions back");
+    }
+}
+
+#[test]
+fn dust_of_who_waits_for_a_coinbase_stays_wherever_he_lives_meanwhile() {
+    for (said, left) in [("X seen 50", 3 * UNIT), ("X orphaned 50", 0)] {
+        let mut table = table(
+            "policy direct=5 threshold=20
+             lives ann A
+             adjust ann +3 reserve
+             g1 job 10
+             g1 frame: ann 10
+             g1 job 10 direct=now pool=37 outs=A:13
+             g1 frame: ben 1 finds X
+             lives ann Z
+             = ann available 3
+             = reserve -3",
+        );
+        table.then(said);
+        let pool = &mut table.pool;
+        let thing = Event::InactiveDust(Box::new(InactiveDust {
+            cutoff: pool.size() - 1,
+            to: DustBook::Donation,
+            accounts: vec![named("ann")],
+            expects: At::default(),
+            reason: reason(),
+        }));
+        approved(pool, thing);
+        pool.clock += DUST_NOTICE_MS + DAY;
+        pool.desk_says(&[Event::Heartbeat]);
+        let store = replayed(pool, Money);
+        let available = balance(&store, &Book::Available(named("ann")));
+        assert_eq!(available, left, "{said}");
     }
 }

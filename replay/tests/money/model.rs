@@ -108,7 +108,12 @@ impl Block {
             let lives = |who: &str| direct.mark.addresses.get(who) == Some(place);
             let mut weighed = weights.iter().filter(|(_, weight)| 0 < **weight);
             let owner = weighed.find(|(who, _)| lives(who));
-            let owner = owner.map_or(*place, |(who, _)| *who);
+            // Of nobody who has a part: the first registered account that lives there.
+            let mut registered = direct.mark.addresses.iter();
+            let owner = owner
+                .map(|(who, _)| *who)
+                .or_else(|| Some(*registered.find(|(_, lives)| *lives == place)?.0));
+            let owner = owner.unwrap_or(*place);
             *paid.entry(owner).or_insert(0) += amount * SUB_UNITS;
         }
         for (who, amount) in paid {

@@ -46,7 +46,7 @@ use orebook_schema::desk::{AdjustedBook, Adjustment, Direction, Reason};
 use orebook_schema::genesis::Algorithm;
 use orebook_schema::names::Pot;
 use orebook_schema::policy::{PotRules, Scheme};
-use orebook_schema::work::{BlockState, FeeMean, Share, ethash_name};
+use orebook_schema::work::{BlockState, FeeMean, Share, Worker, ethash_name};
 use orebook_schema::{Account, At, Event, Hash};
 
 use crate::pool::{
@@ -352,7 +352,7 @@ impl Table {
             let number = match gateway.workers.get(&(account.to_owned(), pot.0)) {
                 Some(number) => *number,
                 None => {
-                    announced.push(worker(&mut gateway.pen, account, "rig", pot));
+                    announced.push(miner(&mut gateway.pen, account, pot));
                     let number = gateway.pen.workers - 1;
                     gateway.workers.insert((account.to_owned(), pot.0), number);
                     number
@@ -422,7 +422,7 @@ impl Table {
         for lost in lost.clone() {
             let key = (lost.account.clone(), lost.pot.0);
             if !gateway.workers.contains_key(&key) {
-                events.push(worker(&mut gateway.pen, &lost.account, "rig", lost.pot));
+                events.push(miner(&mut gateway.pen, &lost.account, lost.pot));
                 gateway.workers.insert(key, gateway.pen.workers - 1);
             }
         }
@@ -689,6 +689,17 @@ fn owner(name: &str) -> Account {
     } else {
         named(name)
     }
+}
+
+/// A new worker of an account, which may be an address.
+fn miner(pen: &mut Pen, account: &str, pot: Pot) -> Event {
+    let Event::Worker(said) = worker(pen, "anybody", "rig", pot) else {
+        panic!("a worker");
+    };
+    Event::Worker(Box::new(Worker {
+        account: owner(account),
+        ..*said
+    }))
 }
 
 /// The end of a coinbase with these outputs: a text, the sequence, and so on.

@@ -151,7 +151,7 @@ fn obey(
     block.status = Some(next);
     match next.state {
         BlockState::Orphaned => {
-            direct::end_waiting(&block, rows, ledger)?;
+            direct::end_waiting(&block, rows)?;
             take_back(&mut block, next.at, ledger_time, rows)?;
         }
         BlockState::Seen if block.held == Held::Nowhere => {}
@@ -215,7 +215,7 @@ fn settle(
     let old = before.map(|status| division.of(status));
     if block.held == Held::Nowhere {
         block.held = Held::Immature;
-        direct::end_waiting(block, rows, ledger)?;
+        direct::end_waiting(block, rows)?;
         direct::count(block.direct, Held::Nowhere, Held::Immature, rows)?;
     }
     let held = block.held;

@@ -1,9 +1,11 @@
 //! Blocks that pay accounts by their own coinbase (money rules, section 11): which jobs do, what their outputs pay to whom, and
-//! whose scripts wait for a block to be settled.
+//! who waits for a block to be settled.
 //!
 //! Of a direct job its place is kept, not its outputs: a job each half minute has them, a block in many thousand jobs asks.
 
 pub mod list;
+
+mod waiting;
 
 use std::collections::BTreeMap;
 
@@ -14,14 +16,15 @@ use orebook_schema::{Account, At, Event, StreamId};
 
 use crate::fold::{Backwards, FinalFrame, FoldStop};
 use crate::row;
-use crate::rows::{
-    KeyField, Order, Rows, Span, StoreFault, View, collect, delete, first, get, put,
-};
+use crate::rows::{Order, Rows, Span, StoreFault, View, collect, delete, get, put};
 
-use super::settings::address_before;
+use super::settings::{address_before, changed_before};
 use super::split::SUB_UNITS;
 use super::tables::{BlockRow, DirectTotalsRow, Held, struct_field};
 use super::window::Weights;
+
+pub use self::waiting::WaitingRow;
+pub(in crate::folds::money) use self::waiting::Waits;
 
 /// Rows of former epochs' jobs that one frame with a direct job takes away.
 const OLD_JOBS_PER_FRAME: usize = 100;
@@ -43,19 +46,6 @@ row! {
             /// Positions that its list stands on (11.1).
             size: u64,
         }
-    }
-}
-
-row! {
-    /// A script that a block pays which is not settled yet (11.5.2).
-    pub struct WaitingRow in table 91 {
-        key {
-            /// The script, as the account that it is.
-            script: Account,
-            /// Place of the block.
-            block: At,
-        }
-        value {}
     }
 }
 
@@ -160,7 +150,7 @@ pub(super) fn note_job(
     })
 }
 
-/// A block of a job was found: if it is a direct one, its scripts wait from here on.
+/// A block of a job was found: if it is a direct one, those wait from here on whom its coinbase pays.
 pub(super) fn found(
     frame: &FinalFrame<'_>,
     job: u32,
@@ -180,12 +170,10 @@ pub(super) fn found(
     } else {
         outputs(row.at, ledger)?
     };
-    let mut pays = 0;
-    for output in outputs {
-        pays += u128::from(output.amount) * SUB_UNITS;
-        let script = Account::Script(output.script);
-        put(rows, &WaitingRow { script, block })?;
-    }
+    let amounts = outputs.iter().map(|output| u128::from(output.amount));
+    let pays = amounts.sum::<u128>() * SUB_UNITS;
+    let ledger_time = time_before(row.size, ledger)?;
+    waiting::begin(block, row.size, ledger_time, outputs, rows)?;
     Ok(Some(Direct {
         job: row.at,
         size: row.size,
@@ -193,35 +181,12 @@ pub(super) fn found(
     }))
 }
 
-/// The block is settled, or orphaned: nothing waits for it any more.
-pub(super) fn end_waiting(
-    block: &BlockRow,
-    rows: &mut dyn Rows,
-    ledger: &dyn Backwards,
-) -> Result<(), FoldStop> {
-    let Some(direct) = &block.direct else {
-        return Ok(());
-    };
-    for output in outputs(direct.job, ledger)? {
-        let script = Account::Script(output.script);
-        let key = WaitingRow::key_of(&script, &block.at);
-        if get::<WaitingRow>(&*rows, &key)?.is_some() {
-            delete::<WaitingRow>(rows, &key)?;
-        }
+/// The block is settled, or orphaned: nobody waits for it any more.
+pub(super) fn end_waiting(block: &BlockRow, rows: &mut dyn Rows) -> Result<(), StoreFault> {
+    match block.direct {
+        Some(_) => waiting::end(block.at, rows),
+        None => Ok(()),
     }
-    Ok(())
-}
-
-/// Whether a script waits for a block that pays it.
-pub(in crate::folds::money) fn waits(
-    view: &(impl View + ?Sized),
-    script: &Account,
-) -> Result<bool, StoreFault> {
-    let mut prefix = Vec::new();
-    script.put_key(&mut prefix);
-    let span = Span::prefix(&prefix);
-    let row: Option<WaitingRow> = first(view, &span, Order::Forward)?;
-    Ok(row.is_some())
 }
 
 /// What the outputs pay to each account, sub-units (11.4); `weights` are the block's.
@@ -233,14 +198,19 @@ pub(super) fn paid(
 ) -> Result<BTreeMap<Account, u128>, FoldStop> {
     let weighed = weights.iter().filter(|(_, weight)| 0 < **weight);
     let accounts = weighed.map(|(account, _)| account);
-    let owners = owners(
-        accounts,
-        direct.size,
-        time_before(direct.size, ledger)?,
-        rows,
-    )?;
+    let ledger_time = time_before(direct.size, ledger)?;
+    let mut owners = owners(accounts, direct.size, ledger_time, rows)?;
+    let outputs = outputs(direct.job, ledger)?;
+    let is_owned =
+        |output: &MinerOutput| owners.contains_key(&Account::Script(output.script.clone()));
+    if !outputs.iter().all(is_owned) {
+        // Whoever made the list knew them, or it is wrong: all accounts are asked, which a right one never needs.
+        for (account, address) in changed_before(rows, direct.size, ledger_time)? {
+            owners.entry(address).or_insert(account);
+        }
+    }
     let mut paid = BTreeMap::new();
-    for output in outputs(direct.job, ledger)? {
+    for output in outputs {
         let script = Account::Script(output.script);
         let owner = owners.get(&script).cloned().unwrap_or(script);
         *paid.entry(owner).or_insert(0) += u128::from(output.amount) * SUB_UNITS;

@@ -18,6 +18,7 @@ use crate::rows::{
 
 use super::SUB_UNITS;
 use super::books::{Balance, Book, Entries, balance_of, totals};
+use super::direct::Waits;
 use super::payouts::paid_last;
 use super::settings::{registered, settings};
 use super::tables::WorkerRow;
@@ -162,8 +163,12 @@ pub(super) fn move_due(
     }
     let mut row = dust(&*rows, at)?;
     let mut named = BTreeSet::new();
+    let waits = Waits::read(&*rows)?;
     for account in &row.accounts {
-        if has_dust(frame, &*rows, account)? && is_quiet(&*rows, account, row.cutoff)? {
+        if has_dust(frame, &*rows, account)?
+            && !waits.has(&*rows, account)?
+            && is_quiet(&*rows, account, row.cutoff)?
+        {
             named.insert(account.clone());
         }
     }

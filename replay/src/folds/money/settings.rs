@@ -8,7 +8,7 @@ use orebook_schema::{Account, At, Hash};
 
 use crate::fold::FinalFrame;
 use crate::row;
-use crate::rows::{KeyField, Order, Rows, Span, StoreFault, View, first, get, put};
+use crate::rows::{KeyField, Order, Rows, Span, StoreFault, View, collect, first, get, put};
 
 row! {
     /// A registered account, as its last obeyed registration says. Settings may say otherwise since: see [`SettingsRow`].
@@ -267,6 +267,39 @@ pub fn address_before(
     size: u64,
     ledger_time: u64,
 ) -> Result<Option<Account>, StoreFault> {
+    Ok(match change_before(view, account, size)? {
+        Some(row) => in_force(&row.address, &row.waiting, ledger_time).cloned(),
+        None => SettingsRow::new(account).address,
+    })
+}
+
+/// Accounts of which a change of address took effect at positions below `size`, ascending, with the address that each has
+/// by these, at the ledger time of the last of them.
+pub(super) fn changed_before(
+    view: &(impl View + ?Sized),
+    size: u64,
+    ledger_time: u64,
+) -> Result<Vec<(Account, Account)>, StoreFault> {
+    let all: Vec<SettingsRow> = collect(view, &Span::all(), Order::Forward, usize::MAX)?;
+    let mut changed = Vec::new();
+    for terms in all {
+        let Some(row) = change_before(view, &terms.account, size)? else {
+            continue;
+        };
+        if let Some(address) = in_force(&row.address, &row.waiting, ledger_time) {
+            changed.push((terms.account, address.clone()));
+        }
+    }
+    changed.sort();
+    Ok(changed)
+}
+
+/// What changed an account's address last at positions below `size`.
+fn change_before(
+    view: &(impl View + ?Sized),
+    account: &Account,
+    size: u64,
+) -> Result<Option<AddressRow>, StoreFault> {
     let mut prefix = Vec::new();
     account.put_key(&mut prefix);
     let end = At {
@@ -274,11 +307,7 @@ pub fn address_before(
         index: 0,
     };
     let span = Span::prefix_to(&prefix, AddressRow::key_of(account, &end));
-    let row: Option<AddressRow> = first(view, &span, Order::Backward)?;
-    Ok(match row {
-        Some(row) => in_force(&row.address, &row.waiting, ledger_time).cloned(),
-        None => SettingsRow::new(account).address,
-    })
+    first(view, &span, Order::Backward)
 }
 
 /// What the last registration of an account says; none if it is not registered.

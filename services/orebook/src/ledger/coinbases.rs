@@ -121,8 +121,8 @@ impl<'s> Prefix<'s> {
         let job = self.job(block.job)?;
         let state = self.engine.state();
         let authority = state.authority();
-        let newest = authority.and_then(|authority| authority.newest_policy().1);
-        let Some(obeyed) = newest else {
+        let newest = authority.map(|authority| authority.newest_policy());
+        let Some((at, Some(obeyed))) = newest else {
             return Ok(vec!["its list stands before the first policy".to_owned()]);
         };
         let base_units = |amount| u64::try_from(amount).unwrap_or(u64::MAX);
@@ -142,7 +142,8 @@ impl<'s> Prefix<'s> {
         };
         let view = self.rows.view().map_err(failure)?;
         let past = Past::new(self.segments, block.size);
-        differences(view.as_ref(), &past, &obeyed.policy, &coinbase, &job).map_err(failure)
+        let policy = (at, &*obeyed.policy);
+        differences(view.as_ref(), &past, policy, &coinbase, &job).map_err(failure)
     }
 
     fn job(&self, at: At) -> Result<Job, Failure> {

@@ -5,7 +5,7 @@ use orebook_schema::coinbase::{MinerOutput, miner_outputs};
 use orebook_schema::names::{Pot, Script};
 use orebook_schema::policy::PotRules;
 use orebook_schema::work::Job;
-use orebook_schema::{Account, Policy};
+use orebook_schema::{Account, At, Policy};
 
 use crate::fold::{Backwards, FoldStop};
 use crate::folds::money::books::{Book, balance_of};
@@ -15,14 +15,14 @@ use crate::folds::money::split::{SUB_UNITS, donation, split, window_work};
 use crate::folds::money::window::weights_below;
 use crate::rows::{StoreFault, View};
 
-use super::{end, owners, pays, waits};
+use super::{Waits, end, owners, pays};
 
 /// Bytes of an output beside its script: amount, and the script's length.
 const OUTPUT_HEAD_BYTES: u64 = 9;
 /// What a signature operation of an output costs.
 const SIGOP_COST: u64 = 4;
-/// Operations that a script of an unknown form is taken to have.
-const SIGOPS_UNKNOWN: u64 = 20;
+/// Operations that a check of several keys counts for.
+const SIGOPS_MULTISIG: u64 = 20;
 
 /// A coinbase that somebody wants to make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,6 +140,7 @@ fn candidates(
     let mut parts: Vec<(&Account, u128)> = weighed.keys().zip(split.parts).collect();
     // By account, to be found by the owners of scripts.
     parts.sort();
+    let waits = Waits::read(view)?;
     let mut candidates = Vec::new();
     for (address, account) in owners {
         let Account::Script(script) = &address else {
@@ -152,7 +153,7 @@ fn candidates(
             .map_or(0, |(_, part)| *part);
         let ppm = donation_at(view, &account, end(coinbase.size))?;
         let part = part - donation(part, ppm);
-        let wants = wants(view, policy, &account, &address, part)?;
+        let wants = wants(view, policy, &account, &waits, part)?;
         if rules.direct_min <= wants {
             candidates.push(Candidate {
                 account,
@@ -169,7 +170,7 @@ fn wants(
     view: &dyn View,
     policy: &Policy,
     account: &Account,
-    address: &Account,
+    waits: &Waits,
     part: u128,
 ) -> Result<u64, StoreFault> {
     let balance = balance_of(view, &Book::Available(account.clone()))?;
@@ -177,8 +178,8 @@ fn wants(
         part.saturating_sub(balance.magnitude())
     } else {
         let terms = settings(view, account)?;
-        let is_paid_else =
-            waits(view, address)? || is_due(view, &terms, policy, balance.magnitude() / SUB_UNITS)?;
+        let is_paid_else = waits.has(view, account)?
+            || is_due(view, &terms, policy, balance.magnitude() / SUB_UNITS)?;
         part + if is_paid_else { 0 } else { balance.magnitude() }
     };
     // More than a coinbase can pay is as much as it has.
@@ -203,30 +204,57 @@ impl Room {
     }
 }
 
-/// Signature operations of an output script of a usual form.
-const fn sigops(script: &[u8]) -> u64 {
-    match script {
-        // To a script's hash; to a witness program.
-        [0xa9, 0x14, .., 0x87] | [0x00 | 0x51..=0x60, 0x02..=0x28, ..] => 0,
-        // To a key's hash, to a key.
-        [.., 0xac] if script.len() <= 67 => 1,
-        _ => SIGOPS_UNKNOWN,
+/// Signature operations of an output script, as Bitcoin counts them without running it: what is pushed is none, and a push that
+/// goes past the end ends the count.
+fn sigops(mut script: &[u8]) -> u64 {
+    let mut count = 0;
+    while let Some((op, behind)) = script.split_first() {
+        let (size_bytes, direct) = match op {
+            0x01..=0x4b => (0, usize::from(*op)),
+            0x4c => (1, 0),
+            0x4d => (2, 0),
+            0x4e => (4, 0),
+            _ => (0, 0),
+        };
+        let Some((size, behind)) = behind.split_at_checked(size_bytes) else {
+            break;
+        };
+        let size = size.iter().rev().fold(direct, |size, byte| {
+            size.saturating_mul(256).saturating_add(usize::from(*byte))
+        });
+        let Some((_, behind)) = behind.split_at_checked(size) else {
+            break;
+        };
+        count += match op {
+            0xac | 0xad => 1,
+            0xae | 0xaf => SIGOPS_MULTISIG,
+            _ => 0,
+        };
+        script = behind;
     }
+    count
 }
 
 /// How a direct job's coinbase differs from the list that it should have (11.6 to 11.8), one sentence each; empty if it does not.
-/// `coinbase` is of the list's positions, with the job's figures and without a limit of room; a list that ends early is one for
-/// which there was no room.
+/// `policy` is the newest obeyed one after the list's positions, and where it stands; `coinbase` is of these positions, with the
+/// job's figures and without a limit of room: a list that ends early is one for which there was no room.
 ///
 /// # Errors
 /// [`FoldStop`].
 pub fn differences(
     view: &dyn View,
     ledger: &dyn Backwards,
-    policy: &Policy,
+    (at, policy): (At, &Policy),
     coinbase: &Coinbase,
     job: &Job,
 ) -> Result<Vec<String>, FoldStop> {
+    let mut found = Vec::new();
+    if job.policy != at {
+        found.push(format!(
+            "the job cites the policy at {}, its list follows the one at {at}",
+            job.policy
+        ));
+    }
     let made = miner_outputs(&job.coinbase2);
     let asked = Coinbase {
         room: Room {
@@ -236,13 +264,13 @@ pub fn differences(
         ..*coinbase
     };
     let Some(list) = list(view, ledger, policy, &asked)? else {
-        return Ok(vec![format!(
+        found.push(format!(
             "pot {} does not pay by the coinbase, and the coinbase pays {} accounts",
             coinbase.pot.0,
             made.len()
-        )]);
+        ));
+        return Ok(found);
     };
-    let mut found = Vec::new();
     for (number, output) in made.iter().enumerate() {
         match list.outputs.get(number) {
             Some(listed) if is_same(listed, output) => {}
@@ -267,4 +295,61 @@ pub fn differences(
 
 fn is_same(listed: &Listed, output: &MinerOutput) -> bool {
     listed.amount == output.amount && listed.script == output.script
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::expect_used, reason = "a test stops at the first surprise")]
+
+    use orebook_schema::units::unhex;
+
+    use super::*;
+
+    fn script(text: &str) -> Script {
+        let bytes = unhex(&text.replace(' ', "")).expect("hex");
+        Script::new(&bytes).expect("a script")
+    }
+
+    #[test]
+    fn an_output_takes_its_bytes_and_what_its_operations_cost() {
+        let key = "11".repeat(20);
+        let long = "22".repeat(32);
+        // The rules' example 11.8, and pushes of each form: what they hold is no operation.
+        for (text, bytes, cost) in [
+            (format!("76a914 {key} 88ac"), 34, 4),
+            (format!("a914 {key} 87"), 32, 0),
+            (format!("0014 {key}"), 31, 0),
+            (format!("5120 {long}"), 43, 0),
+            (format!("21 33{long} ac"), 44, 4),
+            ("acacad".to_owned(), 12, 12),
+            ("51ae".to_owned(), 11, 80),
+            ("ac4cff".to_owned(), 12, 4),
+            ("af".to_owned(), 10, 80),
+            ("4c02acac ac".to_owned(), 14, 4),
+            ("4d0200acac ac".to_owned(), 15, 4),
+            ("4e02000000acac ac".to_owned(), 17, 4),
+            ("4d02".to_owned(), 11, 0),
+            ("4effffffff".to_owned(), 14, 0),
+            ("4eacac".to_owned(), 12, 0),
+            ("ac".repeat(64), 73, 256),
+        ] {
+            let room = Room {
+                bytes,
+                sigops: cost,
+                outputs: 1,
+            };
+            let mut exact = room;
+            assert!(exact.take(&script(&text)), "{text}");
+            assert_eq!((exact.bytes, exact.sigops), (0, 0), "{text}");
+            let mut short = Room {
+                bytes: bytes - 1,
+                ..room
+            };
+            assert!(!short.take(&script(&text)), "{text}");
+            if let Some(sigops) = cost.checked_sub(1) {
+                let mut few = Room { sigops, ..room };
+                assert!(!few.take(&script(&text)), "{text}");
+            }
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use orebook_schema::{Account, At, Hash, Policy};
 
 use crate::folds::money::books::Book;
-use crate::folds::money::direct;
+use crate::folds::money::direct::Waits;
 use crate::folds::money::settings::{SettingsRow, settings};
 use crate::folds::money::split::SUB_UNITS;
 use crate::folds::money::tables::BookRow;
@@ -265,7 +265,7 @@ pub fn raw(
 }
 
 /// Accounts that may be paid at a ledger time under a policy, in the books' order, at most `max`: what they have available
-/// reaches their threshold, or is a base unit and they asked for payment at once; and they have an address.
+/// reaches their threshold, or is a base unit and they asked for payment at once; they have an address, and wait for no coinbase.
 ///
 /// # Errors
 /// [`StoreFault`].
@@ -275,6 +275,7 @@ pub fn payable(
     policy: &Policy,
     max: usize,
 ) -> Result<Vec<Payable>, StoreFault> {
+    let waits = Waits::read(view)?;
     let mut all = Vec::new();
     let mut fault = None;
     // Books order by kind: those of all accounts' available stand together, behind `immature` and before `reserved`.
@@ -286,7 +287,7 @@ pub fn payable(
         if max <= all.len() {
             return ControlFlow::Break(());
         }
-        match payable_of(view, &row, ledger_time, policy) {
+        match payable_of(view, &row, ledger_time, policy, &waits) {
             Ok(found) => all.extend(found),
             Err(error) => {
                 fault = Some(error);
@@ -303,6 +304,7 @@ fn payable_of(
     row: &BookRow,
     ledger_time: u64,
     policy: &Policy,
+    waits: &Waits,
 ) -> Result<Option<Payable>, StoreFault> {
     let Book::Available(account) = &row.book else {
         return Ok(None);
@@ -316,10 +318,8 @@ fn payable_of(
         return Ok(None);
     }
     let address = terms.address_at(ledger_time).cloned();
-    // A coinbase pays it already (money rules, 11.5.2).
-    if let Some(address) = &address
-        && direct::waits(view, address)?
-    {
+    // A coinbase may pay it already (money rules, 11.5.2).
+    if waits.has(view, account)? {
         return Ok(None);
     }
     Ok(address.map(|address| Payable {
