@@ -2,6 +2,7 @@
 //! block's first job pays the pool alone, and so does every one for which there is no list.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -35,11 +36,51 @@ pub(super) struct Asker {
     payout_script: Vec<u8>,
 }
 
+/// What became of the questions for a gateway's lists, since the start.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    listed: AtomicU64,
+    early: AtomicU64,
+    unwanted: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Asked {
+    /// Counts by their names.
+    pub(super) fn entries(&self) -> [(&'static str, u64); 4] {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        [
+            ("listed", read(&self.listed)),
+            ("early", read(&self.early)),
+            ("unwanted", read(&self.unwanted)),
+            ("failed", read(&self.failed)),
+        ]
+    }
+
+    /// Notes what came. `since_ms` is when the block was first seen that the template builds on.
+    fn note(&self, list: &Result<Given, NoList>, since_ms: u64) {
+        let count = match list {
+            Ok(given) if given.is_early(since_ms) => &self.early,
+            Ok(_) => &self.listed,
+            Err(NoList::NotWanted) => &self.unwanted,
+            Err(NoList::Failed(_)) => &self.failed,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// A list as it came.
 #[derive(Debug, PartialEq, Eq)]
 struct Given {
     paying: Paying,
     ledger_time_ms: u64,
+}
+
+impl Given {
+    /// Whether it stands before a block that was seen then: it may carry what that block paid.
+    const fn is_early(&self, since_ms: u64) -> bool {
+        self.ledger_time_ms < since_ms
+    }
 }
 
 /// Why there is no list.
@@ -184,6 +225,7 @@ fn template_of(gateway: &GatewayHandle, work: Work) -> Option<Arc<Template>> {
 /// Gives a gateway the nodes' work, and lists for it, until either ends.
 pub(super) async fn feed(
     asker: Asker,
+    asks: Arc<Asked>,
     gateway: Weak<GatewayHandle>,
     mut works: watch::Receiver<Work>,
 ) {
@@ -224,12 +266,12 @@ pub(super) async fn feed(
                 }
                 list = asked => list,
             };
+            asks.note(&list, since_ms);
             let Some(handle) = gateway.upgrade() else {
                 return;
             };
             wait = match list {
-                // One that stands before the block which the template builds on may carry what that block paid.
-                Ok(given) if given.ledger_time_ms < since_ms => AGAIN,
+                Ok(given) if given.is_early(since_ms) => AGAIN,
                 Ok(given) => {
                     if std::mem::take(&mut trouble) {
                         tracing::info!("coinbases pay accounts again");
@@ -243,7 +285,7 @@ pub(super) async fn feed(
                     if !std::mem::replace(&mut trouble, true) {
                         tracing::warn!(
                             why,
-                            "coinbases pay the pool alone: no projector gives a list"
+                            "coinbases pay the pool alone: no projector gives a list; see docs/runbooks/lists-missing.md"
                         );
                     }
                     AGAIN
@@ -303,5 +345,28 @@ mod tests {
             );
         }
         assert!(read(b"\xff").is_err());
+    }
+
+    #[test]
+    fn what_became_of_each_question_is_counted_once() {
+        let given = |ledger_time_ms| {
+            let paying = Paying {
+                direct: 1,
+                policy: At::default(),
+                outputs: Vec::new(),
+            };
+            Ok(Given {
+                paying,
+                ledger_time_ms,
+            })
+        };
+        let asked = Asked::default();
+        let failed = || Err(NoList::Failed(String::new()));
+        let all = [given(6), given(7), given(8), Err(NoList::NotWanted)];
+        for list in all.into_iter().chain([failed(), failed(), failed()]) {
+            asked.note(&list, 7);
+        }
+        let expected = [("listed", 2), ("early", 1), ("unwanted", 1), ("failed", 3)];
+        assert_eq!(asked.entries(), expected);
     }
 }

@@ -13,6 +13,7 @@ use orebook_chain::rpc::{RPC_BOUNDS_MS, RPC_ERRORS};
 use orebook_gateway::{Distribution, GatewayHandle, Metrics};
 use orebook_settler::metrics::Counters;
 
+use super::direct::Asked;
 use super::paymaster::Shown;
 use super::pool_log::PoolLog;
 
@@ -25,6 +26,8 @@ const NS: u64 = 1_000_000_000;
 #[derive(Debug)]
 pub(crate) struct Figures {
     pub(crate) gateways: Vec<Weak<GatewayHandle>>,
+    /// For each of them, what became of its questions for lists.
+    pub(crate) lists: Vec<Arc<Asked>>,
     pub(crate) archiver: Option<Arc<ArchiveStatus>>,
     pub(crate) log: PoolLog,
     pub(crate) settler: Option<Arc<Counters>>,
@@ -94,6 +97,7 @@ impl Figures {
             .filter_map(|(number, gateway)| Some((number, gateway.upgrade()?.metrics())))
             .collect();
         sessions(out, &gateways);
+        lists(out, &self.lists);
         closed(out, &gateways);
         shares(out, &gateways);
         spools(out, &gateways);
@@ -389,6 +393,22 @@ fn sessions(out: &mut String, gateways: &[(usize, Metrics)]) {
     ];
     for (name, kind, help, read) in rows {
         each(out, gateways, (name, kind, help), read);
+    }
+}
+
+fn lists(out: &mut String, asked: &[Arc<Asked>]) {
+    if asked.is_empty() {
+        return;
+    }
+    let help =
+        "Questions for what coinbases pay accounts; failed alone: docs/runbooks/lists-missing.md";
+    let mut family = Family::new(out, "orebook_gateway_lists", "counter", help);
+    for (number, asked) in (1..).zip(asked) {
+        let number: u16 = number;
+        for (result, count) in asked.entries() {
+            let labels = format!("{{gateway=\"{number}\",result=\"{result}\"}}");
+            family.sample("_total", &labels, count);
+        }
     }
 }
 

@@ -79,6 +79,8 @@ pub(crate) struct Roles {
     paid: Shown,
     desk: Option<DeskRole>,
     gateways: Vec<Arc<GatewayHandle>>,
+    /// For each of them, what became of its questions for lists.
+    asked: Vec<Arc<direct::Asked>>,
     /// Whether it was asked to end.
     ending: Arc<AtomicBool>,
     projector: Option<Projector>,
@@ -267,6 +269,7 @@ impl Roles {
             paid: Arc::default(),
             desk: None,
             gateways: Vec::new(),
+            asked: Vec::new(),
             ending: Arc::new(AtomicBool::new(false)),
             projector: None,
             activity: None,
@@ -338,6 +341,7 @@ impl Roles {
                 let sinks = sinks.as_ref();
                 let handle = self.start_gateway((*number, gateway), sinks, config, place, chain)?;
                 self.gateways.push(Arc::new(handle));
+                self.asked.push(Arc::default());
             }
             self.tell_of_nodes(chain);
             let mut ports = gateways.iter().flat_map(|(_, gateway)| &gateway.port);
@@ -347,6 +351,7 @@ impl Roles {
         }
         let figures = Figures {
             gateways: self.gateways.iter().map(Arc::downgrade).collect(),
+            lists: self.asked.clone(),
             archiver: self.archived.clone(),
             log: self.log.another()?,
             settler: self.settler.as_ref().map(Settler::counters),
@@ -643,12 +648,13 @@ impl Roles {
         let pages = self.http().filter(|_| self.duty.has_projector());
         let unit = place.genesis.algorithm.work_unit();
         let mut gateways = Vec::new();
-        for (handle, (_, text)) in self.gateways.iter().zip(said) {
+        for ((handle, asked), (_, text)) in self.gateways.iter().zip(&self.asked).zip(said) {
             let gateway = Arc::downgrade(handle);
             match Asker::new(text, pages, unit, chain.payout.script()) {
                 Some(asker) => {
                     let works = chain.nodes.templates();
-                    self.runtime.spawn(direct::feed(asker, gateway, works));
+                    let feed = direct::feed(asker, asked.clone(), gateway, works);
+                    self.runtime.spawn(feed);
                 }
                 None => gateways.push(gateway),
             }

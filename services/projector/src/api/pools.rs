@@ -5,18 +5,19 @@ use axum::response::Response;
 use orebook_replay::folds::blocks::{self, Block, List};
 use orebook_replay::folds::hashrate::{self, Step, Who};
 use orebook_replay::folds::rounds::late;
-use orebook_replay::folds::{rounds, workers};
+use orebook_replay::folds::{money, rounds, workers};
+use orebook_replay::rows::StoreFault;
 use orebook_schema::names::Pot;
 use orebook_schema::policy::{PotRules, Scheme};
 use orebook_schema::units::hex;
 use orebook_schema::{At, Genesis, Hash};
 use serde::Serialize;
 
-use super::amount::{Rate, percent, ratio, rounded};
+use super::amount::{Rate, base_units, percent, ratio, rounded};
 use super::query::{Query, bad, plain};
 use super::{Api, Inner, Refusal};
 use crate::books::{Books, Point};
-use crate::folds::{BLOCKS, HASHRATE, ROUNDS, WORKERS};
+use crate::folds::{BLOCKS, HASHRATE, MONEY, ROUNDS, WORKERS};
 use crate::metrics::Metrics;
 use crate::moment::rfc3339;
 
@@ -469,7 +470,27 @@ pub(super) fn add_figures(metrics: &Metrics, books: &Books) {
         if let Ok(Err(refusal)) = read {
             tracing::warn!(%refusal, "a scrape got no figures of the pots");
         }
+        if let Ok(Err(fault)) = books.read(&[MONEY], |point| book_figures(point, out)) {
+            tracing::warn!(%fault, "a scrape got no figures of the books");
+        }
     }));
+}
+
+/// What the pool's own books have. The reserve below zero is an alarm (docs/rules.md, 5.4).
+fn book_figures(point: &Point<'_>, out: &mut String) -> Result<(), StoreFault> {
+    let all = money::pool_books(point.view(MONEY))?;
+    let help = "Balance of a book of the pool, base units rounded down; the reserve's below zero: \
+                docs/runbooks/reserve-below-zero.md";
+    out.push_str(&format!(
+        "# HELP orebook_book_balance {help}.\n# TYPE orebook_book_balance gauge\n"
+    ));
+    for (book, balance) in all {
+        let (name, balance) = (book.name(), base_units(balance));
+        out.push_str(&format!(
+            "orebook_book_balance{{book=\"{name}\"}} {balance}\n"
+        ));
+    }
+    Ok(())
 }
 
 fn figures(point: &Point<'_>, out: &mut String) -> Result<(), Refusal> {

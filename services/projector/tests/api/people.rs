@@ -201,3 +201,25 @@ fn readyz_says_why_the_mirror_waits_and_stays_ready_while_the_log_is_away() {
         assert_eq!(body["log"], json!(trouble), "{body}");
     }
 }
+
+#[test]
+fn a_reserve_below_zero_is_shown_as_it_is() {
+    let mut world = World::new();
+    let shown = |world: &World| {
+        let api = Api::over(world);
+        let text = api.ask("GET", "/metrics", "").body;
+        let reserve = "orebook_book_balance{book=\"reserve\"} ";
+        let line = text.lines().find_map(|line| line.strip_prefix(reserve));
+        let books = api.get("/api/v1/payouts")["books"].clone();
+        (line.map(str::to_owned), books["reserve"].clone())
+    };
+    // A sub-unit below zero is below zero: figures are rounded down.
+    let given = world.approved(adjust("anna", Direction::ToAccount, 1, 0));
+    world.finalise();
+    let (line, book) = shown(&world);
+    assert_eq!((line.as_deref(), book), (Some("-1"), json!("-1")));
+    world.approved(adjust("anna", Direction::FromAccount, 2_000_000_001, given));
+    world.finalise();
+    let (line, book) = shown(&world);
+    assert_eq!((line.as_deref(), book), (Some("2"), json!("2")));
+}
