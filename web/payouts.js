@@ -88,6 +88,9 @@ export function batches(page, reconciled, tools) {
   const { money, time, coin, figure } = tools;
   const halted = page.wallets.filter((wallet) => wallet.halted !== null).map((wallet) => h("p", { class: "notice" },
     `Payouts of wallet ${wallet.wallet} are halted since `, time(wallet.halted.time), `: ${wallet.halted.reason}. Nothing is lost; batches on their way go on.`));
+  // Rounded down, so that a sub-unit below zero shows; docs/runbooks has what it means.
+  const owes = page.books.reserve.startsWith("-") ? h("p", { class: "notice" },
+    "The reserve is below zero by ", money(page.books.reserve.slice(1)), ` ${coin()}: the pool paid more than blocks brought in.`) : null;
   const sum = (units) => [money(units), " ", h("span", { class: "quiet" }, coin())];
   const { books } = page;
   const by_coinbase = (units) => units === "0" ? "" : [", ", money(units), " of it by blocks' own coinbases"];
@@ -98,7 +101,7 @@ export function batches(page, reconciled, tools) {
   const rows = page.payouts.map((batch) => [h("a", { href: place(batch.wallet, batch.batch) }, named(batch.wallet, batch.batch)), time(batch.time),
     badge(batch.state), count(batch.lines), money(batch.total), money(batch.cost), approvals(batch)]);
   const columns = [["Batch", ""], ["Proposed", ""], ["State", ""], ["Accounts", "n"], [`Total (${coin()})`, "n"], ["Network took", "n"], ["Approvals", ""]];
-  return h("div", { class: "payouts" }, halted, facts, compared(reconciled, tools), h("h3", {}, "Batches"), rows.length === 0 ? h("p", { class: "empty" }, "No batch yet.")
+  return h("div", { class: "payouts" }, halted, owes, facts, compared(reconciled, tools), h("h3", {}, "Batches"), rows.length === 0 ? h("p", { class: "empty" }, "No batch yet.")
     : table("Batches of payouts, newest first", columns, rows),
   page.next === null ? null : h("p", { class: "quiet" }, `The newest ${count(rows.length)}; the API has the others.`));
 }
