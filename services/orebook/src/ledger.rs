@@ -488,3 +488,6 @@ fn stat_text(store: &Store, state: &State, counts: &Counts, format: Format) -> S
     }
     text.trim_end().to_owned()
 }
+
+#[cfg(test)]
+mod tests;
