@@ -44,7 +44,7 @@ const STEP_MS: u64 = 100;
 const STEPS: u64 = 120;
 /// Shares of a frame.
 const SHARES: u32 = 20;
-/// Rigs of a gateway; every third mines alone.
+/// Rigs of a gateway; they mine in the pots in turn.
 const RIGS: u32 = 9;
 /// What the network's difficulty is worth: windows go back over several frames.
 const NETWORK_WORK: u128 = 40_000;
@@ -186,7 +186,13 @@ fn genesis(ledger: LedgerId) -> Genesis {
         producers,
         schema_set: Kind::known(),
         policy: Policy {
-            pots: vec![pot(0, Scheme::Pplns), pot(1, Scheme::Solo)],
+            pots: vec![
+                pot(0, Scheme::Pplns),
+                pot(1, Scheme::Solo),
+                pot(2, Scheme::Prop),
+                pot(3, Scheme::Pps),
+                pot(4, Scheme::Fpps),
+            ],
             immature_depth: 1,
             confirmed_depth: 5,
             orphan_depth: 2,
@@ -344,7 +350,7 @@ impl<L: Log> Pool<L> {
                 );
                 group.push(Event::Worker(Box::new(Worker {
                     number,
-                    pot: Pot(u16::from(number % 3 == 2)),
+                    pot: Pot(u16::try_from(number % 5).expect("small")),
                     extranonce1: Extranonce::new(&number.to_be_bytes()).expect("four bytes"),
                     extranonce2_size: 4,
                     version_mask: 0,

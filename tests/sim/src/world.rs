@@ -232,7 +232,10 @@ fn genesis(
         producers,
         schema_set: Kind::known(),
         policy: Policy {
-            pots: vec![pot(0, Scheme::Pplns), pot(1, Scheme::Solo)],
+            pots: (0..)
+                .zip(SCHEMES)
+                .map(|(number, scheme)| pot(number, scheme))
+                .collect(),
             immature_depth: 1,
             confirmed_depth: 5,
             orphan_depth: 2,
@@ -247,6 +250,15 @@ fn genesis(
         },
     }
 }
+
+/// A pot of each, numbered from 0.
+const SCHEMES: [Scheme; 5] = [
+    Scheme::Pplns,
+    Scheme::Solo,
+    Scheme::Prop,
+    Scheme::Pps,
+    Scheme::Fpps,
+];
 
 fn write_genesis(disk: &SimDisk, dir: &str, common: &Common, genesis: &Genesis, desk: &Signer) {
     let segments = format!("{dir}/segments");

@@ -66,11 +66,17 @@ fn other_append_times_change_the_rows_that_show_ledger_time_and_no_money() {
         .filter(|(table, rows)| other.tables.get(table) != Some(rows))
         .map(|(table, _)| *table)
         .collect();
-    // The block's row says at what ledger time it was found; a finished round that was its pot's first, when it began; and a
+    // The block's row says at what ledger time it was found; a round that is its pot's first, finished or not, when it began; and a
     // block without a report of late frames yet, from what ledger time on it is made. Money notes the time by which a debt is dated.
     assert_eq!(
         differing,
-        [("money", 6), ("money", 74), ("rounds", 6), ("rounds", 10)]
+        [
+            ("money", 6),
+            ("money", 74),
+            ("rounds", 1),
+            ("rounds", 6),
+            ("rounds", 10)
+        ]
     );
     for table in differing {
         let (one, other) = (
@@ -81,4 +87,8 @@ fn other_append_times_change_the_rows_that_show_ledger_time_and_no_money() {
         assert_eq!(one, other, "{table:?} differs in times alone");
     }
     assert!(8 < one.tables.len());
+    assert!(
+        one.tables.contains_key(&("money", 57)),
+        "shares were paid one by one"
+    );
 }

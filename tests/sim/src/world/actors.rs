@@ -233,7 +233,7 @@ impl GatewayLife {
         };
         let worker = Worker {
             number,
-            pot: Pot(u16::try_from(rng.below(2)).unwrap_or(0)),
+            pot: Pot(u16::try_from(rng.below(5)).unwrap_or(0)),
             extranonce1: Extranonce::new(&number.to_be_bytes()).unwrap_or_default(),
             extranonce2_size: 4,
             version_mask: 0,
