@@ -38,7 +38,7 @@ class Block:
         self.state, self.value, self.fees = "found", 0, 0
         self.is_confirmed = False                   # said so, and no orphan since: rules 8.8
         self.held, self.posted, self.postings = None, {}, []        # the accounts' book; what is posted, how it came so
-        self.paid, self.waits = {}, set()           # rules 11: account -> x_a; the scripts that wait for the first posting
+        self.paid, self.waits = {}, set()           # rules 11: account -> x_a; the accounts that wait for it
 class Oracle(Accounts, Payouts, Direct, Dust):
     def __init__(self):
         Accounts.__init__(self)
@@ -211,7 +211,7 @@ class Oracle(Accounts, Payouts, Direct, Dust):
             self.blocks[event["hash"]] = Block(self.at, event, None, {})
     def on_block_status(self, event):
         block, value = self.blocks.get(event["hash"]), int(event["value"])
-        if not self.obeyed(("block", event["hash"]), event, block and value <= MOST):
+        if not self.obeyed(("block", event["hash"]), event, block and value <= MOST and self.has_room(block, event["state"], value)):
             return
         was_orphan, block.state = block.state == "orphaned", event["state"]
         block.value, block.fees = value, int(event["fees"])
@@ -225,6 +225,12 @@ class Oracle(Accounts, Payouts, Direct, Dust):
             block.posted, block.postings, block.held, block.waits = {}, [], None, set()
         elif block.state != "seen" or block.held:
             self.settle(block)
+    def has_room(self, block, state, value):
+        """Reading 14: what a status might post, whatever it posts."""
+        lines = self.unsigned_lines(block.hash) if state == "orphaned" else []
+        might = ((3 * value + 2 * block.value) * SUB_UNITS + sum(amount for _, amount in block.postings)
+                 + sum(line.amount for line in lines) + 3 * sum(block.paid.values()))
+        return self.debits + might < SUM_OF_ALL
     def lend(self, block, entries, this_round):
         """Rules 3.5.1 and 3.5.2: a PROP orphan's weights are in the round that is open then, until it returns."""
         weights, open_round = list(block.weights.items()), entries[self.round_starts[block.pot]:]

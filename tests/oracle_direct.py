@@ -5,6 +5,7 @@ from oracle_rules import NONE, SUB_UNITS, balances_of, part, split, weights_of, 
 from oracle_things import NAMES, Bytes
 
 OUTPUTS_MOST, SCRIPT_MOST = 2_000, 64               # rules 11.2
+COST_OF_OPERATION = 4                               # rules 11.8
 ETHASH = ("ethash", "etchash")
 def order_of(account):
     """Format 3: accounts ascend by their kind, then by their bytes."""
@@ -34,6 +35,19 @@ def outputs_of(coinbase2):
 def of_accounts(outputs):                           # the others are the pool's
     return [(amount, script.hex()) for amount, script in outputs[1:] if amount and 1 <= len(script) <= SCRIPT_MOST]
 
+def cost_of(script):
+    """Rules 11.8, of its bytes: signature operations, counted without running."""
+    f, count = Bytes(script), 0
+    while f.data:
+        op = f.number(1)
+        if 0x01 <= op <= 0x4B:
+            f.take(op)
+        elif op in (0x4C, 0x4D, 0x4E):
+            f.take(f.number({0x4C: 1, 0x4D: 2, 0x4E: 4}[op]))
+        if f.right:
+            count += {0xAC: 1, 0xAD: 1, 0xAE: 20, 0xAF: 20}.get(op, 0)
+    return COST_OF_OPERATION * count
+
 class Direct:
     """What Oracle does with direct jobs, and the lists that they should have."""
     def __init__(self):
@@ -48,12 +62,17 @@ class Direct:
             if position < size:
                 past.change_address(*change)
         return past.address(self.times[size - 1])
+    def moved_to(self, script, size):               # accounts that changed their address, and it is this one
+        moved = [name for name, account in self.accounts.items() if any(position < size for position, *_ in account.changes)]
+        return [name for name in moved if self.address_as_of(name, size) == f"script:{script}"]
     def whose(self, script, weights, size):
         of = [name for name in weights if self.address_as_of(name, size) == f"script:{script}"]
-        return min(of, key=order_of, default=f"script:{script}")
+        return min(of or self.moved_to(script, size), key=order_of, default=f"script:{script}")
+    def waiting_accounts(self):                     # rules 11.5.2
+        return set().union(*(block.waits for block in self.blocks.values()))
     # ---- a block of a direct job
     def weigh_direct(self, block):
-        """Rules 11.3, where they hold; and 11.4."""
+        """Rules 11.3, where they hold; 11.4 and 11.5.2."""
         job = block.share.job
         size, terms = job.list_size, block.terms
         if size and block.scheme == "pplns" and int(terms["direct_min"]):
@@ -63,7 +82,7 @@ class Direct:
         for amount, script in job.outputs:
             owner = self.whose(script, block.weights, size)
             block.paid[owner] = block.paid.get(owner, 0) + amount * SUB_UNITS
-        block.waits = {f"script:{script}" for _, script in job.outputs}
+            block.waits |= {f"script:{script}", *self.moved_to(script, size)}
     def of_block(self, block):                      # rules 11.5: account -> o_a, by the split as it is posted
         gives = balances_of(block.posted.items())
         return {account: min(x, gives["earned", account]) for account, x in block.paid.items()}
@@ -90,8 +109,9 @@ class Direct:
                 yield from ((("available", account), -x), (("paid", account), x))
     # ---- the list: rules 11.6 to 11.8
     def list_of(self, pot, value, fees, network_work, room=None):
-        """Of the positions applied. value and fees of the coinbase in base units; room: weight for accounts' outputs. Gives
-        wants and outputs by account, in the order of the list, and what is the pool's; None if the pot pays none so."""
+        """Of the positions applied, by the newest obeyed policy. value and fees of the coinbase in base units; room: bytes for
+        accounts' outputs, and their cost. Gives wants and outputs by account, in the order of the list, and what is the pool's;
+        None if the pot pays none so."""
         self.end_frame()
         terms = next((terms for terms in self.policy["pots"] if terms["pot"] == pot), None)
         least = int(terms["direct_min"]) if terms else 0
@@ -99,23 +119,24 @@ class Direct:
             return None
         weights = weights_of(window(reversed(self.entries[pot]), max(1, part(network_work, terms["n_ppm"]))))
         gives = balances_of(split(value, fees, terms, weights, None, self.donors).items())
-        waiting = set().union(*(block.waits for block in self.blocks.values()))
-        wants, outputs, left = {}, {}, value
+        waiting, wants, outputs, left = self.waiting_accounts(), {}, {}, value
+        size, cost = room or (float("inf"), float("inf"))
         for name in sorted(weights, key=order_of):
             address = self.account(name).address(self.time)
             if address and address.startswith("script:") and address not in [address for address, _ in wants.values()]:
-                wants[name] = (address, max(0, (gives["earned", name] + self.carried(name, address in waiting)) // SUB_UNITS))
+                wants[name] = (address, max(0, (gives["earned", name] + self.carried(name, name in waiting)) // SUB_UNITS))
         for name, (address, want) in sorted(wants.items(), key=lambda row: (-row[1][1], order_of(row[0]))):
-            output, weight = min(want, left), 4 * (9 + len(address.removeprefix("script:")) // 2)
-            if output < least or len(outputs) == terms["direct_outputs"] or room is not None and weight > room:
+            output, script = min(want, left), bytes.fromhex(address.removeprefix("script:"))
+            size, cost = size - 9 - len(script), cost - cost_of(script)
+            if output < least or len(outputs) == terms["direct_outputs"] or size < 0 or cost < 0:
                 break
-            outputs[name], left, room = (address, output), left - output, None if room is None else room - weight
+            outputs[name], left = (address, output), left - output
         return {"wants": {name: want for name, (_, want) in wants.items()}, "outputs": outputs, "pool": left}
-    def carried(self, name, address_waits):         # rules 11.6: k
+    def carried(self, name, waits):                 # rules 11.6: k
         debits, credits = self.books["available", name]
         balance, account = credits - debits, self.account(name)
         if balance <= 0:
             return balance
         asked = account.pay_now and account.pay_now > self.last_paid.get(name, NONE)
         paid = balance >= self.threshold(name) * SUB_UNITS or asked and balance >= SUB_UNITS
-        return 0 if address_waits or paid else balance
+        return 0 if waits or paid else balance

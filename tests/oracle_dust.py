@@ -18,9 +18,10 @@ class Dust:
         if not self.announced or self.time < self.announced[0]:
             return
         (_, event), self.announced = self.announced, None
+        waiting = self.waiting_accounts()
         for name in event["accounts"]:
             balances = [credits - debits for debits, credits in (self.books.get((book, name), (0, 0)) for book in ("available", "reserved", "immature"))]
-            is_dust = 0 < balances[0] < self.threshold(name) * SUB_UNITS and balances[1:] == [0, 0]
+            is_dust = 0 < balances[0] < self.threshold(name) * SUB_UNITS and balances[1:] == [0, 0] and name not in waiting
             if is_dust and self.active.get(name, 0) <= event["cutoff"]:
                 self.post_behind(MOVES, ("available", name), (event["to"], ""), balances[0])
     def round_to_fee(self):

@@ -153,14 +153,16 @@ class Payouts:
     def on_payout_cancelled(self, event):
         tx, fee = self.tx_of(event), int(event["fee"]) if event["by"] else None
         self.move(event, tx, "cancelled", tx and tx.may_be_cancelled(event), fee)
+    def unsigned_of(self, block_hash):              # rules 8.11: txs of batches that cite a block, in their order
+        return [tx for _, batches in sorted(self.batches.items()) for batch in batches if block_hash in batch.blocks
+                for tx in batch.txs if tx.state == "unsigned"]
+    def unsigned_lines(self, block_hash):
+        return [line for tx in self.unsigned_of(block_hash) for line in tx.lines]
     def cancel_unsigned(self, block_hash):
-        """Rules 8.11: batches that cite a block that is orphaned here."""
-        for _, batches in sorted(self.batches.items()):
-            for tx in (tx for batch in batches if block_hash in batch.blocks for tx in batch.txs):
-                if tx.state == "unsigned":
-                    for posting in tx.postings("cancelled"):
-                        self.post(*posting)
-                    tx.go("cancelled", self.at)
+        for tx in self.unsigned_of(block_hash):
+            for posting in tx.postings("cancelled"):
+                self.post(*posting)
+            tx.go("cancelled", self.at)
     # ---- halts: rules 8.12
     def on_payout_halt(self, event):
         self.halted.add(event["wallet"])

@@ -178,12 +178,13 @@ class DirectSecond:
         size, outputs, _, void = self.told.jobs[job_number]
         weights, paid = self.weights(place, finder, pot_number, job_number), {}
         for amount, script in outputs:
-            of = [name for name in weights if self.address(name, size) == f"script:{script}"]
-            owner = min(of or [f"script:{script}"], key=ORDER.get)
+            lives = [name for name in NAMES if self.address(name, size) == f"script:{script}"]
+            moved = [name for at, _, name, _ in self.told.moves if at < size and name in lives]
+            owner = min([name for name in lives if name in weights] or moved or [f"script:{script}"], key=ORDER.get)
             paid[owner] = paid.get(owner, 0) + amount * GIGA
+            if amount and not {"immature", "confirmed", "orphaned"} & {state for state, *_ in history}:
+                self.waits |= {f"script:{script}", *lives}
         states = [state for state, *_ in history]
-        if not {"immature", "confirmed", "orphaned"} & set(states):
-            self.waits |= {f"script:{script}" for amount, script in outputs if amount}
         since = history[len(states) - states[::-1].index("orphaned") if "orphaned" in states else 0:]
         while since and since[0][0] == "seen":
             since = since[1:]
@@ -218,13 +219,13 @@ class DirectSecond:
         for name in sorted(weights, key=ORDER.get):
             address, balance = self.address(name, size), self.books.get(f"available:{name}", 0)
             threshold = int(self.told.story.events[0]["policy"]["threshold"]) * GIGA
-            if balance > 0 and (address in self.waits or balance >= threshold or balance >= GIGA and name in self.told.asked):
+            if balance > 0 and (name in self.waits or balance >= threshold or balance >= GIGA and name in self.told.asked):
                 balance = 0
             if address and address[:7] == "script:" and address not in [row[3] for row in rows]:
                 rows.append((-(max(0, parts[name] - gifts[name] + balance) // GIGA), ORDER[name], name, address))
         outputs, left = {}, value
         for want, _, name, address in sorted(rows):
-            room -= 36 + 2 * len(address[7:])
+            room -= 9 + len(address[7:]) // 2
             if min(-want, left) < least or len(outputs) == terms["direct_outputs"] or room < 0:
                 break
             outputs[name] = (address, min(-want, left))
@@ -246,9 +247,9 @@ def coinbases_agree(seeds):
             made = oracle_of(told.story)
         second, rand = DirectSecond(told), random.Random(seed).randrange
         right = {name: amount for name, amount in second.books.items() if amount}
-        asked = (rand(100), rand(9), rand(1, 60), rand(40, 400))
+        asked = (rand(100), rand(9), rand(1, 60), rand(10, 100))
         asked = (asked[0], min(asked[:2]), *asked[2:])
-        listed = made.list_of(1, *asked)
+        listed = made.list_of(1, *asked[:3], (asked[3], 0))        # no script of these has signature operations
         books, second_list = books_of(made), second.list_of(*asked)
         if (made.refused, books, {name: listed[name] for name in second_list}) != ([], right, second_list):
             return seed
