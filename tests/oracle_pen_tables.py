@@ -224,7 +224,7 @@ class Table(Story):
             key = (name, POTS[of_pot])
             if key not in gate.workers:
                 gate.workers[key] = len(gate.workers)
-                announced.append((worker(gate.workers[key], *key), "", 0))
+                announced.append((self.miner(gate.workers[key], *key), "", 0))
             work, stale, letter = int(words.next()), words.has("stale"), words.after("finds")
             called, like = words.after("as"), words.after("like")
             words.end()
@@ -240,8 +240,10 @@ class Table(Story):
             self.shares[called] = ((self.size, len(announced) + place), nonce) if isinstance(place, int) else (place, nonce)
         return announced + said
 
-    def of_chain(self, event, nonce=None):
-        """The event as the chain has it: as of oracle_pen.in_ethash, one by one."""
+    def miner(self, number, name, pot_number):      # of an account, which may be an address
+        return worker(number, "x", pot_number) | {"account": account_of(name)}
+
+    def of_chain(self, event, nonce=None):          # as the chain has it
         if not self.is_ethash:
             return event
         if event["kind"] == "block_found":
@@ -257,10 +259,9 @@ class Table(Story):
         for _, _, *key in lost:
             if tuple(key) not in gate.workers:
                 gate.workers[tuple(key)] = len(gate.workers)
-                events.append(worker(gate.workers[tuple(key)], *key))
+                events.append(self.miner(gate.workers[tuple(key)], *key))
         for seq, event, *key in lost * times:
-            is_share = event["kind"] in oracle.SHARES
-            numbers = (gate.workers[tuple(key)], gate.jobs - 1) if is_share else (None, None)
+            numbers = (gate.workers[tuple(key)], gate.jobs - 1) if event["kind"] in oracle.SHARES else (None, None)
             events.append(self.moved(gate.left, seq, event, (gate.left, seq) not in self.counted, START, *numbers))
             self.counted.add((gate.left, seq))
         self.frame(gate.stream, *events)
