@@ -173,12 +173,14 @@ impl Mining {
 }
 
 fn mine(rig: &Rig, number: usize, sharer: &Sharer, counts: &Counts, stop: &AtomicBool) {
-    let batch = match rig.algorithm {
+    let most = match rig.algorithm {
         Algorithm::Sha256d => BATCH_HASHES,
         Algorithm::Scrypt2 => BATCH_SCRYPT2,
         _ => BATCH_SCRYPT,
     };
     let mut pace = Pace::new(rig.hashes_per_second, rig.threads);
+    // Of a slow rig fewer: else it finds all of a second's, or of an hour's, at one moment.
+    let batch = u32::try_from(pace.batch(u64::from(most))).unwrap_or(most);
     let mut attempt = None;
     while !stop.load(Ordering::Acquire) {
         if pace.is_ahead() {
