@@ -544,6 +544,11 @@ impl Wallet for BitcoinWallet {
         let header = header.filter(|header| 0 < header.confirmations);
         Ok(header.map(|header| header.height))
     }
+
+    /// By its hash, which is its name.
+    async fn our_block(&self, name: Hash, _height: u64) -> Result<Option<u64>, WalletError> {
+        self.block(name).await
+    }
 }
 
 /// The transaction of a choice: payments in their order, change behind them.

@@ -189,4 +189,15 @@ pub trait Wallet: Send + Sync {
     /// # Errors
     /// [`WalletError::NoAnswer`].
     fn block(&self, hash: Hash) -> impl Future<Output = Result<Option<u64>, WalletError>> + Send;
+
+    /// The height at which a block of ours stands on the best chain, by the name and the height that the ledger has of it. A block of
+    /// an ethash-like has its share's name there, which is not its hash; an uncle stands where a block above names it.
+    ///
+    /// # Errors
+    /// [`WalletError::NoAnswer`].
+    fn our_block(
+        &self,
+        name: Hash,
+        height: u64,
+    ) -> impl Future<Output = Result<Option<u64>, WalletError>> + Send;
 }

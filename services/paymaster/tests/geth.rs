@@ -16,15 +16,16 @@ mod golang;
 use std::time::Duration;
 
 use ethnode::{Geth, solve};
-use orebook_chain::SubmitAnswer;
 use orebook_chain::eth::{EthNode, keccak256};
 use orebook_chain::wallet::evm::EvmNode;
+use orebook_chain::{EthWork, SubmitAnswer};
 use orebook_paymaster::evm::rlp::List;
 use orebook_paymaster::evm::{EvmKey, EvmWallet, EvmWalletConfig, Fees, Tx};
 use orebook_paymaster::survey::{Asked, Foreign, Survey, Surveyed};
 use orebook_paymaster::wallet::{Order, Pay, Sent, Sight, SignedTx, Wallet, WalletError, Watched};
 use orebook_schema::Account;
-use orebook_schema::units::{Hash, hex};
+use orebook_schema::units::{Hash, hex, unhex};
+use orebook_schema::work::ethash_name;
 use serde_json::json;
 
 /// Longer than anything that is waited for may take on a busy machine.
@@ -109,23 +110,47 @@ impl Chain {
     /// So many blocks on top of the best one.
     async fn mine(&self, blocks: u64) {
         for _ in 0..blocks {
-            let tip = self.node.tip().await.expect("a tip");
-            let is_next = |work: &orebook_chain::EthWork| work.height == tip.height + 1;
-            let ask = async || self.node.work(None).await;
-            let work = until(
-                "work",
-                ask,
-                |work| matches!(work, Ok(Some(work)) if is_next(work)),
-            );
-            let work = work.await.expect("an answer").expect("work");
-            assert_eq!(
-                self.node.submit(&solve(&work, 0)).await,
-                SubmitAnswer::Accepted
-            );
-            let ask = async || self.node.tip().await;
-            let is_higher = |now: &Result<orebook_chain::ChainTip, _>| matches!(now, Ok(now) if tip.height < now.height);
-            until("the block", ask, is_higher).await.expect("a tip");
+            self.mine_one().await;
         }
+    }
+
+    /// A block on top, with the name and the height that a ledger has of it; and its work.
+    async fn mine_one(&self) -> (Hash, u64, EthWork) {
+        let tip = self.node.tip().await.expect("a tip");
+        let is_next = |work: &EthWork| work.height == tip.height + 1;
+        let ask = async || self.node.work(None).await;
+        let work = until(
+            "work",
+            ask,
+            |work| matches!(work, Ok(Some(work)) if is_next(work)),
+        );
+        let work = work.await.expect("an answer").expect("work");
+        let found = solve(&work, 0);
+        assert_eq!(self.node.submit(&found).await, SubmitAnswer::Accepted);
+        let ask = async || self.node.tip().await;
+        let is_higher = |now: &Result<orebook_chain::ChainTip, _>| matches!(now, Ok(now) if tip.height < now.height);
+        until("the block", ask, is_higher).await.expect("a tip");
+        (ethash_name(&found.seal, found.nonce), work.height, work)
+    }
+
+    /// Somebody finds blocks beside the chain, which leave the newest of it behind.
+    fn branch(&self, back: u64, blocks: u64, like: &EthWork) {
+        for _ in 0..blocks {
+            let seal = self
+                .geth
+                .ask("eth_sideWork", &json!([format!("0x{back:x}")]));
+            let seal = seal.as_str().and_then(|text| unhex(&text[2..]));
+            let seal = seal.and_then(|seal| seal.try_into().ok());
+            let mut work = like.clone();
+            work.seal = Hash(seal.expect("a hash"));
+            let found = solve(&work, 0);
+            let (nonce, mix) = (
+                format!("0x{:016x}", found.nonce),
+                format!("0x{}", hex(&found.mix.0)),
+            );
+            self.geth.ask("eth_sideSeal", &json!([nonce, mix]));
+        }
+        self.geth.ask("eth_sideInsert", &json!([]));
     }
 
     /// Blocks until a sight is the wanted one: a transaction comes into the second block, since work is not made anew for it.
@@ -316,6 +341,47 @@ fn a_replacement_pays_an_eighth_more_and_one_of_the_versions_is_mined() {
             assert!(matches!(late, Err(WalletError::NotReady(_))), "{late:?}");
         });
     }
+}
+
+/// Nightly reconciliations look for each confirmed block: by the name that the ledger has it under, which is not its hash, and also
+/// where another branch left it as an uncle.
+#[test]
+fn a_block_of_ours_is_found_by_its_shares_name_and_as_an_uncle() {
+    run(async {
+        let chain = Chain::start(true, 1).await;
+        let wallet = &chain.wallet;
+        let (below, height, _) = chain.mine_one().await;
+        let (lost, at, work) = chain.mine_one().await;
+        for (name, height, stands) in [
+            (below, height, true),
+            (lost, at, true),
+            (lost, height, false),
+            (below, at, false),
+            (below, at + 1, false),
+            (Hash([7; 32]), height, false),
+        ] {
+            let found = wallet.our_block(name, height).await;
+            assert_eq!(found, Ok(stands.then_some(height)), "{height}");
+        }
+        // A transaction's block is asked for by its hash, as ever.
+        let hash = chain.node.hash_at(at).await.expect("an answer");
+        let hash = hash.expect("a block");
+        assert_eq!(wallet.block(hash).await, Ok(Some(at)));
+        assert_eq!(wallet.block(lost).await, Ok(None));
+
+        chain.branch(1, 2, &work);
+        assert_eq!(wallet.our_block(lost, at).await, Ok(None));
+        let ask = async || {
+            chain.mine(1).await;
+            wallet.our_block(lost, at).await
+        };
+        let found = until("the uncle", ask, |found| *found == Ok(Some(at))).await;
+        assert_eq!(found, Ok(Some(at)));
+        let tip = chain.node.tip().await.expect("a tip").height;
+        assert!(tip <= at + 6, "no later block may name it");
+        assert_eq!(wallet.block(hash).await, Ok(None), "it stands nowhere");
+        assert_eq!(wallet.our_block(below, height).await, Ok(Some(height)));
+    });
 }
 
 /// What the ledger has of the wallet: these transactions.

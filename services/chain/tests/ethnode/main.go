@@ -5,6 +5,8 @@
 //   - eth_submitWork is checked here with the light cache and then handed to geth's remote sealer, which is told not to
 //     check again: for its own check it would first build a dataset of a gigabyte.
 //   - eth_transfer sends a coin of an account of the first block, so that blocks have fees.
+//   - eth_sideWork, eth_sideSeal and eth_sideInsert make somebody else's branch beside the chain, block by block, which the
+//     test's miner seals; with more blocks than it leaves behind it is the chain from then on.
 //   - miner.notify goes through a listener in this process, which needs the headers for that check, and from there to the
 //     address that was asked for, as geth writes it: the header (-notify-full) or the work array.
 //
@@ -57,6 +59,8 @@ type sealer struct {
 
 	mutex   sync.Mutex
 	headers map[common.Hash]*types.Header
+	side    []*types.Block
+	next    *types.Block
 }
 
 // ServeHTTP takes geth's notification: the header of the newest work.
@@ -136,6 +140,44 @@ func (s *sealer) Transfer(price hexutil.Big) (common.Hash, error) {
 		return common.Hash{}, err
 	}
 	return tx.Hash(), pool.AddLocal(tx)
+}
+
+// somebody is who finds the blocks of branches.
+var somebody = common.Address{0xdd}
+
+// SideWork is eth_sideWork: the seal hash of the branch's next block, without transactions. The first one leaves so many blocks
+// behind.
+func (s *sealer) SideWork(back hexutil.Uint64) (common.Hash, error) {
+	chain := s.ethereum.BlockChain()
+	parent := chain.GetBlockByNumber(chain.CurrentBlock().NumberU64() - uint64(back))
+	if len(s.side) > 0 {
+		parent = s.side[len(s.side)-1]
+	}
+	if parent == nil {
+		return common.Hash{}, errors.New("the chain is shorter")
+	}
+	blocks, _ := core.GenerateChain(chain.Config(), parent, s.engine, s.ethereum.ChainDb(), 1, func(_ int, block *core.BlockGen) {
+		// Ten seconds after its parent unless said, which is soon in the future.
+		block.OffsetTime(-9)
+		block.SetCoinbase(somebody)
+	})
+	s.next = blocks[0]
+	return s.engine.SealHash(s.next.Header()), nil
+}
+
+// SideSeal is eth_sideSeal: the solution of that work.
+func (s *sealer) SideSeal(nonce types.BlockNonce, mix common.Hash) bool {
+	header := s.next.Header()
+	header.Nonce, header.MixDigest = nonce, mix
+	s.side = append(s.side, s.next.WithSeal(header))
+	return true
+}
+
+// SideInsert is eth_sideInsert: the node hears of the branch.
+func (s *sealer) SideInsert() (int, error) {
+	blocks := s.side
+	s.side, s.next = nil, nil
+	return s.ethereum.BlockChain().InsertChain(blocks)
 }
 
 func chainConfig(london bool) *params.ChainConfig {

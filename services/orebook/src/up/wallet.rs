@@ -268,4 +268,11 @@ impl Wallet for HotWallet {
             Self::Evm(wallet) => wallet.block(hash).await,
         }
     }
+
+    async fn our_block(&self, name: Hash, height: u64) -> Result<Option<u64>, WalletError> {
+        match self {
+            Self::Bitcoin(wallet) => wallet.our_block(name, height).await,
+            Self::Evm(wallet) => wallet.our_block(name, height).await,
+        }
+    }
 }

@@ -1,10 +1,12 @@
-//! All that a wallet has, and which nonces of it were used by what the ledger does not name.
+//! All that a wallet has, which nonces of it were used by what the ledger does not name, and whether the pool's blocks stand.
 
 use std::collections::BTreeSet;
 
+use orebook_chain::eth::{EthHeader, UNCLE_DEPTH};
 use orebook_chain::node::NodeError;
 use orebook_chain::wallet::evm::EvmState;
 use orebook_schema::Hash;
+use orebook_schema::work::ethash_name;
 
 use super::look::nonce_of;
 use super::wallet::{EvmWallet, no_answer};
@@ -55,6 +57,31 @@ impl EvmWallet {
             });
         }
         Ok(Surveyed::Done(survey))
+    }
+
+    /// Whether a block of ours is the best chain's at a height, or an uncle that one of the next blocks names.
+    pub(super) async fn stands(&self, name: Hash, height: u64) -> Result<bool, WalletError> {
+        let is_it = |header: &EthHeader| ethash_name(&header.seal, header.nonce) == name;
+        let eth = self.eth();
+        for at in height..=height.saturating_add(UNCLE_DEPTH) {
+            let Some(header) = eth.header_at(at).await.map_err(no_answer)? else {
+                return Ok(false);
+            };
+            if at == height {
+                if is_it(&header) {
+                    return Ok(true);
+                }
+                continue;
+            }
+            let uncles = eth.uncles(&header).await.map_err(no_answer)?;
+            if uncles
+                .iter()
+                .any(|uncle| uncle.number == height && is_it(uncle))
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Which transaction used a nonce, and the height of its block, as far as the chain tells.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
-use orebook_chain::eth::{EthHeader, keccak256};
+use orebook_chain::eth::{EthHeader, EthNode, keccak256};
 use orebook_chain::node::NodeError;
 use orebook_chain::wallet::evm::{EvmNode, EvmState, RawAnswer};
 use orebook_schema::{Account, Hash};
@@ -70,6 +70,11 @@ impl EvmWallet {
     #[must_use]
     pub const fn address(&self) -> [u8; 20] {
         self.key.address()
+    }
+
+    /// What is asked of the chain's blocks.
+    pub(super) const fn eth(&self) -> &EthNode {
+        self.node.eth()
     }
 
     /// The nonce of its next transaction at a state, as the node answers.
@@ -350,6 +355,12 @@ impl Wallet for EvmWallet {
         self.check_chain().await?;
         let depth = self.depth(hash).await?;
         Ok(depth.map(|(height, _)| height))
+    }
+
+    async fn our_block(&self, name: Hash, height: u64) -> Result<Option<u64>, WalletError> {
+        self.check_chain().await?;
+        let stands = self.stands(name, height).await?;
+        Ok(stands.then_some(height))
     }
 }
 

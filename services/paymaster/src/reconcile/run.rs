@@ -161,7 +161,7 @@ impl Run {
         hash: Hash,
         height: u64,
     ) -> Result<(), WalletError> {
-        let found = wallet.block(hash).await?;
+        let found = wallet.our_block(hash, height).await?;
         self.found
             .extend(self.comparison.of_block(hash, height, found));
         self.blocks = self.blocks.saturating_add(1);

@@ -733,4 +733,8 @@ impl Wallet for Chain {
         }
         Ok(inner.found.get(&hash).copied())
     }
+
+    async fn our_block(&self, name: Hash, _height: u64) -> Result<Option<u64>, WalletError> {
+        self.block(name).await
+    }
 }
