@@ -87,6 +87,8 @@ pub enum Preset {
     Dev,
     /// Bitcoin.
     Bitcoin,
+    /// Bitcoin's regtest.
+    BitcoinRegtest,
     /// Litecoin (scrypt).
     Litecoin,
     /// Litecoin's regtest.
@@ -111,7 +113,11 @@ impl Preset {
     pub const fn is_test(self) -> bool {
         matches!(
             self,
-            Self::Dev | Self::LitecoinRegtest | Self::EthashTest | Self::VeriumTest
+            Self::Dev
+                | Self::BitcoinRegtest
+                | Self::LitecoinRegtest
+                | Self::EthashTest
+                | Self::VeriumTest
         )
     }
 
@@ -121,6 +127,7 @@ impl Preset {
         match self {
             Self::Dev => "dev",
             Self::Bitcoin => "bitcoin",
+            Self::BitcoinRegtest => "bitcoin-regtest",
             Self::Litecoin => "litecoin",
             Self::LitecoinRegtest => "litecoin-regtest",
             Self::EthereumClassic => "ethereum-classic",

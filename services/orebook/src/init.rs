@@ -59,6 +59,15 @@ const fn coin(preset: Preset) -> Coin {
             depths: (1, 100, 6),
             threshold: 100_000,
         },
+        Preset::BitcoinRegtest => Coin {
+            name: "bitcoin-regtest",
+            slip44: 1,
+            algorithm: Algorithm::Sha256d,
+            decimals: 8,
+            chain: "0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206",
+            depths: (1, 100, 3),
+            threshold: 1_000_000,
+        },
         Preset::Litecoin => Coin {
             name: "litecoin",
             slip44: 2,
@@ -430,6 +439,7 @@ mod tests {
         for (coin, asked, algorithm, decimals, chain) in [
             (Preset::Dev, None, Algorithm::Sha256d, 8, "0000"),
             (Preset::Bitcoin, None, Algorithm::Sha256d, 8, "6fe2"),
+            (Preset::BitcoinRegtest, None, Algorithm::Sha256d, 8, "0622"),
             (Preset::Litecoin, None, Algorithm::Scrypt, 8, "e2bf"),
             (Preset::VeriumTest, None, Algorithm::Scrypt2, 8, "0000"),
             (

@@ -119,6 +119,7 @@ mod tests {
         for (coin, terms) in [
             (None, test),
             (Some(Preset::Dev), test),
+            (Some(Preset::BitcoinRegtest), test),
             (Some(Preset::LitecoinRegtest), test),
             (Some(Preset::EthashTest), test),
             (Some(Preset::VeriumTest), test),
