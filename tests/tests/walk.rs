@@ -13,6 +13,11 @@
 mod accounts;
 #[path = "walk/books.rs"]
 mod books;
+#[path = "walk/btcd.rs"]
+mod btcd;
+#[path = "../../services/chain/tests/btcnode/mod.rs"]
+#[allow(dead_code, reason = "the tests of nodes need more of it")]
+mod btcnode;
 #[path = "walk/coinbase.rs"]
 mod coinbase;
 #[path = "walk/desk.rs"]
@@ -23,14 +28,20 @@ mod ethash;
 mod full_disk;
 #[path = "walk/geth.rs"]
 mod geth;
+#[path = "walk/geth_paid.rs"]
+mod geth_paid;
 #[path = "../../services/chain/tests/golang/mod.rs"]
 mod golang;
 #[path = "walk/kills.rs"]
 mod kills;
 #[path = "walk/litecoin.rs"]
 mod litecoin;
+#[path = "walk/litecoin_paid.rs"]
+mod litecoin_paid;
 #[path = "walk/newcomer.rs"]
 mod newcomer;
+#[path = "walk/paid.rs"]
+mod paid;
 #[path = "walk/payouts.rs"]
 mod payouts;
 #[path = "walk/repair.rs"]

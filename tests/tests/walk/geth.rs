@@ -6,6 +6,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use orebook_pow::ethash::{Cache, Question, prove};
+use orebook_schema::Hash;
+use orebook_schema::units::{U256, hex, unhex};
 use orebook_tests::pool::DEADLINE;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -90,6 +93,29 @@ impl Geth {
         let mut answer: Value = serde_json::from_str(body).expect("JSON");
         assert!(answer.get("error").is_none(), "{method}: {answer}");
         answer["result"].take()
+    }
+
+    /// Somebody finds so many blocks beside the chain, which leave the newest `back` of it behind.
+    pub(crate) fn branch(&self, cache: &Cache, back: u64, blocks: u64) {
+        let least = U256::MAX / U256::from(DIFFICULTY);
+        for _ in 0..blocks {
+            let seal = self.call("eth_sideWork", &json!([format!("0x{back:x}")]));
+            let seal = seal.as_str().and_then(|text| text.strip_prefix("0x"));
+            let seal = seal.and_then(unhex).and_then(|seal| seal.try_into().ok());
+            let seal = Hash(seal.expect("a hash"));
+            let solve = |nonce| {
+                let mut answers = Vec::new();
+                prove(cache, &[Question { seal, nonce }], &mut answers);
+                (nonce, answers[0])
+            };
+            let mut found = (0..).map(solve).filter(|(_, answer)| answer.value <= least);
+            let (nonce, answer) = found.next().expect("a nonce");
+            let mix = format!("0x{}", hex(&answer.mix.0));
+            self.call("eth_sideSeal", &json!([format!("0x{nonce:016x}"), mix]));
+        }
+        let height = self.height();
+        self.call("eth_sideInsert", &json!([]));
+        assert_eq!(self.height(), height - back + blocks, "it is the chain now");
     }
 
     /// The newest block's number.

@@ -1,4 +1,4 @@
-//! A real btcd on simnet, alone: it needs no peer and no wallet.
+//! A real btcd on a test network of its own, alone: it needs no peer and no wallet.
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -28,8 +28,13 @@ impl Drop for Btcd {
 }
 
 impl Btcd {
-    /// Starts a node. It may take a moment until it answers.
+    /// Starts a node on simnet. It may take a moment until it answers.
     pub(crate) fn start() -> Self {
+        Self::start_on("simnet", MINING_ADDRESS)
+    }
+
+    /// Starts a node on a network; blocks that it finds itself (`generate`) pay an address.
+    pub(crate) fn start_on(network: &str, pays: &str) -> Self {
         static PROGRAM: OnceLock<std::path::PathBuf> = OnceLock::new();
         let program = PROGRAM.get_or_init(|| golang::build("btcnode", "github.com/btcsuite/btcd"));
         let folder = tempfile::tempdir().expect("a folder");
@@ -38,7 +43,8 @@ impl Btcd {
         drop(listener);
         let place = folder.path().display();
         let child = Command::new(program)
-            .args(["--simnet", "--nodnsseed", "--nolisten", "--notls"])
+            .args(["--nodnsseed", "--nolisten", "--notls"])
+            .arg(format!("--{network}"))
             .args([
                 "--configfile=/dev/null",
                 "--rpcuser=user",
@@ -47,7 +53,7 @@ impl Btcd {
             .arg(format!("--datadir={place}/data"))
             .arg(format!("--logdir={place}/log"))
             .arg(format!("--rpclisten=127.0.0.1:{port}"))
-            .arg(format!("--miningaddr={MINING_ADDRESS}"))
+            .arg(format!("--miningaddr={pays}"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
