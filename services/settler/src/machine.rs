@@ -38,8 +38,8 @@ pub const RECOVERED_PER_TURN: usize = 64;
 pub const WATCH_HEIGHTS_DEFAULT: u64 = 1_000;
 /// Equal sights in a row before a change is said, other than that a block was seen.
 pub const SIGHTS_DEFAULT: u32 = 3;
-/// So often a settler says the same state and value of an ethash-like's block in one life. Beyond that somebody keeps saying
-/// otherwise, whose nodes disagree with ours; that is an alarm, and no reason to go on for ever.
+/// So often a settler says the same state and value of a block against another's word in one life. Beyond that somebody keeps
+/// saying otherwise, whose nodes disagree with ours; that is an alarm, and no reason to move money back and forth for ever.
 pub const SAME_WORDS_MAX: u32 = 3;
 /// See [`MachineConfig::grace_ms`].
 pub const GRACE_MS_DEFAULT: u64 = 60_000;
@@ -84,7 +84,8 @@ pub struct Machine<D: Disk + Clone> {
     counters: Arc<Counters>,
     /// What the sights of a block called for, with its value, and how often in a row.
     steady: BTreeMap<Hash, (BlockState, u128, u32)>,
-    /// How often each word was said of a block of an ethash-like that is still watched.
+    /// How often each word was said of a block that is still watched, against another's after the first time; the last one
+    /// stands last.
     words: BTreeMap<Hash, Vec<(Word, u32)>>,
     scan: Scan,
     fees: FeeMeans,
@@ -343,39 +344,43 @@ impl<D: Disk + Clone> Machine<D> {
         if entry.2 < needed {
             return Judged::Nothing;
         }
-        self.steady.remove(&block.hash);
-        if self.is_disputed(&status) {
+        if self.is_disputed(block, &status) {
             return Judged::Disputed;
         }
+        self.steady.remove(&block.hash);
         Judged::Say(status)
     }
 
-    /// Whether this was said of an ethash-like's block too often, or too much of it.
-    fn is_disputed(&self, status: &BlockStatus) -> bool {
+    /// Whether this was said too often against another's word, or too much of the block. What stands on our own last word follows
+    /// the chain, as often as that changes its mind.
+    fn is_disputed(&self, block: &OurBlock, status: &BlockStatus) -> bool {
         let Some(words) = self.words.get(&status.hash) else {
             return false;
         };
         match words.iter().find(|word| word.0 == word_of(status)) {
-            Some((_, count)) => SAME_WORDS_MAX <= *count,
-            // Six distances, one canonical value with and without fees, and few states of each.
+            Some((_, count)) => SAME_WORDS_MAX <= *count && !is_last(words, block),
+            // Of an ethash-like six distances, one canonical value with and without fees, and few states of each.
             None => WORDS_PER_BLOCK_MAX <= words.len(),
         }
     }
 
     /// Counts a word that was said: what found no room was not.
-    fn count_word(&mut self, status: &BlockStatus) {
-        if !matches!(self.config.dialect, Dialect::Ethash(_)) {
-            return;
-        }
+    fn count_word(&mut self, status: &BlockStatus) -> Result<(), MachineError> {
+        let block = self.book.block(status.hash)?;
         if WORDS_BLOCKS_MAX <= self.words.len() && !self.words.contains_key(&status.hash) {
             self.words.pop_first();
         }
         let words = self.words.entry(status.hash).or_default();
         let word = word_of(status);
-        match words.iter_mut().find(|known| known.0 == word) {
-            Some((_, count)) => *count = count.saturating_add(1),
-            None => words.push((word, 1)),
-        }
+        let is_ours = block.is_some_and(|block| is_last(words, &block));
+        let place = words.iter().position(|known| known.0 == word);
+        let count = match place.map(|place| words.remove(place)) {
+            Some((_, count)) if is_ours => count,
+            Some((_, count)) => count.saturating_add(1),
+            None => 1,
+        };
+        words.push((word, count));
+        Ok(())
     }
 
     /// Appends what changed, as one frame. Without room nothing is said, and the next turn decides anew.
@@ -386,7 +391,7 @@ impl<D: Disk + Clone> Machine<D> {
         for event in &events {
             match event {
                 Event::BlockStatus(status) => {
-                    self.count_word(status);
+                    self.count_word(status)?;
                     self.counters.said(status.state);
                     let (hash, height) = (status.hash, status.height);
                     tracing::info!(%hash, height, state = status.state.name(), "block");
@@ -411,6 +416,12 @@ type Word = (BlockState, u128);
 
 const fn word_of(status: &BlockStatus) -> Word {
     (status.state, status.value)
+}
+
+/// Whether what stands of the block is what was said last.
+fn is_last(words: &[(Word, u32)], block: &OurBlock) -> bool {
+    let stands = block.obeyed.map(|it| (it.state, it.value));
+    words.last().map(|last| last.0) == stands
 }
 
 /// What comes of a sight.

@@ -1,6 +1,7 @@
 //! What becomes of blocks, with one settler and with two, and with nodes that are silent, late or lying.
 
 use orebook_schema::Hash;
+use orebook_settler::machine::SAME_WORDS_MAX;
 
 use crate::chain::{Coinbase, FakeChain, Mood};
 use crate::world::{CONFIRMED, IMMATURE, JOB_FEES, ORPHAN, World};
@@ -245,6 +246,78 @@ fn two_settlers_by_mistake_change_nothing() {
         let book = settler.machine().book();
         assert_eq!(book.block(hash).unwrap(), world.book(hash), "they agree");
     }
+}
+
+/// Two settlers, each on nodes of one side of a parted network: on the first's our block stands, on the second's another one.
+fn parted() -> (World, FakeChain, Hash) {
+    let mut world = World::new(2, 3);
+    let hash = found_on_top(&mut world);
+    let branch = world.chain.fork();
+    replace(&branch, 1, ORPHAN + 1);
+    world.chain.mine_foreign(IMMATURE);
+    world.settlers[1].own_chain = Some(branch.clone());
+    world.turns(600);
+    (world, branch, hash)
+}
+
+#[test]
+fn two_settlers_whose_network_stays_parted_do_not_move_money_back_and_forth_for_ever() {
+    let (mut world, _, hash) = parted();
+    let obeyed = world.obeyed(hash);
+    assert!(
+        obeyed.contains(&"immature") && obeyed.contains(&"orphaned"),
+        "{obeyed:?}"
+    );
+    for state in ["immature", "orphaned"] {
+        let words = obeyed.iter().filter(|word| **word == state).count();
+        assert!(words <= SAME_WORDS_MAX as usize, "{obeyed:?}");
+    }
+    let before = world.statuses(hash).len();
+    world.turns(300);
+    assert_eq!(world.statuses(hash).len(), before, "it has an end");
+    let disputed = world.settlers.iter().map(|it| it.metrics().disputed_blocks);
+    assert_eq!(disputed.max(), Some(1), "and is an alarm");
+}
+
+#[test]
+fn joined_again_two_settlers_say_what_the_longer_branch_has() {
+    for ours_wins in [true, false] {
+        let (mut world, branch, hash) = parted();
+        if ours_wins {
+            world.settlers[1].own_chain = None;
+        } else {
+            world.chain = branch;
+        }
+        world.chain.mine_foreign(CONFIRMED);
+        world.calm();
+        let last = if ours_wins { "confirmed" } else { "orphaned" };
+        assert_eq!(world.state(hash), last, "{:?}", world.obeyed(hash));
+        let disputed = world.settlers.iter().map(|it| it.metrics().disputed_blocks);
+        assert_eq!(disputed.max(), Some(0), "nobody disputes it any more");
+        for settler in &world.settlers {
+            let book = settler.machine().book();
+            assert_eq!(book.block(hash).unwrap(), world.book(hash), "they agree");
+        }
+    }
+}
+
+#[test]
+fn a_chain_that_changes_its_mind_often_is_followed_by_a_settler_that_is_alone() {
+    let mut world = World::new(1, 1);
+    let hash = found_on_top(&mut world);
+    let (ours, other) = (world.chain.fork(), world.chain.fork());
+    replace(&other, 1, ORPHAN + 1);
+    ours.mine_foreign(IMMATURE);
+    let mut expected = vec!["seen"];
+    for _ in 0..2 * SAME_WORDS_MAX {
+        for (chain, state) in [(&ours, "immature"), (&other, "orphaned")] {
+            world.settlers[0].own_chain = Some(chain.clone());
+            world.calm();
+            expected.push(state);
+            assert_eq!(world.obeyed(hash), expected);
+        }
+    }
+    assert_eq!(world.settlers[0].metrics().disputed_blocks, 0);
 }
 
 #[test]
