@@ -2,6 +2,8 @@
 //!
 //! Blocks are looked at only while [`Machine::is_free`]: what was said is final and read back (`orebook-producer`).
 
+mod refused;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -158,10 +160,18 @@ impl<D: Disk + Clone> Machine<D> {
         now: u64,
         new_stream: StreamId,
     ) -> Result<(), MachineError> {
-        let before = self.decider.follower().size();
+        let (before, refused) = (
+            self.decider.follower().size(),
+            self.counters.read().refused_events,
+        );
         self.decider.turn(mirror, log, now, new_stream)?;
-        if before < self.decider.follower().size() {
+        let size = self.decider.follower().size();
+        if before < size {
             Counters::set(&self.counters.refused_events, self.book.refused()?);
+            // What a former life read it does not tell again.
+            if 0 < before && refused < self.counters.read().refused_events {
+                self.tell_refused(mirror, before, size)?;
+            }
         }
         self.count();
         Ok(())
