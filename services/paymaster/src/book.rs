@@ -7,8 +7,8 @@ use orebook_replay::digest::{self, Digest};
 use orebook_replay::folds::money::payouts::{
     self, BatchRow, LineRow, RawRow, TxRow, TxState, WalletRow,
 };
-use orebook_replay::folds::money::{self, Held, SUB_UNITS};
-use orebook_replay::rows::{Row, StoreFault};
+use orebook_replay::folds::money::{self, Held, RefusedRow, SUB_UNITS};
+use orebook_replay::rows::{Order, Row, Span, StoreFault, collect};
 use orebook_replay::store::Store;
 use orebook_schema::work::BlockState;
 use orebook_schema::{Account, At, Hash, Policy};
@@ -370,6 +370,15 @@ impl Book {
         gone = gone.saturating_add(took.credits.saturating_sub(took.debits));
         let came = reward.debits.saturating_sub(reward.credits);
         Ok(came.saturating_sub(gone) / SUB_UNITS)
+    }
+
+    /// Deciding events from a place on that were not obeyed, in their order, at most so many.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn refused(&self, from: At, rows_max: usize) -> Result<Vec<RefusedRow>, StoreFault> {
+        let span = Span::prefix_from(&[], RefusedRow::key_of(&from));
+        collect(&*self.store.view()?, &span, Order::Forward, rows_max)
     }
 
     /// Ledger time of the wallet's last reconciliation.

@@ -11,6 +11,8 @@ mod propose;
 
 mod reconcile;
 
+mod refused;
+
 mod say;
 
 mod sign;
@@ -164,6 +166,8 @@ pub struct Machine<D: Disk + Clone> {
     decider: Decider<D>,
     book: Book,
     counters: Arc<Counters>,
+    /// Words that the ledger did not obey are told from here on; none until this process was level with the ledger.
+    refused_from: Option<At>,
     /// What was said last, until it is read back and obeyed or not.
     said: Vec<Subject>,
     /// Place at which the newest batch was approved, as far as the ledger is read.
@@ -220,6 +224,7 @@ impl<D: Disk + Clone> Machine<D> {
             book,
             config,
             counters: Arc::default(),
+            refused_from: None,
             said: Vec::new(),
             approved: None,
             is_news: false,
@@ -303,6 +308,9 @@ impl<D: Disk + Clone> Machine<D> {
         self.count();
         if before < self.decider.follower().size() {
             self.heed_approval()?;
+        }
+        if self.decider.follower().is_level() {
+            self.tell_refused(mirror)?;
         }
         Ok(())
     }

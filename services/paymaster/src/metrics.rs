@@ -48,6 +48,8 @@ orebook_producer::counters! {
     sends_refused,
     /// Events of ours that the ledger did not obey.
     not_obeyed,
+    /// Words of ours that the ledger refused, most since another paymaster's was first; the log names each.
+    refused,
     /// 1 while the wallet is halted: alarm, people have to resume it.
     halted,
     /// 1 while the projectors' digests cannot be had: no batch is proposed.

@@ -4,7 +4,7 @@ use orebook_replay::folds::money::payouts::TxState;
 use orebook_schema::account::SettingValue;
 use orebook_schema::policy::NetworkFees;
 use orebook_schema::work::BlockState;
-use orebook_schema::{Event, Kind};
+use orebook_schema::{At, Event, Kind};
 
 use crate::chain::{Edge, FEE, Fault};
 use crate::setup::{
@@ -107,6 +107,18 @@ fn two_paymasters_pay_once() {
         assert!(
             world.wallet().batches < proposals.count() as u64,
             "both said some"
+        );
+        let refused: Vec<u64> = world
+            .paymasters
+            .iter()
+            .map(|it| it.metrics().refused)
+            .collect();
+        let book = world.paymasters[0].machine().book();
+        let all = book.refused(At::default(), usize::MAX).unwrap().len();
+        assert_eq!(
+            refused.iter().sum::<u64>(),
+            all as u64,
+            "each refused word has one who said it: {refused:?}"
         );
     }
 }
