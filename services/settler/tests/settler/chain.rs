@@ -52,6 +52,8 @@ struct Inner {
     nodes: Vec<Mood>,
     made: u32,
     questions: u64,
+    /// Of that question nobody hears an answer.
+    unheard: Option<u64>,
     is_eth: bool,
 }
 
@@ -95,6 +97,7 @@ impl FakeChain {
             nodes: vec![Mood::Honest],
             made: 0,
             questions: 0,
+            unheard: None,
             is_eth: false,
         })));
         chain.mine(&Coinbase::foreign());
@@ -111,6 +114,11 @@ impl FakeChain {
 
     pub(crate) fn questions(&self) -> u64 {
         self.lock().questions
+    }
+
+    /// The question of this number, counted from the first, has no answer.
+    pub(crate) fn drop_answer(&self, number: u64) {
+        self.lock().unheard = Some(number);
     }
 
     pub(crate) fn height(&self) -> u64 {
@@ -165,7 +173,10 @@ impl FakeChain {
     fn ask<T>(&self, answer: impl FnOnce(&Inner, &Mood) -> Answer<T>) -> Answer<T> {
         let mut inner = self.lock();
         inner.questions += 1;
-        let mood = inner.nodes[0].clone();
+        let mood = match inner.unheard {
+            Some(number) if number == inner.questions => Mood::Silent,
+            _ => inner.nodes[0].clone(),
+        };
         answer(&inner, &mood)
     }
 }

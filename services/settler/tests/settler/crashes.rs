@@ -145,6 +145,56 @@ fn a_process_killed_at_any_turn_says_everything_once() {
     }
 }
 
+/// When a process is killed at a question that has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Killed {
+    Never,
+    /// Right before the turn that asks.
+    Before,
+    /// Right after it.
+    After,
+}
+
+/// The n-th question about the chain has no answer; a question changes nothing, so it cannot fail and happen. Returns whether it
+/// was asked.
+fn story_with_a_question_unheard(number: u64, killed: Killed, end: End) -> bool {
+    let mut story = Story::new(Trouble::None);
+    story.world.chain.drop_answer(number);
+    let asked = |story: &Story| number <= story.world.chain.questions();
+    let mut was_killed = killed == Killed::Never;
+    for turn in 0..STORY_TURNS {
+        story.before_turn(turn);
+        // Nobody knows which turn asks it: the first life that comes near is killed.
+        let is_near = number <= story.world.chain.questions() + 4;
+        if killed == Killed::Before && is_near && !was_killed {
+            story.restart(end);
+            was_killed = true;
+        }
+        story.world.turns(1);
+        if killed == Killed::After && asked(&story) && !was_killed {
+            story.restart(end);
+            was_killed = true;
+        }
+    }
+    let was_asked = asked(&story);
+    story.finish(&format!("question {number}, {killed:?}, {end:?}"));
+    was_asked
+}
+
+#[test]
+fn whichever_question_has_no_answer_and_whatever_is_killed_at_it_everything_is_said_once() {
+    for killed in [Killed::Never, Killed::Before, Killed::After] {
+        for end in ENDS {
+            let mut number = 1;
+            while story_with_a_question_unheard(number, killed, end) {
+                number += 7;
+            }
+            println!("{killed:?}, {end:?}: {number} questions");
+            assert!(40 < number, "there are more than {number} questions");
+        }
+    }
+}
+
 #[test]
 fn a_process_killed_all_the_time_says_everything_once() {
     for trouble in TROUBLES {
