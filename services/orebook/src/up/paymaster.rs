@@ -36,7 +36,6 @@ const KEY_FILE: &str = "paymaster.key";
 /// Its spool, in the pool's folder.
 const SPOOL: &str = "paymaster/spool";
 /// Its rows, there.
-#[cfg(feature = "rocksdb")]
 const ROWS: &str = "paymaster/rows";
 
 /// After a plan that paid nobody, on the development chain, whose first blocks are confirmed soon: milliseconds.
@@ -97,19 +96,16 @@ fn planned(plan: &Plan, addresses: Addresses) -> serde_json::Value {
 }
 
 /// Rows of `money`, its own: what it pays by is not what it is asked to compare.
-#[cfg_attr(
-    not(feature = "rocksdb"),
-    allow(unused_variables, reason = "only RocksDB needs a folder")
-)]
 pub(super) fn rows(place: &Place, stores: Stores) -> Result<Arc<dyn Store>, Failure> {
-    match stores {
-        Stores::Memory => Ok(Arc::new(MemoryStore::default())),
+    let rows: Arc<dyn Store> = match stores {
+        Stores::Memory => Arc::new(MemoryStore::default()),
         #[cfg(feature = "rocksdb")]
         Stores::Rocks => {
             let dir = place.path().join(ROWS);
-            crate::replay::money_store(&dir, place.ledger)
+            crate::replay::money_store(&dir, place.ledger)?
         }
-    }
+    };
+    Ok(place.stop_at.store(ROWS, rows))
 }
 
 /// What a paymaster alone needs of its configuration.

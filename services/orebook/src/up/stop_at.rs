@@ -1,12 +1,14 @@
 //! Named points at which a crash test stops the process, to kill it there. `OREBOOK_STOP_AT` says one:
 //! `PATH OPERATION before|after COUNT`, PATH being the beginning of a path below the pool's folder, or `chain` with
-//! operation `submit`. The thread that gets there for the COUNTth time says so on stderr and goes no further. Without the
+//! operation `submit`, `wallet` with `sign` or `send`, `paymaster/rows` with `commit`. The thread that gets there for the COUNTth time says so on stderr and goes no further. Without the
 //! variable nothing is watched.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use orebook_ledger::disk::real::{Operation, Watch};
+use orebook_replay::rows::{StoreFault, View};
+use orebook_replay::store::{Batch, Store};
 
 use crate::{Failure, say};
 
@@ -67,6 +69,19 @@ impl StopAt {
         }
     }
 
+    /// The store of this name, watched if something is asked for.
+    pub(crate) fn store(&self, name: &'static str, store: Arc<dyn Store>) -> Arc<dyn Store> {
+        if self.0.is_none() {
+            return store;
+        }
+        let stop_at = self.clone();
+        Arc::new(Watched {
+            store,
+            name,
+            stop_at,
+        })
+    }
+
     /// For a disk; none if nothing is asked for.
     pub(crate) fn watch(&self) -> Option<Watch> {
         self.0.as_ref()?;
@@ -74,6 +89,26 @@ impl StopAt {
         Some(Arc::new(move |it: Operation<'_>| {
             here.pass(it.path, it.name, it.done)
         }))
+    }
+}
+
+/// A store whose commits are points.
+struct Watched {
+    store: Arc<dyn Store>,
+    name: &'static str,
+    stop_at: StopAt,
+}
+
+impl Store for Watched {
+    fn view(&self) -> Result<Box<dyn View + '_>, StoreFault> {
+        self.store.view()
+    }
+
+    fn commit(&self, batch: &Batch) -> Result<(), StoreFault> {
+        self.stop_at.pass(self.name, "commit", false);
+        let done = self.store.commit(batch);
+        self.stop_at.pass(self.name, "commit", true);
+        done
     }
 }
 

@@ -20,12 +20,18 @@ use orebook_schema::{Account, Hash};
 
 use super::chain::Addresses;
 use super::place::Place;
+use super::stop_at::StopAt;
 use crate::Failure;
 use crate::init::WALLET_KEY;
 use orebook::config::{Config, Node, Wallet as Said, WalletKind, base_units};
 
 /// A hot wallet of any kind of chain.
-pub(crate) enum HotWallet {
+pub(crate) struct HotWallet {
+    of: Kind,
+    stop_at: StopAt,
+}
+
+enum Kind {
     Bitcoin(Box<BitcoinWallet>),
     Evm(Box<EvmWallet>),
 }
@@ -73,6 +79,17 @@ pub(crate) fn open(
     place: &Place,
     chain: Option<DevChain>,
 ) -> Result<Option<HotWallet>, Failure> {
+    let stop_at = place.stop_at.clone();
+    let of = kind(config, said, place, chain)?;
+    Ok(of.map(|of| HotWallet { of, stop_at }))
+}
+
+fn kind(
+    config: &Config,
+    said: &Said,
+    place: &Place,
+    chain: Option<DevChain>,
+) -> Result<Option<Kind>, Failure> {
     let Addresses(network) = Addresses::of(place)?;
     if let Some(chain) = chain {
         let Some(key) = development_key(config, place)? else {
@@ -120,16 +137,12 @@ fn bitcoin(said: &Said, network: Network, script: Script) -> Result<BitcoinConfi
     Ok(own)
 }
 
-fn wallet(
-    config: BitcoinConfig,
-    key: Option<Key>,
-    node: BitcoinNode,
-) -> Result<HotWallet, Failure> {
+fn wallet(config: BitcoinConfig, key: Option<Key>, node: BitcoinNode) -> Result<Kind, Failure> {
     let wallet = BitcoinWallet::new(config, key, node).map_err(|error| {
         Failure::new(format!("wallet: {error}"))
             .hint("pool.payout_address is the address of the wallet's key")
     })?;
-    Ok(HotWallet::Bitcoin(Box::new(wallet)))
+    Ok(Kind::Bitcoin(Box::new(wallet)))
 }
 
 /// Number of the coin's chain (EIP-155); none if it has to be said.
@@ -147,7 +160,7 @@ fn evm(
     node: &Node,
     key_file: &Path,
     address: [u8; 20],
-) -> Result<HotWallet, Failure> {
+) -> Result<Kind, Failure> {
     let of_coin = || chain_id(place.genesis.coin_name.as_str());
     let chain_id = said.chain_id.or_else(of_coin).ok_or_else(|| {
         Failure::new("wallet.chain_id: the coin's is not known")
@@ -174,7 +187,7 @@ fn evm(
                 .hint("what the nodes' blocks pay is what is paid from"),
         );
     }
-    Ok(HotWallet::Evm(Box::new(wallet)))
+    Ok(Kind::Evm(Box::new(wallet)))
 }
 
 fn rpc(node: &Node, said: &Said, network: Network) -> Result<BitcoinNode, Failure> {
@@ -193,79 +206,85 @@ fn rpc(node: &Node, said: &Said, network: Network) -> Result<BitcoinNode, Failur
 
 impl Wallet for HotWallet {
     fn divide(&self, lines: usize) -> Vec<Range<usize>> {
-        match self {
-            Self::Bitcoin(wallet) => wallet.divide(lines),
-            Self::Evm(wallet) => wallet.divide(lines),
+        match &self.of {
+            Kind::Bitcoin(wallet) => wallet.divide(lines),
+            Kind::Evm(wallet) => wallet.divide(lines),
         }
     }
 
     fn accepts(&self, address: &Account) -> bool {
-        match self {
-            Self::Bitcoin(wallet) => wallet.accepts(address),
-            Self::Evm(wallet) => wallet.accepts(address),
+        match &self.of {
+            Kind::Bitcoin(wallet) => wallet.accepts(address),
+            Kind::Evm(wallet) => wallet.accepts(address),
         }
     }
 
     async fn ready(&self) -> Result<Ready, WalletError> {
-        match self {
-            Self::Bitcoin(wallet) => wallet.ready().await,
-            Self::Evm(wallet) => wallet.ready().await,
+        match &self.of {
+            Kind::Bitcoin(wallet) => wallet.ready().await,
+            Kind::Evm(wallet) => wallet.ready().await,
         }
     }
 
     async fn estimate(&self, pays: &[Pay]) -> Result<u128, WalletError> {
-        match self {
-            Self::Bitcoin(wallet) => wallet.estimate(pays).await,
-            Self::Evm(wallet) => wallet.estimate(pays).await,
+        match &self.of {
+            Kind::Bitcoin(wallet) => wallet.estimate(pays).await,
+            Kind::Evm(wallet) => wallet.estimate(pays).await,
         }
     }
 
     async fn sign(&self, order: &Order) -> Result<SignedTx, WalletError> {
-        match self {
-            Self::Bitcoin(wallet) => wallet.sign(order).await,
-            Self::Evm(wallet) => wallet.sign(order).await,
-        }
+        self.stop_at.pass("wallet", "sign", false);
+        let done = match &self.of {
+            Kind::Bitcoin(wallet) => wallet.sign(order).await,
+            Kind::Evm(wallet) => wallet.sign(order).await,
+        };
+        self.stop_at.pass("wallet", "sign", true);
+        done
     }
 
     async fn send(&self, raw: &[u8]) -> Result<Sent, WalletError> {
-        match self {
-            Self::Bitcoin(wallet) => wallet.send(raw).await,
-            Self::Evm(wallet) => wallet.send(raw).await,
-        }
+        self.stop_at.pass("wallet", "send", false);
+        let done = match &self.of {
+            Kind::Bitcoin(wallet) => wallet.send(raw).await,
+            Kind::Evm(wallet) => wallet.send(raw).await,
+        };
+        self.stop_at.pass("wallet", "send", true);
+        done
     }
 
     async fn look(&self, tx: &Watched) -> Result<Sight, WalletError> {
-        match self {
-            Self::Bitcoin(wallet) => wallet.look(tx).await,
-            Self::Evm(wallet) => wallet.look(tx).await,
+        match &self.of {
+            Kind::Bitcoin(wallet) => wallet.look(tx).await,
+            Kind::Evm(wallet) => wallet.look(tx).await,
         }
     }
 
     fn address(&self) -> Account {
-        match self {
-            Self::Bitcoin(wallet) => wallet.address(),
-            Self::Evm(wallet) => Wallet::address(wallet.as_ref()),
+        match &self.of {
+            Kind::Bitcoin(wallet) => wallet.address(),
+            Kind::Evm(wallet) => Wallet::address(wallet.as_ref()),
         }
     }
 
     fn payments(&self, raw: &[u8]) -> Result<Vec<Pay>, WalletError> {
-        match self {
-            Self::Bitcoin(wallet) => wallet.payments(raw),
-            Self::Evm(wallet) => wallet.payments(raw),
+        match &self.of {
+            Kind::Bitcoin(wallet) => wallet.payments(raw),
+            Kind::Evm(wallet) => wallet.payments(raw),
         }
     }
 
     async fn survey(&self, asked: &Asked) -> Result<Surveyed, WalletError> {
-        match self {
-            Self::Bitcoin(wallet) => wallet.survey(asked).await,
-            Self::Evm(wallet) => wallet.survey(asked).await,
+        match &self.of {
+            Kind::Bitcoin(wallet) => wallet.survey(asked).await,
+            Kind::Evm(wallet) => wallet.survey(asked).await,
         }
     }
 
     async fn block(&self, hash: Hash) -> Result<Option<u64>, WalletError> {
-        match self {
-            Self::Bitcoin(wallet) => wallet.block(hash).await,
-            Self::Evm(wallet) => wallet.block(hash).await,
+        match &self.of {
+            Kind::Bitcoin(wallet) => wallet.block(hash).await,
+            Kind::Evm(wallet) => wallet.block(hash).await,
         }
     }
 
