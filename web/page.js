@@ -82,18 +82,43 @@ function drawn(series) {
   return whole.slice(Math.max(0, first - 1));
 }
 
-async function pollAccount() {
-  const path = `/api/v1/accounts/${encodeURIComponent(state.account)}`;
+/** A registered name is looked up as its miners write it, if it is one. */
+async function registered(text) {
+  if (text.includes(":")) return null;
   try {
-    const [view, workers, lines, status] = await Promise.all([ask(`${path}?limit=10`), ask(`${path}/workers?limit=50`),
-      ask(`${path}/payouts?limit=${PAYOUTS_PAGE}`), ask(`${path}/payout-status`)]);
-    state.accountView = { ...view, workers: workers.workers, lines, status };
-    state.accountError = null;
+    const name = `name:${text.toLowerCase()}`;
+    return (await ask(`/api/v1/accounts/${encodeURIComponent(name)}?limit=1`)).known ? name : null;
   } catch (error) {
     if (error.status !== 400) throw error;
+    return null;
+  }
+}
+
+async function pollAccount() {
+  const asked = state.account;
+  try {
+    await readAccount();
+  } catch (error) {
+    if (error.status !== 400) throw error;
+    const name = await registered(asked);
+    // Another one may have been looked up meanwhile.
+    if (asked !== state.account) return;
+    if (name !== null) {
+      state.account = name;
+      await readAccount();
+      return;
+    }
     state.accountView = null;
     state.accountError = error.message;
   }
+}
+
+async function readAccount() {
+  const path = `/api/v1/accounts/${encodeURIComponent(state.account)}`;
+  const [view, workers, lines, status] = await Promise.all([ask(`${path}?limit=10`), ask(`${path}/workers?limit=50`),
+    ask(`${path}/payouts?limit=${PAYOUTS_PAGE}`), ask(`${path}/payout-status`)]);
+  state.accountView = { ...view, workers: workers.workers, lines, status };
+  state.accountError = null;
 }
 
 async function pollPayout() {

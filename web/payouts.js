@@ -34,14 +34,13 @@ function sentence(condition, view, { money, coin }) {
   }
   if (condition.name === "threshold") {
     const whose = own ? "your threshold" : "the pool's threshold";
+    if (condition.met && condition.detail.includes("payment at once")) return [`Below ${whose}, `, ...sum(threshold), ", but payment at once was asked for."];
     return condition.met ? [`Enough for a payout: ${whose} is `, ...sum(threshold), "."]
       : [`Not enough yet: ${whose} is `, ...sum(threshold), "."];
   }
-  if (condition.name === "batch" && !condition.met) {
-    const detail = condition.detail.replace(/: (\w+)$/, (_, state) => ` (${STATES[state]?.[0] ?? state}); the next one comes after it`);
-    return [`${detail}.`];
-  }
-  return [`${condition.detail.charAt(0).toUpperCase()}${condition.detail.slice(1)}.`];
+  const detail = condition.name !== "batch" || condition.met ? condition.detail
+    : condition.detail.replace(/: (\w+)$/, (_, state) => ` (${STATES[state]?.[0] ?? state}); the next one comes after it`);
+  return [`${detail.charAt(0).toUpperCase()}${detail.slice(1)}.`];
 }
 
 /** What is missing for the next payout of an account, in plain words. */

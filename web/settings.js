@@ -31,6 +31,8 @@ export function about(view, coin) {
   subject = shown === null ? null : { view: shown, ...coin };
   if (same) return;
   box.hidden = subject === null;
+  // What an older account's question is answered is not shown.
+  step += 1;
   if (subject === null) box.replaceChildren();
   else choose();
 }
@@ -71,7 +73,7 @@ function show(...nodes) {
   return step;
 }
 
-const note = (text, bad) => h("p", { class: bad ? "notice bad" : "notice", role: "status", tabindex: -1, "data-first": true }, text);
+const note = (text, kind) => h("p", { class: `notice ${kind ?? ""}`, role: "status", tabindex: -1, "data-first": true }, text);
 const again = () => h("p", { class: "more" }, button("Begin anew", choose));
 
 function button(text, press, kind) {
@@ -93,7 +95,8 @@ function choose() {
   };
   what.addEventListener("change", turn);
   const form = h("form", { class: "set" },
-    h("p", { class: "quiet" }, "You need the wallet of this address, or this account's token. Nothing is sent before you sign it."),
+    h("p", { class: "quiet" }, subject.view.account.startsWith("name:") ? "You need this account's token: the pool's operator makes it."
+      : "You need the wallet of this address. Nothing changes before you signed a text and sent it."),
     h("div", {}, h("label", { for: "set-what" }, "What"), what), value, h("p", {}, h("button", { type: "submit", class: "do" }, "Make the text to sign")), said);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -152,11 +155,11 @@ function sign(what, asked, body) {
   const { account, address } = subject.view;
   const how = byToken ? null : howToSign(account);
   if (!byToken && how === null) {
-    show(note("An address of this kind has no single key that signs: the pool's operator sets it for you.", true), again());
+    show(note("An address of this kind has no single key that signs: the pool's operator sets it for you.", "bad"), again());
     return;
   }
   if (byToken && !window.isSecureContext) {
-    show(note("This page came over a connection that others can read, so it takes no token. Open it over HTTPS, or use `orebook setting send --token`.", true), again());
+    show(note("This page came over a connection that others can read, so it takes no token. Open it over HTTPS, or use `orebook setting send --token`.", "bad"), again());
     return;
   }
   const until = new Date(body.until * 1000);
@@ -206,8 +209,7 @@ async function send(what, asked, { token, signature }) {
     if (next.status !== 0 && next.status !== 429 && next.status !== 503) ({ status, body } = next);
   }
   if (sent !== step) return;
-  const is_good = ["obeyed", "waits"].includes(body.outcome);
-  show(note(inWords(what, asked, body), !is_good), again());
+  show(note(inWords(what, asked, body), { obeyed: "done", waits: "", unknown: "" }[body.outcome] ?? "bad"), again());
 }
 
 /** The desk's answer as its reader needs it. */
