@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -14,6 +14,9 @@ use crate::pool::DEADLINE;
 /// Chromium reads commands from descriptor 3 and answers on 4. Its sandbox wants rights that containers and root do not have.
 const START: &str = "exec chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --remote-debugging-pipe \
                      --user-data-dir=\"$1\" 3<&0 4>&1 </dev/null >/dev/null";
+
+/// Pause between two looks at a condition.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// One page of a running Chromium.
 #[derive(Debug)]
@@ -114,6 +117,7 @@ impl Chromium {
                 let shown = self.run("document.body.innerText");
                 panic!("{expression}: {shown}\n{}", self.complaints.join("\n"));
             }
+            std::thread::park_timeout(LOOK);
         }
     }
 
