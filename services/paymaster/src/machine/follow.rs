@@ -120,18 +120,17 @@ impl<D: Disk + Clone> Machine<D> {
             }
         }
         self.steady.remove(&place);
-        if takes_back(tx.state, said.step) {
-            if BACK_MAX <= self.backs.get(&place).copied().unwrap_or(0) {
-                if self.counters.read().disputed == 0 {
-                    tracing::error!(
-                        batch = tx.batch,
-                        tx = tx.tx,
-                        "another paymaster keeps saying otherwise of a payout: whose node is right?"
-                    );
-                }
-                Counters::set(&self.counters.disputed, 1);
-                return None;
+        let backs = self.backs.get(&place).copied().unwrap_or(0);
+        if takes_back(tx.state, said.step) && BACK_MAX <= backs {
+            if self.counters.read().disputed == 0 {
+                tracing::error!(
+                    batch = tx.batch,
+                    tx = tx.tx,
+                    "another paymaster keeps saying otherwise of a payout: whose node is right?"
+                );
             }
+            Counters::set(&self.counters.disputed, 1);
+            return None;
         }
         Some(self.step(tx, said))
     }
