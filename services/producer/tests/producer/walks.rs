@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use orebook_ledger::spool::{FILE_BYTES_MIN, HEARTBEAT_MS};
+use orebook_producer::follower::POSITIONS_PER_TURN;
 use orebook_producer::outbox::{Place, REFUSED_MS};
 use orebook_producer::{Follower, Outbox};
 use orebook_replay::engine::SharedReader;
@@ -79,6 +80,7 @@ fn without_room_nothing_is_said_and_it_is_counted() {
     let mut said = 0;
     while decider.say(now, &[number(next + said)]).unwrap() {
         said += 1;
+        assert!(said < 10_000, "a file has an end");
     }
     assert_eq!(decider.outbox().no_room(), 1);
     disk.faults().set_capacity(None);
@@ -129,6 +131,21 @@ fn nothing_is_decided_before_everything_final_is_read() {
         fresh.0.lock().unwrap().poll(&world.broker, 1).unwrap();
     }
     panic!("the mirror does not come so far");
+}
+
+#[test]
+fn a_follower_that_reads_in_several_turns_is_level_after_the_last() {
+    let mut world = World::new(COUNTER);
+    world.counters[0].is_silent = true;
+    world.heartbeats(POSITIONS_PER_TURN);
+    let (mirror, _) = world.counters[0].life.as_ref().unwrap();
+    let store = Arc::new(MemoryStore::new());
+    let mut follower = Follower::new(LEDGER, || Box::new(Control), store);
+    follower.turn(mirror).unwrap();
+    assert_eq!(follower.size(), POSITIONS_PER_TURN);
+    assert!(!follower.is_level(), "there is more");
+    follower.turn(mirror).unwrap();
+    assert!(POSITIONS_PER_TURN < follower.size() && follower.is_level());
 }
 
 #[test]

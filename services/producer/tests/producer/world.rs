@@ -246,13 +246,26 @@ impl World {
             signature: signer(DESK).sign_approval(LEDGER, &thing),
         });
         self.desk.say(self.now, &[change, approval]);
-        for _ in 0..100 {
+        self.until_the_desk_is_heard();
+    }
+
+    /// The desk says so many heartbeats, a frame each; final on return.
+    pub(crate) fn heartbeats(&mut self, count: u64) {
+        for _ in 0..count {
+            self.desk.say(self.now, &[Event::Heartbeat]);
+        }
+        self.until_the_desk_is_heard();
+    }
+
+    fn until_the_desk_is_heard(&mut self) {
+        for _ in 0..1_000 {
             self.turns(1);
             if self.desk.is_idle() {
+                self.turns(5);
                 return;
             }
         }
-        panic!("the key is not put in force")
+        panic!("what the desk said does not become final")
     }
 
     /// The numbers of the final ledger, in its order.
