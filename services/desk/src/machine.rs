@@ -519,8 +519,8 @@ impl<D: Disk + Clone> Machine<D> {
         let mut lowest = u64::MAX;
         for pending in &mut self.memory.pending {
             lowest = lowest.min(pending.from);
-            let written = held.iter().filter(|held| pending.is_at(held));
-            match written.last() {
+            let mut newest = held.iter().rev();
+            match newest.find(|held| pending.is_at(held)) {
                 None => never.push(pending.id),
                 Some(held) if held.is_closed => {
                     pending.lost_when = self.memory.commands.get(&pending.id).map(Kept::expired);
