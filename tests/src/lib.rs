@@ -1,6 +1,6 @@
 //! The harness of the whole-system tests: where the project is and which files belong to it.
 //!
-//! `pool` runs the binary, `chromium` the browser, `link` is a bad line, `shares` reads what its ledger holds, `tokens` reads Rust source as words and signs, for the house rules. Nothing here is shipped.
+//! `pool` runs the binary, `chromium` the browser, `link` is a bad line, `liar` one that lies, `shares` reads what its ledger holds, `tokens` reads Rust source as words and signs, for the house rules. Nothing here is shipped.
 
 #![allow(
     clippy::expect_used,
@@ -12,6 +12,8 @@
 pub mod chromium;
 
 pub mod kafka;
+
+pub mod liar;
 
 pub mod link;
 

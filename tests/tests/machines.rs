@@ -30,6 +30,8 @@ mod schedule;
 mod site;
 #[path = "machines/snapshot.rs"]
 mod snapshot;
+#[path = "machines/two.rs"]
+mod two;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -24,6 +24,11 @@ pub(crate) struct Site {
 impl Site {
     /// `config` over the brokers; the ledger is made for `coin`.
     pub(crate) fn new(cluster: &Cluster, coin: &str, config: &str) -> Self {
+        Self::with(cluster, coin, config, &[])
+    }
+
+    /// The same; `init` is told more.
+    pub(crate) fn with(cluster: &Cluster, coin: &str, config: &str, more: &[&str]) -> Self {
         let mut folder = tempfile::tempdir().expect("a folder");
         // To look at what a failure left.
         folder.disable_cleanup(std::env::var_os("OREBOOK_KEEP").is_some());
@@ -50,6 +55,7 @@ impl Site {
                 "--coin",
                 coin,
             ])
+            .args(more)
             .arg("--data")
             .arg(site.machine("one"))
             .status()
