@@ -63,6 +63,12 @@ fn a_block_is_divided_among_all_accounts() {
 }
 
 #[test]
+fn a_batch_is_signed_pays_exactly_its_lines_and_the_chain_takes_it() {
+    let keys = ["lines", "outputs", "raw_bytes", "signature_final_ms"];
+    check("payout_batch_1000", &["time"], &keys);
+}
+
+#[test]
 fn shares_of_ethash_are_answered_and_found_once() {
     let keys = ["answered_and_found_once"];
     check("gateway_ethproxy_recorded", &["rate"], &keys);
