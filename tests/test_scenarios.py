@@ -11,6 +11,7 @@ import oracle_direct  # noqa: E402
 import oracle_dust  # noqa: E402
 import oracle_payouts  # noqa: E402
 import oracle_rules  # noqa: E402
+import tables_by_chance  # noqa: E402
 from oracle_pen_tables import *  # noqa: E402,F403
 from test_oracle_faults import plant  # noqa: E402
 
@@ -162,6 +163,23 @@ class Scenarios(unittest.TestCase):
                      "adjust ann 3 wallet", "= ann available 3 4"):
             with self.subTest(line), self.assertRaises((Differs, AssertionError)):
                 run_table(f"policy\ng1 job 10\n{line}\n= nothing")
+
+
+class ByChance(unittest.TestCase):
+    def test_the_tables_are_what_is_made_and_have_the_same_books_again(self):
+        made = {f"{kind}_{seed}" for kind in tables_by_chance.KINDS for seed in tables_by_chance.SEEDS_OF_TABLES}
+        texts = {path.stem: path.read_text() for path in (HERE / "scenarios/by_chance").glob("*.table")}
+        self.assertEqual(made, set(texts))
+        for name, text in texts.items():
+            with self.subTest(name):
+                self.assertEqual(tables_by_chance.Maker(*name.split("_")).make(tables_by_chance.STEPS), text)
+                run_table(text)
+
+    def test_much_happens_in_them(self):
+        text = "\n".join(path.read_text() for path in (HERE / "scenarios/by_chance").glob("*.table"))
+        for word in (" paid ", " reserved ", " immature ", "= network_fees", "= wallet", "= rounding", "= donation", " moves", " restarts", "void ",
+                     "write-off", "dust ", " uncle ", " orphaned ", "policy ", "halts", "tx 1 "):
+            self.assertGreater(text.count(word), 1, word)
 
 
 class FaultsOfTables(unittest.TestCase):
