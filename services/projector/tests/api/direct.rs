@@ -1,7 +1,8 @@
 //! The list of a coinbase's outputs, as gateways ask for it.
 
-use orebook_schema::event::{BlockState, PolicyChange};
+use orebook_schema::event::PolicyChange;
 use orebook_schema::names::{Account, Pot, Script};
+use orebook_schema::work::BlockState;
 use orebook_schema::{At, Event, Policy};
 use serde_json::json;
 
