@@ -130,8 +130,8 @@ fn waits(before: &[Position], who: &str) -> bool {
 }
 
 fn is_active(before: &[Position], cutoff: u64, who: &str) -> bool {
-    let above = before.iter().filter(|position| cutoff < position.number);
-    above.into_iter().any(|position| match &position.said {
+    let mut above = before.iter().filter(|position| cutoff < position.number);
+    above.any(|position| match &position.said {
         Said::Active(all) => all.contains(&who),
         Said::Threshold(account, _) | Said::Lives(account, _) => *account == who,
         Said::Found(..) => who == "fin",
