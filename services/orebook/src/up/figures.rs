@@ -403,8 +403,7 @@ fn lists(out: &mut String, asked: &[Arc<Asked>]) {
     let help =
         "Questions for what coinbases pay accounts; failed alone: docs/runbooks/lists-missing.md";
     let mut family = Family::new(out, "orebook_gateway_lists", "counter", help);
-    for (number, asked) in (1..).zip(asked) {
-        let number: u16 = number;
+    for (number, asked) in (1u16..).zip(asked) {
         for (result, count) in asked.entries() {
             let labels = format!("{{gateway=\"{number}\",result=\"{result}\"}}");
             family.sample("_total", &labels, count);
