@@ -38,7 +38,7 @@ pub(super) struct Asker {
 
 /// What became of the questions for a gateway's lists, since the start.
 #[derive(Debug, Default)]
-pub(super) struct Asked {
+pub(crate) struct Asked {
     listed: AtomicU64,
     early: AtomicU64,
     unwanted: AtomicU64,
@@ -47,7 +47,7 @@ pub(super) struct Asked {
 
 impl Asked {
     /// Counts by their names.
-    pub(super) fn entries(&self) -> [(&'static str, u64); 4] {
+    pub(crate) fn entries(&self) -> [(&'static str, u64); 4] {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         [
             ("listed", read(&self.listed)),
