@@ -91,7 +91,7 @@ pub(crate) enum Command {
     /// Says where a figure comes from, step by step, each with its rule of docs/rules.md and its place in the ledger.
     Explain(ExplainArgs),
     /// Compares the ledger, replayed from its files, with the projection that pages show and with the chain, and prints only the
-    /// differences. Exit code 3 if there are any.
+    /// differences. Exit code 3 if there are any that nobody has looked at.
     Reconcile(ReconcileArgs),
     /// Reads a configuration and says what is wrong with it, or what it means.
     Check(CheckArgs),

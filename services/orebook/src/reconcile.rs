@@ -49,12 +49,19 @@ struct Difference {
     /// Of what: an account, a block.
     what: String,
     says: String,
+    /// People have looked at it and resumed the wallet: it is shown, and is no finding.
+    is_known: bool,
 }
 
 impl Difference {
     fn new(with: &'static str, what: impl Into<String>, says: impl Into<String>) -> Self {
         let (what, says) = (what.into(), says.into());
-        Self { with, what, says }
+        Self {
+            with,
+            what,
+            says,
+            is_known: false,
+        }
     }
 
     fn json(&self) -> String {
@@ -62,12 +69,13 @@ impl Difference {
         object
             .text("with", self.with)
             .text("what", &self.what)
-            .text("says", &self.says);
+            .text("says", &self.says)
+            .raw("known", self.is_known);
         object.end()
     }
 }
 
-/// Runs `orebook reconcile`. Exit code 3 if something differs.
+/// Runs `orebook reconcile`. Exit code 3 if something differs that nobody has looked at.
 pub(crate) fn run(args: &ReconcileArgs) -> Result<(), Failure> {
     let place = PlaceArgs {
         data: Some(args.data.clone()),
@@ -113,7 +121,8 @@ pub(crate) fn run(args: &ReconcileArgs) -> Result<(), Failure> {
         }
         Format::Text => {
             for one in &differences {
-                print(&format!("{}: {}: {}", one.with, one.what, one.says))?;
+                let known = if one.is_known { " (known)" } else { "" };
+                print(&format!("{}: {}: {}{known}", one.with, one.what, one.says))?;
             }
             if let Some(wallet) = &wallet {
                 say(&wallet.words());
@@ -132,7 +141,7 @@ pub(crate) fn run(args: &ReconcileArgs) -> Result<(), Failure> {
     for words in wallet.iter().flat_map(|wallet| &wallet.silent) {
         say(words);
     }
-    match differences.len() {
+    match differences.iter().filter(|one| !one.is_known).count() {
         0 if 0 < silences => Err(Failure::new(format!(
             "nothing differs, and {silences} could not be compared"
         ))

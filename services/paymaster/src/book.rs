@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use orebook_replay::digest::{self, Digest};
 use orebook_replay::folds::money::payouts::{
-    self, BatchRow, LineRow, RawRow, TxRow, TxState, WalletRow,
+    self, BatchRow, LineRow, RECONCILIATIONS_KEPT, RawRow, TxRow, TxState, WalletRow,
 };
 use orebook_replay::folds::money::{self, Held, RefusedRow, SUB_UNITS};
 use orebook_replay::rows::{Order, Row, Span, StoreFault, collect};
@@ -14,7 +14,7 @@ use orebook_schema::work::BlockState;
 use orebook_schema::{Account, At, Hash, Policy};
 
 use crate::plan::{Confirmed, Owed};
-use crate::reconcile::is_compared;
+use crate::reconcile::{Known, Whole, is_compared};
 use crate::survey::Asked;
 use crate::wallet::Pay;
 
@@ -27,6 +27,20 @@ const ACCOUNTS_AT_ONCE: usize = 1_024;
 const BLOCKS_LOOKED_THROUGH: usize = 4_096;
 /// A day of ledger time, in milliseconds.
 const DAY_MS: u64 = 86_400_000;
+
+/// Newest halts and resumes that are looked through.
+const HALTS_LOOKED_THROUGH: usize = 400;
+
+/// A confirmed block of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Its hash.
+    pub hash: Hash,
+    /// The height that the ledger has.
+    pub height: u64,
+    /// Where it was said to be confirmed.
+    pub said: At,
+}
 
 /// Answers from one store.
 #[derive(Clone)]
@@ -299,21 +313,13 @@ impl Book {
         Ok(asked)
     }
 
-    /// Transactions whose fate on the chain can be compared, those of the newest batches first, at most so many.
+    /// Transactions of a batch whose fate on the chain can be compared.
     ///
     /// # Errors
     /// [`StoreFault`].
-    pub fn compared(&self, txs_max: usize) -> Result<Vec<(u64, u16)>, StoreFault> {
-        let mut all = Vec::new();
-        for batch in (0..self.wallet()?.batches).rev() {
-            let txs = self.txs(batch)?.into_iter().filter(is_compared);
-            all.extend(txs.map(|tx| (tx.batch, tx.tx)));
-            if txs_max <= all.len() {
-                break;
-            }
-        }
-        all.truncate(txs_max);
-        Ok(all)
+    pub fn compared(&self, batch: u64) -> Result<Vec<u16>, StoreFault> {
+        let txs = self.txs(batch)?.into_iter().filter(is_compared);
+        Ok(txs.map(|tx| tx.tx).collect())
     }
 
     /// What a transaction has to pay, by account, in the order of the lines.
@@ -331,18 +337,28 @@ impl Book {
         Ok(lines.map(pay).collect())
     }
 
-    /// Confirmed blocks of ours that are no uncles, those named last first, with the heights that the ledger has, at most so many.
+    /// Confirmed blocks of ours that are no uncles, of so many that were named before `before`, those named last first; and the
+    /// place to go on from, if there may be more.
     ///
     /// # Errors
     /// [`StoreFault`].
-    pub fn standing_blocks(&self, blocks_max: usize) -> Result<Vec<(Hash, u64)>, StoreFault> {
-        let blocks = money::blocks(&*self.store.view()?, None, None, blocks_max)?;
-        let is_confirmed = |block: &money::BlockRow| {
-            let state = block.status.map(|status| status.state);
-            state == Some(BlockState::Confirmed)
-        };
-        let blocks = blocks.into_iter().filter(is_confirmed);
-        Ok(blocks.map(|block| (block.hash, block.height)).collect())
+    pub fn standing_blocks(
+        &self,
+        before: Option<At>,
+        blocks_max: usize,
+    ) -> Result<(Vec<Standing>, Option<At>), StoreFault> {
+        let blocks = money::blocks(&*self.store.view()?, None, before, blocks_max)?;
+        let last = blocks.last().filter(|_| blocks.len() == blocks_max);
+        let last = last.map(|block| block.at);
+        let standing = blocks.into_iter().filter_map(|block| {
+            let status = block.status?;
+            (status.state == BlockState::Confirmed).then_some(Standing {
+                hash: block.hash,
+                height: block.height,
+                said: status.at,
+            })
+        });
+        Ok((standing.collect(), last))
     }
 
     /// What the wallets hold by the books, base units, rounded down: all that the chain paid for blocks, less what accounts were
@@ -390,13 +406,40 @@ impl Book {
         Ok(last.first().map(|row| row.ledger_time))
     }
 
-    /// Reports of the last reconciliations before a place, at most so many: whoever resumed the wallet there saw them.
+    /// The wallet's last reconciliation that compared everything and found no difference.
     ///
     /// # Errors
     /// [`StoreFault`].
-    pub fn looked_at(&self, before: At, rows_max: usize) -> Result<Vec<String>, StoreFault> {
+    pub fn whole_last(&self) -> Result<Option<Whole>, StoreFault> {
         let view = self.store.view()?;
-        let rows = payouts::reconciliations(&*view, self.wallet, Some(before), rows_max)?;
-        Ok(rows.into_iter().map(|row| row.report).collect())
+        let rows = payouts::reconciliations(&*view, self.wallet, None, RECONCILIATIONS_KEPT)?;
+        let whole = rows.into_iter().find(|row| row.differences == 0);
+        Ok(whole.map(|row| Whole {
+            position: row.compared_position,
+            txs: row.transactions,
+            blocks: row.blocks,
+        }))
+    }
+
+    /// What people have looked at: reports before they resumed the wallet last, and the reasons of resumes.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn known(&self) -> Result<Known, StoreFault> {
+        let view = self.store.view()?;
+        let halts = payouts::halts(&*view, self.wallet, None, HALTS_LOOKED_THROUGH)?;
+        let resumes = halts
+            .into_iter()
+            .filter(|row| !row.halts && row.taken.is_some());
+        let resumes: Vec<_> = resumes.map(|row| (row.at, row.reason)).collect();
+        let rows = match resumes.first() {
+            Some((last, _)) => {
+                payouts::reconciliations(&*view, self.wallet, Some(*last), RECONCILIATIONS_KEPT)?
+            }
+            None => Vec::new(),
+        };
+        let reports = rows.iter().map(|row| row.report.as_str());
+        let reasons = resumes.iter().map(|(_, reason)| reason.as_str());
+        Ok(Known::new(reports, reasons))
     }
 }

@@ -43,7 +43,7 @@ use crate::plan::{LINES_MAX, Plan};
 use crate::wallet::{Wallet, WalletError};
 use crate::why::Why;
 
-use self::reconcile::UnderWay;
+use self::reconcile::Nightly;
 
 /// Transactions looked at in one turn at most; the others have the next turns.
 pub const LOOKS_PER_TURN: usize = 256;
@@ -189,9 +189,8 @@ pub struct Machine<D: Disk + Clone> {
     /// While they last no plan is made, and nothing replaced.
     plan_rest: Rest,
     replace_rest: Rest,
-    /// The reconciliation that is under way; while the rest lasts none begins.
-    reconciling: Option<UnderWay>,
-    reconcile_rest: Rest,
+    /// The reconciliation that is under way, and what the last one found.
+    nightly: Nightly,
     plan: Option<Plan>,
     /// Why the last plan came to nothing.
     no_plan: Why,
@@ -236,8 +235,7 @@ impl<D: Disk + Clone> Machine<D> {
             short: 0,
             plan_rest: Rest::default(),
             replace_rest: Rest::default(),
-            reconciling: None,
-            reconcile_rest: Rest::default(),
+            nightly: Nightly::default(),
             plan: None,
             no_plan: Why::Reading,
             why: Why::Reading,
@@ -379,6 +377,7 @@ impl<D: Disk + Clone> Machine<D> {
         let Some(facts) = self.facts(now)? else {
             return Ok(Why::Reading);
         };
+        self.show_reconciled(&facts)?;
         let mut events = Vec::new();
         let answers = self.look_at_txs(wallet, &facts, &mut events).await?;
         let mut why = match answers {

@@ -34,10 +34,13 @@ orebook_producer::counters! {
     said_halted,
     /// Reconciliations appended.
     said_reconciled,
-    /// Milliseconds of ledger time since the wallet's last reconciliation; 0 before the first.
-    reconciled_age_ms,
-    /// Differences that the last reconciliation found: alarm, ledger and chain do not say the same.
+    /// Ledger time, milliseconds since 1970, of the wallet's last reconciliation; before the first that of its first batch, and
+    /// 0 before that.
+    reconciled_ms,
+    /// Differences that the last reconciliation found.
     reconcile_differences,
+    /// Those of them that nobody has looked at: alarm, ledger and chain do not say the same.
+    reconcile_new,
     /// What the last reconciliation could not compare, since the chain does not tell.
     reconcile_silent,
     /// 1 while the wallet has less than `balance_min`, as of the last reconciliation.

@@ -2,11 +2,11 @@
 //!
 //! What the paymaster has yet to say is none: a transaction that is sent and not seen, more confirmations. What the chain does not
 //! tell is none either, and is not compared. A sentence has no depth and no time in it: the same difference is the same words
-//! another night, and what people resumed the wallet after does not halt it again.
+//! another night, and what people resumed the wallet after does not halt it again (`known`).
 
+mod known;
 mod run;
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use orebook_replay::folds::money::payouts::{TxRow, TxState};
@@ -15,10 +15,11 @@ use orebook_schema::{Account, Hash};
 use crate::survey::{Foreign, Survey};
 use crate::wallet::{Pay, Sight};
 
-pub use self::run::{Limits, Run};
+pub use self::known::{Known, REPORT_BYTES_MAX, report};
+pub use self::run::{Run, Whole};
 
-/// Most bytes of a report (LEDGER-FORMAT.md, kind 40).
-pub const REPORT_BYTES_MAX: usize = 4_096;
+/// How a sentence ends that is about a spend which no event names.
+const NO_EVENT: &str = "spends the wallet's coins, and no event names it";
 
 /// One thing that ledger and chain say differently.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,14 +70,19 @@ impl Comparison {
             (TxState::Cancelled, Sight::Mined { txid, height, .. }) => {
                 format!("{is}, and {} is in block {height}", self.shown(*txid))
             }
-            (TxState::Cancelled, Sight::Conflict { by, .. }) => {
+            (TxState::Cancelled, Sight::Conflict { by, height, .. }) => {
                 // Where the chain did not name it, the ledger has a name of its own for it.
                 let is_other = |said: Hash| said != *by && *by != Hash::ZERO && !names_itself(row);
+                let is_elsewhere = row.height != *height && row.height != 0 && *height != 0;
                 match row.txid.filter(|said| is_other(*said)) {
                     Some(said) => format!(
                         "{is} since {} spent the same, and on the chain {} did",
                         self.shown(said),
                         self.shown(*by)
+                    ),
+                    None if is_elsewhere => format!(
+                        "{is} since the same was spent at height {}, and on the chain at {height}",
+                        row.height
                     ),
                     None => return None,
                 }
@@ -228,7 +234,7 @@ impl Comparison {
             Some(height) => format!("in block {height} "),
             None => String::new(),
         };
-        let says = format!("{which}{place}spends the wallet's coins, and no event names it");
+        let says = format!("{which}{place}{NO_EVENT}");
         Difference { what, says }
     }
 
@@ -252,38 +258,4 @@ impl Comparison {
 /// Whether what spent the same was never named by the chain: the ledger named it by what was spent.
 fn names_itself(row: &TxRow) -> bool {
     row.txid == Some(Hash::of(&[&row.spends]))
-}
-
-/// The report of differences: as many whole lines as it has room for. Nothing else than what a report may have is in them.
-#[must_use]
-pub fn report(differences: &[Difference]) -> String {
-    let mut text = String::new();
-    for one in differences {
-        let line = one.to_string();
-        let line: String = line.chars().map(legal).collect();
-        if REPORT_BYTES_MAX < text.len().saturating_add(line.len()).saturating_add(1) {
-            break;
-        }
-        if !text.is_empty() {
-            text.push('\n');
-        }
-        text.push_str(&line);
-    }
-    text
-}
-
-const fn legal(one: char) -> char {
-    match one {
-        ' '..='~' => one,
-        _ => '?',
-    }
-}
-
-/// Differences that no report has among its lines.
-#[must_use]
-pub fn new_ones<'a>(differences: &'a [Difference], reports: &[String]) -> Vec<&'a Difference> {
-    let known: BTreeSet<&str> = reports.iter().flat_map(|report| report.lines()).collect();
-    let new = differences.iter();
-    new.filter(|one| !known.contains(one.to_string().as_str()))
-        .collect()
 }

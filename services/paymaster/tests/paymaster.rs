@@ -5,7 +5,7 @@
 //!   `paymaster/setup.rs`: how it is made; `paymaster/check.rs`: what must hold of it.
 //! - `paymaster/rules.rs`: the rules as tables. `paymaster/walks.rs`: what becomes of payouts; `paymaster/care.rs`: what is not done
 //!   though it could be; `paymaster/differences.rs`: ledger and chain compared;
-//!   `paymaster/nightly.rs`: by the paymaster itself. `paymaster/faults.rs`: every edge fails, and processes are killed.
+//!   `paymaster/known.rs`: what of it people have looked at; `paymaster/nightly.rs`: by the paymaster itself. `paymaster/faults.rs`: every edge fails, and processes are killed.
 //!   `paymaster/room.rs`: a spool without room. `paymaster/chaos.rs`: everything at once, by a seed.
 
 #![allow(
@@ -33,6 +33,8 @@ mod check;
 mod differences;
 #[path = "paymaster/faults.rs"]
 mod faults;
+#[path = "paymaster/known.rs"]
+mod known;
 #[path = "paymaster/nightly.rs"]
 mod nightly;
 #[path = "paymaster/room.rs"]

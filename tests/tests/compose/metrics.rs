@@ -283,6 +283,48 @@ fn alerts_and_dashboards_ask_for_what_the_binary_shows() {
     }
 }
 
+/// Whether an alert of ours on one gauge is firing: terms `gauge > n` or `time() * 1000 - gauge > n`, all of them.
+fn fires(expr: &str, gauge: &str, value: i64, now_ms: i64) -> bool {
+    expr.split(" and ").all(|term| {
+        let (asks, least) = term.split_once(" > ").expect("a term");
+        let least: i64 = least.parse().expect("a number");
+        let asks = match asks.strip_prefix("time() * 1000 - ") {
+            Some(of) if of == gauge => now_ms - value,
+            None if asks == gauge => value,
+            _ => panic!("`{asks}` is another question"),
+        };
+        least < asks
+    })
+}
+
+#[test]
+fn a_wallet_that_was_not_compared_for_too_long_or_never_is_told() {
+    let rules = yaml(crate::deploy().file("deploy/prometheus/alerts.yml"));
+    let rules = alerts(&rules);
+    let rule = rules
+        .iter()
+        .find(|(name, _)| name.ends_with("ReconciliationOld"));
+    let (_, expr) = rule.expect("the alert");
+    let gauge = "orebook_paymaster{what=\"reconciled_ms\"}";
+    // In milliseconds, a wallet whose first batch or last comparison was then.
+    let (then, hour) = (1_700_000_000_000, 3_600_000);
+    for (value, now, is_told) in [
+        // It paid nobody yet.
+        (0, then, false),
+        (then, then + hour, false),
+        (then, then + 25 * hour, false),
+        (then, then + 36 * hour, false),
+        (then, then + 37 * hour, true),
+        (then, then + 1_000 * hour, true),
+    ] {
+        assert_eq!(
+            fires(expr, gauge, value, now),
+            is_told,
+            "{value} at {now}: {expr}"
+        );
+    }
+}
+
 #[test]
 fn each_alert_says_what_happened_and_names_a_page_that_is_there() {
     let rules = yaml(crate::deploy().file("deploy/prometheus/alerts.yml"));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use orebook::config::{Config, base_units};
 use orebook_paymaster::book::Book;
-use orebook_paymaster::reconcile::{Limits, Run};
+use orebook_paymaster::reconcile::Run;
 use orebook_replay::folds::money::payouts::TxState;
 use orebook_replay::rows::StoreFault;
 use tokio::runtime::Handle;
@@ -79,11 +79,8 @@ pub(super) fn compare(
         return Ok(None);
     };
     let book = Book::new(Arc::clone(&replayed.money) as _, said.number);
-    let all = Limits {
-        txs: usize::MAX,
-        blocks: usize::MAX,
-    };
-    let mut run = Run::new(&book, &wallet, all).map_err(failure)?;
+    // By hand each thing is asked for, whatever an earlier one found.
+    let mut run = Run::new(&book, &wallet, None).map_err(failure)?;
     let done: Result<(), StoreFault> = runtime.block_on(async {
         while !run.step(&book, &wallet, STEP).await? {}
         Ok(())
@@ -105,11 +102,15 @@ pub(super) fn compare(
             ));
         }
     }
-    let differences = run.found.iter();
+    let found_all: Vec<_> = run.found.into_iter().collect();
+    let known = book.known().map_err(failure)?;
+    let new = known.new_ones(&found_all);
+    let differences = found_all.iter().map(|one| Difference {
+        is_known: !new.contains(&one),
+        ..Difference::new("wallet", one.what.as_str(), one.says.as_str())
+    });
     Ok(Some(Compared {
-        differences: differences
-            .map(|one| Difference::new("wallet", one.what.as_str(), one.says.as_str()))
-            .collect(),
+        differences: differences.collect(),
         silent: run.silent,
         silences: run.silences,
         notes,

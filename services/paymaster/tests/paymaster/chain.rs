@@ -731,7 +731,9 @@ impl Wallet for Chain {
         if inner.ask(Edge::Block).is_some() {
             return silence();
         }
-        Ok(inner.found.get(&hash).copied())
+        let at = inner.blocks.iter().position(|block| block.hash == hash);
+        let height = at.map(|at| at as u64);
+        Ok(height.or_else(|| inner.found.get(&hash).copied()))
     }
 
     async fn our_block(&self, name: Hash, _height: u64) -> Result<Option<u64>, WalletError> {

@@ -1,8 +1,6 @@
 //! What ledger and chain say differently, each planted once and found once, and nothing else said.
 
-use orebook_paymaster::reconcile::{
-    Comparison, Difference, Limits, REPORT_BYTES_MAX, Run, new_ones, report,
-};
+use orebook_paymaster::reconcile::{Comparison, Run, Whole};
 use orebook_paymaster::survey::{Foreign, Survey};
 use orebook_paymaster::wallet::{Pay, Sight};
 use orebook_replay::folds::money::payouts::{TxRow, TxState};
@@ -180,6 +178,26 @@ fn what_the_chain_shows_of_a_transaction_is_the_same_or_one_sentence() {
         ),
         (
             Cancelled,
+            Sight::Conflict {
+                by: name(2),
+                height: 6,
+                confirmations: 99,
+                fee: 0,
+            },
+            says("is cancelled here since the same was spent at height 5, and on the chain at 6"),
+        ),
+        (
+            Cancelled,
+            Sight::Conflict {
+                by: Hash::ZERO,
+                height: 0,
+                confirmations: 99,
+                fee: 0,
+            },
+            None,
+        ),
+        (
+            Cancelled,
             conflict(name(3)),
             says(&format!(
                 "is cancelled here since {two} spent the same, and on the chain {three} did"
@@ -337,41 +355,16 @@ fn blocks_foreign_spends_and_a_short_wallet_are_told() {
     assert!(what.starts_with("block 7 1f1e1d"), "{what}");
 }
 
-#[test]
-fn a_report_has_whole_lines_and_what_it_has_is_known() {
-    let all: Vec<Difference> = (0..200)
-        .map(|number| Difference {
-            what: format!("batch {number} tx 0"),
-            says: "is final here, and no node knows it — or does it?".to_owned(),
-        })
-        .collect();
-    let text = report(&all);
-    assert!(text.len() <= REPORT_BYTES_MAX && REPORT_BYTES_MAX - 80 < text.len());
-    assert!(text.lines().all(|line| line.ends_with("or does it?")));
-    assert_eq!(report(&[]), "");
-    let known = [text.clone()];
-    let plain: Vec<Difference> = all
-        .iter()
-        .map(|one| Difference {
-            says: one.says.replace('—', "?"),
-            what: one.what.clone(),
-        })
-        .collect();
-    let new = new_ones(&plain, &known);
-    assert_eq!(new.len(), 200 - text.lines().count());
-    assert!(!new.contains(&&plain[0]), "the first are in the report");
-}
-
-const ALL: Limits = Limits {
-    txs: 1_000,
-    blocks: 1_000,
-};
-
 impl World {
     /// Compares everything; what differs, as text, and the run.
     fn compare(&self) -> (Vec<String>, Run) {
+        self.compare_since(None)
+    }
+
+    /// The same after an earlier one.
+    fn compare_since(&self, before: Option<Whole>) -> (Vec<String>, Run) {
         let book = self.paymasters[0].machine().book().clone();
-        let mut run = Run::new(&book, &self.chain, ALL).unwrap();
+        let mut run = Run::new(&book, &self.chain, before).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .unwrap();
@@ -486,6 +479,89 @@ fn what_the_chain_does_not_tell_is_not_compared_and_not_equal() {
             assert_eq!(run.txs, compared);
         }
     }
+}
+
+/// What an earlier comparison would have said of all that is in the ledger now.
+fn whole(world: &World, run: &Run) -> Whole {
+    Whole {
+        position: world.final_size() - 1,
+        txs: run.txs,
+        blocks: run.blocks,
+    }
+}
+
+#[test]
+fn after_a_whole_comparison_one_block_proves_what_is_below_and_what_changed_since_is_found() {
+    for one_each in BOTH {
+        let (mut world, _) = paid(one_each);
+        let (_, first) = world.compare();
+        let before = whole(&world, &first);
+        world.give(&[(account(4), 700)]);
+        world.settle();
+        let looks = |world: &World| {
+            (
+                world.chain.asked(Edge::Look),
+                world.chain.asked(Edge::Block),
+            )
+        };
+
+        // One look at what came since, and one question about a block.
+        let asked = looks(&world);
+        let (found, run) = world.compare_since(Some(before));
+        let now = looks(&world);
+        assert_eq!(found, Vec::<String>::new(), "one each {one_each}");
+        assert_eq!(now.0 - asked.0, 1, "one each {one_each}");
+        assert!((1..=2).contains(&(now.1 - asked.1)), "{asked:?} {now:?}");
+        assert_eq!((run.txs, run.blocks), (first.txs + 1, 1), "all is compared");
+
+        // A block that does not answer proves nothing yet: it is asked again.
+        world.chain.fault(Edge::Block, 0, Fault::Failed);
+        let (found, run) = world.compare_since(Some(before));
+        assert_eq!((found.len(), run.silences, run.txs), (0, 0, first.txs + 1));
+
+        // An earlier one that counted less than it is taken for was none of everything.
+        for (txs, blocks) in [(first.txs - 1, 1), (first.txs, 0)] {
+            let less = Whole {
+                txs,
+                blocks,
+                ..before
+            };
+            let asked = looks(&world).0;
+            let (found, run) = world.compare_since(Some(less));
+            assert_eq!((found.len(), run.txs, run.blocks), (0, first.txs + 1, 1));
+            assert!(
+                asked + u64::from(run.txs) <= looks(&world).0,
+                "each is asked for"
+            );
+        }
+
+        // The chain forgets everything: each is told.
+        world.chain.reorganise(1_000, false);
+        let (found, run) = world.compare_since(Some(before));
+        assert_eq!(found.len(), run.txs as usize, "{found:?}");
+    }
+}
+
+#[test]
+fn a_node_that_stops_answering_is_not_asked_for_everything() {
+    let mut world = World::new(Setup::new(true));
+    let accounts: Vec<_> = (0..100).map(|n| (account(n), 100)).collect();
+    world.halt();
+    world.give(&accounts);
+    world.resume();
+    world.settle();
+    for after in 0..10_000 {
+        world.chain.fault(Edge::Look, after, Fault::Failed);
+    }
+    let asked = world.chain.asked(Edge::Look);
+    let (found, run) = world.compare();
+    assert_eq!((found.len(), run.txs, run.blocks), (0, 0, 0));
+    assert_eq!(world.chain.asked(Edge::Look) - asked, 64);
+    assert_eq!(run.silences, 1, "{:?}", run.silent);
+    assert!(
+        run.survey.is_some(),
+        "the wallet itself is asked all the same"
+    );
 }
 
 #[test]

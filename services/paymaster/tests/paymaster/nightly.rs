@@ -7,7 +7,7 @@ use orebook_replay::store::Store as _;
 use orebook_schema::Event;
 
 use crate::chain::{Edge, Fault};
-use crate::setup::{RECONCILE_MS, Setup, TURN_MS, account};
+use crate::setup::{LAST, RECONCILE_MS, Setup, TURN_MS, account};
 use crate::world::World;
 
 const BOTH: [bool; 2] = [false, true];
@@ -127,7 +127,161 @@ fn a_difference_halts_the_wallet_once_and_what_people_looked_at_halts_it_no_more
             reason.contains("docs/runbooks/reconciliation.md"),
             "{reason}"
         );
-        assert_eq!(world.paymasters[0].metrics().reconcile_differences, 2);
+        let metrics = world.paymasters[0].metrics();
+        assert_eq!(
+            (metrics.reconcile_differences, metrics.reconcile_new),
+            (2, 1)
+        );
+        world.resume();
+        world.until("nothing is new", |world| {
+            world.paymasters[0].metrics().reconcile_new == 0
+        });
+    }
+}
+
+#[test]
+fn coins_that_people_move_while_it_is_halted_halt_it_no_more_if_the_resume_names_them() {
+    for one_each in BOTH {
+        for named in BOTH {
+            let mut world = world(one_each, 1);
+            world.halt();
+            world.turns(5);
+            let by = world.chain.sweep();
+            world.chain.mine(LAST);
+            // Before the next comparison is due: no report has it.
+            let reason = if named {
+                format!("moved to the cold wallet: {by}")
+            } else {
+                "moved to the cold wallet".to_owned()
+            };
+            world.resume_with(&reason);
+            let halted = halts(&world);
+            let said = rows(&world).len();
+            world.turns(2 * PERIOD_TURNS);
+            let told = rows(&world);
+            assert!(said < told.len(), "it goes on comparing");
+            assert_eq!(told.last().unwrap().differences, 1, "it is told each time");
+            let metrics = world.paymasters[0].metrics();
+            let new = u64::from(!named);
+            // Whoever resumed it without a word has to look.
+            assert_eq!(halts(&world) - halted, new as usize, "named {named}");
+            assert_eq!(
+                (metrics.reconcile_differences, metrics.reconcile_new),
+                (1, new)
+            );
+            assert_eq!(world.wallet().halted.is_some(), !named);
+        }
+    }
+}
+
+#[test]
+fn what_was_not_compared_is_never_said_to_have_no_difference() {
+    for one_each in BOTH {
+        let mut world = world(one_each, 1);
+        let before = rows(&world);
+        let shown = |world: &World| world.paymasters[0].metrics().reconciled_ms;
+        let since = shown(&world);
+        assert_eq!(Some(since), before.last().map(|row| row.ledger_time));
+        for edge in [Edge::Block, Edge::Look] {
+            for after in 0..10_000 {
+                world.chain.fault(edge, after, Fault::Failed);
+            }
+        }
+        world.turns(2 * PERIOD_TURNS);
+        let metrics = world.paymasters[0].metrics();
+        assert_eq!(
+            (rows(&world).len(), metrics.reconciled_ms),
+            (before.len(), since)
+        );
+        assert!(0 < metrics.reconcile_silent, "it is shown");
+        assert_eq!(halts(&world), 0);
+        // What differs besides is said, and with it what was not compared.
+        world.chain.sweep();
+        world.until("one more", |world| before.len() < rows(world).len());
+        let told = rows(&world);
+        let last = told.last().unwrap();
+        assert_eq!(
+            (last.differences, last.report.lines().count()),
+            (1, 2),
+            "{}",
+            last.report
+        );
+        assert!(last.report.contains("\nnot compared: "), "{}", last.report);
+        world.chain.no_more_faults();
+        world.resume();
+        world.until("all is compared", |world| {
+            !rows(world).last().unwrap().report.contains("not compared")
+        });
+        assert_eq!(halts(&world), 1, "what is known halts it no more");
+    }
+}
+
+#[test]
+fn a_wallet_that_was_never_compared_shows_since_when_it_pays() {
+    let mut world = World::new(Setup {
+        reconciles: true,
+        ..Setup::new(false)
+    });
+    let shown = |world: &World| world.paymasters[0].metrics().reconciled_ms;
+    for after in 0..10_000 {
+        world.chain.fault(Edge::Survey, after, Fault::Failed);
+    }
+    world.turns(PERIOD_TURNS);
+    assert_eq!(shown(&world), 0, "it pays nobody");
+    world.give(&[(account(1), 500)]);
+    world.settle();
+    world.turns(PERIOD_TURNS);
+    let first = world.batch(0).unwrap().ledger_time;
+    assert_eq!((rows(&world), shown(&world)), (Vec::new(), first));
+    // Nor does it look well while the node answers nothing at all.
+    for after in 0..10_000 {
+        world.chain.fault(Edge::Look, after, Fault::Failed);
+    }
+    world.give(&[(account(1), 500)]);
+    world.turns(PERIOD_TURNS);
+    assert_eq!(shown(&world), first);
+    world.chain.no_more_faults();
+    world.until("compared", |world| !rows(world).is_empty());
+    let told = rows(&world)[0].ledger_time;
+    world.until("it is shown", |world| shown(world) == told);
+}
+
+#[test]
+fn two_paymasters_compare_and_halt_for_a_difference_once_or_twice_and_no_more_after_a_resume() {
+    for one_each in BOTH {
+        let mut world = World::new(Setup {
+            reconciles: true,
+            paymasters: 2,
+            ..Setup::new(one_each)
+        });
+        world.give(&[(account(1), 500), (account(2), 300), (account(3), 100)]);
+        world.settle();
+        let before = rows(&world);
+        world.turns(3 * PERIOD_TURNS);
+        let told = rows(&world);
+        let new = &told[before.len()..];
+        // Each time one, or both where neither had read the other.
+        assert!((2..=8).contains(&new.len()), "{}", new.len());
+        let mut nights: Vec<u64> = new.iter().map(|row| row.ledger_time).collect();
+        nights.dedup_by(|now, then| *now - *then < RECONCILE_MS);
+        assert!(
+            new.len() <= 2 * nights.len(),
+            "{} in {}",
+            new.len(),
+            nights.len()
+        );
+        assert!(new.iter().all(|row| row.differences == 0));
+        world.chain.sweep();
+        world.until("a halt", |world| world.wallet().halted.is_some());
+        world.turns(PERIOD_TURNS);
+        let halted = halts(&world);
+        assert!((1..=2).contains(&halted), "{halted}");
+        world.resume();
+        world.give(&[(account(1), 500)]);
+        world.turns(2 * PERIOD_TURNS);
+        assert_eq!((halts(&world), world.wallet().halted), (halted, None));
+        world.settle();
+        world.check_all_paid("two that compare");
     }
 }
 

@@ -330,10 +330,14 @@ impl World {
     }
 
     pub(crate) fn resume(&mut self) {
+        self.resume_with("a test resumes it");
+    }
+
+    pub(crate) fn resume_with(&mut self, reason: &str) {
         let resume = Event::PayoutResume(Box::new(PayoutResume {
             wallet: 0,
             expects: self.wallet().last,
-            reason: Reason::parse("a test resumes it").unwrap(),
+            reason: Reason::parse(reason).unwrap(),
         }));
         let digest = thing_digest(LEDGER, &resume);
         self.say(DESK, &[resume]);
