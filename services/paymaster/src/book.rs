@@ -16,7 +16,7 @@ use orebook_schema::{Account, At, Hash, Policy};
 use crate::plan::{Confirmed, Owed};
 use crate::reconcile::{Known, Whole, is_compared};
 use crate::survey::Asked;
-use crate::wallet::Pay;
+use crate::wallet::{Pay, Sight, WalletError};
 
 /// Accounts that one plan looks at, at most; the others' turn comes when these are paid.
 const OWED_MAX: usize = 1_000_000;
@@ -170,7 +170,9 @@ impl Book {
                 if (tx.batch, tx.tx) == (not.batch, not.tx) {
                     continue;
                 }
-                if by != Hash::ZERO && tx.txids.contains(&by) {
+                // What cancelled another was looked at then, by people if it was a stranger's.
+                let has_cancelled = tx.state == TxState::Cancelled && tx.txid == Some(by);
+                if by != Hash::ZERO && (tx.txids.contains(&by) || has_cancelled) {
                     return Ok(Some(by));
                 }
                 let is_mined = matches!(
@@ -181,6 +183,60 @@ impl Book {
                     return Ok(tx.txid);
                 }
             }
+        }
+        Ok(None)
+    }
+
+    /// What a wallet told of a transaction; where it does not know who took what that spends, but the ledger has the end of what
+    /// made it, the conflict that this is: change of a payout that is no more goes with it.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn explained(
+        &self,
+        told: Result<Sight, WalletError>,
+    ) -> Result<Result<Sight, WalletError>, StoreFault> {
+        let Err(WalletError::Gone { makers, .. }) = &told else {
+            return Ok(told);
+        };
+        let mut last = None;
+        for of_version in makers {
+            let mut death = None;
+            for maker in of_version {
+                death = death.or(self.death_of(*maker)?);
+            }
+            let Some(death) = death else {
+                return Ok(told);
+            };
+            // The latest is told, as of any conflict: until then the other version might have been mined.
+            last = last.max(Some(death));
+        }
+        Ok(match last {
+            None => told,
+            Some((is_shallow, height, by)) => Ok(Sight::Conflict {
+                by,
+                height,
+                confirmations: if is_shallow { 1 } else { u64::MAX },
+                fee: 0,
+            }),
+        })
+    }
+
+    /// Whether the ledger says that a signed version is not mined, since something else took what it spends: whether that may
+    /// still be taken back, its height, and its name.
+    fn death_of(&self, maker: Hash) -> Result<Option<(bool, u64, Hash)>, StoreFault> {
+        for batch in (0..self.wallet()?.batches).rev() {
+            let txs = self.txs(batch)?;
+            let Some(tx) = txs.into_iter().find(|tx| tx.txids.contains(&maker)) else {
+                continue;
+            };
+            let is_shallow = match tx.state {
+                TxState::Cancelled | TxState::Final | TxState::Failed => false,
+                TxState::Confirmed | TxState::Conflicted => true,
+                _ => return Ok(None),
+            };
+            let by = tx.txid.filter(|by| *by != maker);
+            return Ok(by.map(|by| (is_shallow, tx.height, by)));
         }
         Ok(None)
     }

@@ -122,6 +122,15 @@ pub enum WalletError {
     /// A time-out, an RPC error, no node: nothing is known.
     #[error("the wallet's node does not answer: {0}")]
     NoAnswer(String),
+    /// What each version of a transaction spends is not there, and the chain does not tell who spent it. Of versions that nobody
+    /// is known to have killed, what made what is not there: if that itself will never be mined, nor will they.
+    #[error("the wallet's node does not answer: {words}")]
+    Gone {
+        /// Names of what made it, for each such version.
+        makers: Vec<Vec<Hash>>,
+        /// What it means where nobody knows more.
+        words: String,
+    },
     /// A precondition is missing, in words: no peers, locked, not synced, no funds, fee above its cap.
     #[error("the wallet is not ready: {0}")]
     NotReady(String),

@@ -314,7 +314,7 @@ fn versions_replace_each_other_and_strangers_take_coins() {
         let short = BitcoinWallet::new(short, Some(key(0x33)), node).expect("a wallet");
         for _ in 0..2 {
             let sight = short.look(&dead).await;
-            assert!(matches!(sight, Err(WalletError::NoAnswer(_))), "{sight:?}");
+            assert!(matches!(sight, Err(WalletError::Gone { .. })), "{sight:?}");
         }
 
         // The conflict is reorganised away: the coin is there again, for whoever is mined first. Then it comes back.
@@ -322,6 +322,50 @@ fn versions_replace_each_other_and_strangers_take_coins() {
         assert_eq!(hot.look(&dead).await, Ok(Sight::Nowhere));
         pair.a.cli(&["reconsiderblock", &taken]);
         assert_eq!(hot.look(&dead).await, conflict(3));
+    });
+}
+
+#[test]
+fn what_spends_the_change_of_a_version_that_is_no_more_is_gone_and_its_maker_is_named() {
+    run(async {
+        let pair = Pair::start_with(&["-mempoolreplacement=1"], &[]);
+        let own = key(0x55).witness_script();
+        let hot = wallet(&pair.a, &own, 0x55);
+        mine(&pair.a, 1, &own);
+        mine(&pair.a, 100, &NOBODY);
+        let first = hot.sign(&order(&[pay(&NOBODY, COIN)])).await;
+        let first = first.expect("it signs");
+        let again = Order {
+            replaces: Some(first.raw.clone()),
+            ..order(&[pay(&NOBODY, COIN)])
+        };
+        assert_eq!(hot.send(&first.raw).await, Ok(Sent::Taken));
+        let second = hot.sign(&again).await.expect("it signs");
+        assert_eq!(hot.send(&second.raw).await, Ok(Sent::Taken));
+        let home = mine(&pair.a, 1, &NOBODY);
+        // Its change is the only coin.
+        let next = hot.sign(&order(&[pay(&NOBODY, 2 * COIN)])).await;
+        let next = next.expect("it signs");
+        let made = |of: &SignedTx| inputs(of)[0][..32].to_vec();
+        assert_eq!(made(&next), second.txid.0.to_vec());
+        assert_eq!(hot.send(&next.raw).await, Ok(Sent::Taken));
+
+        // Somebody mines the first version instead.
+        pair.a.cli(&["invalidateblock", &home]);
+        let raw: String = first.raw.iter().map(|byte| format!("{byte:02x}")).collect();
+        let list = format!("[\"{raw}\"]");
+        pair.a.cli(&["generateblock", &address(&NOBODY), &list]);
+        mine(&pair.a, 2, &NOBODY);
+        let told = hot.look(&watched(&[&next])).await;
+        let Err(WalletError::Gone { makers, words }) = told else {
+            panic!("nobody spent it, and it is not there: {told:?}")
+        };
+        assert_eq!(makers, [[second.txid]]);
+        assert!(words.contains("do not tell by whom"), "{words}");
+        let both = hot.look(&watched(&[&first, &second])).await;
+        let is_first =
+            |sight: &Sight| matches!(sight, Sight::Mined { txid, .. } if *txid == first.txid);
+        assert!(both.as_ref().is_ok_and(is_first), "{both:?}");
     });
 }
 

@@ -5,8 +5,9 @@
 //!   `paymaster/setup.rs`: how it is made; `paymaster/check.rs`: what must hold of it.
 //! - `paymaster/rules.rs`: the rules as tables. `paymaster/walks.rs`: what becomes of payouts; `paymaster/care.rs`: what is not done
 //!   though it could be; `paymaster/differences.rs`: ledger and chain compared;
-//!   `paymaster/known.rs`: what of it people have looked at; `paymaster/nightly.rs`: by the paymaster itself. `paymaster/faults.rs`: every edge fails, and processes are killed.
-//!   `paymaster/room.rs`: a spool without room. `paymaster/chaos.rs`: everything at once, by a seed.
+//!   `paymaster/known.rs`: what of it people have looked at; `paymaster/nightly.rs`: by the paymaster itself.
+//!   `paymaster/room.rs`: a spool without room. `paymaster/change.rs`: a payout of the change of one that is no more. `paymaster/faults.rs`: every edge fails, and processes
+//!   are killed. `paymaster/chaos.rs`: everything at once, by a seed.
 
 #![allow(
     clippy::expect_used,
@@ -25,6 +26,8 @@
 mod care;
 #[path = "paymaster/chain.rs"]
 mod chain;
+#[path = "paymaster/change.rs"]
+mod change;
 #[path = "paymaster/chaos.rs"]
 mod chaos;
 #[path = "paymaster/check.rs"]

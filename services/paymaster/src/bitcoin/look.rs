@@ -2,7 +2,7 @@
 //!
 //! A node without an index of transactions knows names in its memory pool only. An unspent output of ours still tells its block;
 //! and if all are spent, the block is found where the coins were spent. A conflict is told only with the transaction that took the
-//! coins: as long as that is not found nothing is known.
+//! coins: as long as that is not found nothing is known, but what made them, which the ledger may know the end of.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -208,18 +208,25 @@ impl BitcoinWallet {
             }
         }
         let mut last: Option<(Spender, ChainHeader)> = None;
+        let mut makers = Vec::new();
         for version in versions {
-            let inputs = version.tx.inputs.iter();
-            let deaths = inputs.filter_map(|input| spenders.get(&input.outpoint));
+            let inputs = version.tx.inputs.iter().map(|input| input.outpoint);
+            let deaths = inputs.clone().filter_map(|of| spenders.get(&of));
             let Some(death) = deaths.min_by_key(|(_, header)| header.height) else {
-                let blocks = self.config.scan_blocks;
-                return Err(unknown(&format!(
-                    "what the transaction spends is gone, and the last {blocks} blocks do not tell by whom"
-                )));
+                let gone = inputs.filter(|of| gone.contains(of));
+                makers.push(gone.map(|of| of.txid).collect());
+                continue;
             };
             if last.is_none_or(|(_, header)| header.height < death.1.height) {
                 last = Some(*death);
             }
+        }
+        if !makers.is_empty() {
+            let blocks = self.config.scan_blocks;
+            let words = format!(
+                "what the transaction spends is gone, and the last {blocks} blocks do not tell by whom"
+            );
+            return Err(WalletError::Gone { makers, words });
         }
         let (spender, header) = last.ok_or_else(|| unknown("no version"))?;
         Ok(Sight::Conflict {

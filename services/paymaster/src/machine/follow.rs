@@ -42,7 +42,7 @@ impl<D: Disk + Clone> Machine<D> {
                 versions: self.book.versions(&tx)?,
                 spends: tx.spends.clone(),
             };
-            let sight = match wallet.look(&watched).await {
+            let sight = match self.book.explained(wallet.look(&watched).await)? {
                 Ok(sight) => sight,
                 Err(error) => {
                     self.count_no_answer(&error);

@@ -300,7 +300,7 @@ impl Run {
             versions: book.versions(row)?,
             spends: row.spends.clone(),
         };
-        let sight = match wallet.look(&watched).await {
+        let sight = match book.explained(wallet.look(&watched).await)? {
             Ok(sight) => sight,
             Err(error) => return Ok(Told::Silent(error)),
         };

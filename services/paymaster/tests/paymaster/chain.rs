@@ -4,6 +4,8 @@
 //! (ethash-likes). Raw bytes are a text of this file's own; who reads one knows all of it. Nothing here keeps what a wallet did:
 //! like the real ones it follows from the chain and from the transactions that the order names.
 
+mod more;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -13,6 +15,7 @@ use orebook_paymaster::wallet::{
     Order, Pay, Ready, Sent, Sight, SignedTx, Wallet, WalletError, Watched,
 };
 use orebook_schema::{Account, Hash};
+use tokio::sync::watch;
 
 /// Base units of one coin of the wallet's.
 pub(crate) const COIN: u128 = 1_000_000;
@@ -157,6 +160,9 @@ struct Inner {
     /// Each signature that was made: of no consequence by itself.
     signatures: u64,
     surveys: u64,
+    /// Whether questions wait.
+    gate: Arc<watch::Sender<bool>>,
+    held: u64,
     /// Blocks of ours on the best chain, with their heights.
     found: BTreeMap<Hash, u64>,
 }
@@ -185,6 +191,8 @@ impl Chain {
             fee: FEE,
             signatures: 0,
             surveys: 0,
+            gate: Arc::new(watch::Sender::new(false)),
+            held: 0,
             found: BTreeMap::new(),
         })));
         {
@@ -366,7 +374,7 @@ impl Chain {
 }
 
 /// 36 bytes that name a coin.
-fn outpoint(name: Hash) -> Vec<u8> {
+pub(crate) fn outpoint(name: Hash) -> Vec<u8> {
     [name.0.as_slice(), &[0; 4]].concat()
 }
 
@@ -453,7 +461,7 @@ impl Inner {
         if self.mined().any(|it| *it == tx) || self.pool.contains(&tx) {
             return Ok(());
         }
-        if self.mined().any(|it| it.conflicts_with(&tx)) {
+        if self.mined().any(|it| it.conflicts_with(&tx)) || !self.missing(&tx).is_empty() {
             return Err("inputs missing or spent".to_owned());
         }
         let rival = self.pool.iter().position(|it| it.conflicts_with(&tx));
@@ -540,38 +548,63 @@ impl Inner {
         Err(short())
     }
 
-    fn look(&self, tx: &Watched) -> Sight {
+    fn look(&self, tx: &Watched) -> Result<Sight, WalletError> {
         for (height, block) in self.blocks.iter().enumerate() {
             for mined in &block.txs {
                 let txid = mined.txid();
                 let confirmations = (self.blocks.len() - height) as u64;
                 if tx.versions.iter().any(|(version, _)| *version == txid) {
-                    return Sight::Mined {
+                    return Ok(Sight::Mined {
                         txid,
                         height: height as u64,
                         block: block.hash,
                         confirmations,
                         paid: !self.does_fail(mined),
                         fee: mined.fee,
-                    };
+                    });
                 }
                 if mined.spends.contains(&tx.spends) {
-                    return Sight::Conflict {
+                    return Ok(Sight::Conflict {
                         by: txid,
                         height: height as u64,
                         confirmations,
                         fee: if mined.is_thief() { 0 } else { mined.fee },
-                    };
+                    });
                 }
             }
         }
         let waits = |it: &&Tx| tx.versions.iter().any(|(version, _)| *version == it.txid());
-        match self.pool.iter().find(waits) {
-            Some(pending) => Sight::Pending {
+        if let Some(pending) = self.pool.iter().find(waits) {
+            return Ok(Sight::Pending {
                 txid: pending.txid(),
-            },
-            None => Sight::Nowhere,
+            });
         }
+        // Like bitcoin's nodes it does not know what never was: who made what is missing is all there is to tell.
+        let missing = |raw: &Vec<u8>| -> Vec<Hash> {
+            let missing = self.missing(&Tx::read(raw));
+            let maker = |coin: &[u8]| Hash(coin[..32].try_into().expect("a name"));
+            missing.iter().map(|coin| maker(coin)).collect()
+        };
+        let makers: Vec<_> = tx.versions.iter().map(|(_, raw)| missing(raw)).collect();
+        if makers.iter().any(Vec::is_empty) {
+            return Ok(Sight::Nowhere);
+        }
+        Err(WalletError::Gone {
+            makers,
+            words: "what it spends is gone".to_owned(),
+        })
+    }
+
+    /// Coins that a transaction spends and that are neither in the best chain nor made by what waits.
+    fn missing(&self, tx: &Tx) -> Vec<Vec<u8>> {
+        if self.one_each {
+            return Vec::new();
+        }
+        let coins = self.coins();
+        let made: Vec<Vec<u8>> = self.pool.iter().map(|tx| outpoint(tx.txid())).collect();
+        let is_there = |coin: &&Vec<u8>| coins.contains_key(*coin) || made.contains(coin);
+        let missing = tx.spends.iter().filter(|coin| !is_there(coin));
+        missing.cloned().collect()
     }
 }
 
@@ -605,6 +638,7 @@ impl Wallet for Chain {
     }
 
     async fn ready(&self) -> Result<Ready, WalletError> {
+        self.answers().await;
         let mut inner = self.lock();
         if inner.ask(Edge::Ready).is_some() {
             return silence();
@@ -676,11 +710,12 @@ impl Wallet for Chain {
     }
 
     async fn look(&self, tx: &Watched) -> Result<Sight, WalletError> {
+        self.answers().await;
         let mut inner = self.lock();
         if inner.ask(Edge::Look).is_some() {
             return silence();
         }
-        Ok(inner.look(tx))
+        inner.look(tx)
     }
 
     fn address(&self) -> Account {

@@ -357,7 +357,7 @@ fn blocks_foreign_spends_and_a_short_wallet_are_told() {
 
 impl World {
     /// Compares everything; what differs, as text, and the run.
-    fn compare(&self) -> (Vec<String>, Run) {
+    pub(crate) fn compare(&self) -> (Vec<String>, Run) {
         self.compare_since(None)
     }
 
