@@ -6,8 +6,9 @@
 //! - `paymaster/rules.rs`: the rules as tables. `paymaster/walks.rs`: what becomes of payouts; `paymaster/care.rs`: what is not done
 //!   though it could be; `paymaster/differences.rs`: ledger and chain compared;
 //!   `paymaster/known.rs`: what of it people have looked at; `paymaster/nightly.rs`: by the paymaster itself.
-//!   `paymaster/room.rs`: a spool without room. `paymaster/change.rs`: a payout of the change of one that is no more. `paymaster/faults.rs`: every edge fails, and processes
-//!   are killed. `paymaster/chaos.rs`: everything at once, by a seed.
+//!   `paymaster/room.rs`: a spool without room. `paymaster/change.rs`: a payout of the change of one that is no more.
+//!   `paymaster/faults.rs`: every edge fails, and processes are killed. `paymaster/chaos.rs`: everything at once, by a seed.
+//!   `paymaster/thread.rs`: the thread itself.
 
 #![allow(
     clippy::expect_used,
@@ -46,6 +47,8 @@ mod room;
 mod rules;
 #[path = "paymaster/setup.rs"]
 mod setup;
+#[path = "paymaster/thread.rs"]
+mod thread;
 #[path = "paymaster/walks.rs"]
 mod walks;
 #[path = "paymaster/world.rs"]

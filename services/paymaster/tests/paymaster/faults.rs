@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
+use orebook_schema::payout::{RAW_BYTES_MAX, cut_into_parts};
+use orebook_schema::{Event, Hash};
 use orebook_sim::broker::SendFaults;
 
 use crate::chain::{Edge, Fault};
@@ -276,5 +278,71 @@ fn a_process_killed_at_any_turn_pays_once() {
                 }
             }
         }
+    }
+}
+
+/// A payout of so many lines that its bytes go before it in parts, in frames of their own.
+const LONG_LINES: u16 = 1_000;
+
+/// The disk dies at an operation while a long transaction is said; returns whether it came so far, and how many more parts of
+/// it than it has stand in the ledger.
+fn story_of_a_long_transaction(operation: u64, power: bool) -> (bool, usize) {
+    let mut world = World::new(Setup::new(false));
+    let accounts: Vec<_> = (0..LONG_LINES).map(|n| (account(n), 50)).collect();
+    world.halt();
+    world.give(&accounts);
+    for after in 0..10_000 {
+        world.chain.fault(Edge::Sign, after, Fault::Failed);
+    }
+    world.resume();
+    world.until("a signature fails", |world| 0 < world.chain.struck());
+    // It signs in the next turn.
+    world.chain.no_more_faults();
+    let disk = world.paymasters[0].disk.clone();
+    disk.faults().crash_after(operation);
+    let mut died = false;
+    for _ in 0..30 {
+        if !world.turn_with_deaths().is_empty() {
+            died = true;
+            let now = world.now;
+            world.paymasters[0].restart(now, power);
+        }
+    }
+    disk.faults().crash_after(0);
+    world.settle();
+    let what = format!("operation {operation}, power {power}");
+    world.check_all_paid(&what);
+    assert_eq!(
+        world.txs(0)[0].txids.len(),
+        1,
+        "{what}: one version: {:?}",
+        world.txs(0)
+    );
+    let raw = world.raws(0).remove(0);
+    let whole = Hash::of(&[&raw]);
+    let parts = cut_into_parts(&raw).expect("parts");
+    assert!(
+        RAW_BYTES_MAX < raw.len() && 1 < parts.len(),
+        "{what}: it is long"
+    );
+    let said = world.events_from(0);
+    let said = said.iter().filter(|(_, _, event)| match event {
+        Event::Part(part) => part.whole == whole,
+        _ => false,
+    });
+    (died, said.count() - parts.len())
+}
+
+#[test]
+fn a_transaction_that_is_cut_between_its_parts_is_said_anew_and_paid_once() {
+    for power in [false, true] {
+        let (mut deaths, mut cut) = (0, 0);
+        for operation in 1..=12 {
+            let (died, more) = story_of_a_long_transaction(operation, power);
+            deaths += u32::from(died);
+            cut += u32::from(0 < more);
+        }
+        println!("power {power}: {deaths} deaths, {cut} between the parts");
+        assert!(10 < deaths && 0 < cut, "{deaths} deaths, {cut} between");
     }
 }
