@@ -551,8 +551,10 @@ fn moneys_rows_come_back_and_have_a_canonical_form() {
         size: 3,
     });
     check(&WaitingRow {
-        script: account.clone(),
         block: at,
+        size: 1,
+        ledger_time: 2,
+        scripts: vec![account.clone()],
     });
     check(&AddressRow {
         account: account.clone(),

@@ -55,7 +55,7 @@ enum Said {
     /// Something else of an account: its share, or a setting.
     Active(Vec<&'static str>),
     Threshold(&'static str, i128),
-    Lives(&'static str, &'static str),
+    Lives(&'static str),
     /// An announcement that has its approval: accounts, cut-off, book.
     Announced(Vec<&'static str>, u64, &'static str),
     /// A block of which all 50 are an account's, and which pays it so many.
@@ -133,7 +133,7 @@ fn is_active(before: &[Position], cutoff: u64, who: &str) -> bool {
     let mut above = before.iter().filter(|position| cutoff < position.number);
     above.any(|position| match &position.said {
         Said::Active(all) => all.contains(&who),
-        Said::Threshold(account, _) | Said::Lives(account, _) => *account == who,
+        Said::Threshold(account, _) | Said::Lives(account) => *account == who,
         Said::Found(..) => who == "fin",
         _ => false,
     })
@@ -252,7 +252,7 @@ impl World {
                 workers: Vec::new(),
             }));
             world.homes.insert(name, place);
-            world.desk(&[event], Said::Lives(name, place));
+            world.desk(&[event], Said::Lives(name));
         }
         world
     }
@@ -401,7 +401,7 @@ impl World {
                 if self.homes.values().all(|home| *home != place) {
                     self.homes.insert(name, place);
                     let value = SettingValue::Address(address(place));
-                    self.set(name, value, Said::Lives(name, place));
+                    self.set(name, value, Said::Lives(name));
                 }
             }
             8 => self.finds(name, rng),

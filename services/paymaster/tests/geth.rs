@@ -141,7 +141,7 @@ impl Chain {
                 .ask("eth_sideWork", &json!([format!("0x{back:x}")]));
             let seal = seal.as_str().and_then(|text| unhex(&text[2..]));
             let seal = seal.and_then(|seal| seal.try_into().ok());
-            let mut work = like.clone();
+            let mut work = *like;
             work.seal = Hash(seal.expect("a hash"));
             let found = solve(&work, 0);
             let (nonce, mix) = (

@@ -289,9 +289,9 @@ impl Wallet for HotWallet {
     }
 
     async fn our_block(&self, name: Hash, height: u64) -> Result<Option<u64>, WalletError> {
-        match self {
-            Self::Bitcoin(wallet) => wallet.our_block(name, height).await,
-            Self::Evm(wallet) => wallet.our_block(name, height).await,
+        match &self.of {
+            Kind::Bitcoin(wallet) => wallet.our_block(name, height).await,
+            Kind::Evm(wallet) => wallet.our_block(name, height).await,
         }
     }
 }
