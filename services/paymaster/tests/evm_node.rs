@@ -605,3 +605,29 @@ fn the_line_of_nonces_goes_on_after_what_the_ledger_has() {
         }
     });
 }
+
+#[test]
+fn what_was_read_before_is_read_as_before_and_what_is_strange_stays_strange() {
+    run(async {
+        let node = Fake::default();
+        let one = node.wallet().await;
+        let mut order = order();
+        for nonce in 0..3 {
+            let signed = one.sign(&order).await.expect("a transaction");
+            let read = Tx::read(&signed.raw).expect("its own");
+            assert_eq!(read.tx.nonce, nonce, "each goes on after those before it");
+            let pays = one.payments(&signed.raw).expect("its own");
+            assert_eq!(pays, one.payments(&signed.raw).expect("the same again"));
+            order.taken.push(signed.raw);
+        }
+        let mut strange = order.taken.pop().expect("three");
+        // Another signature is another sender's.
+        let last = strange.len() - 1;
+        strange[last] ^= 1;
+        order.taken.push(strange);
+        for _ in 0..2 {
+            let said = one.sign(&order).await;
+            assert!(matches!(said, Err(WalletError::Cannot(_))), "{said:?}");
+        }
+    });
+}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use orebook_chain::eth::{EthHeader, EthNode, keccak256};
@@ -18,6 +19,9 @@ use crate::wallet::{Order, Pay, Ready, Sent, Sight, SignedTx, Wallet, WalletErro
 
 /// Gas of a payment to an address without a program (yellow paper, appendix G).
 pub const PAY_GAS: u64 = 21_000;
+
+/// Transactions that are kept as they were read, half a kilobyte each; with more, some are read again.
+const READ_MAX: usize = 4_096;
 
 /// What the operator allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,19 +55,26 @@ impl EvmWalletConfig {
     }
 }
 
-/// One key on one chain, with the node that it asks and sends by. It keeps no state.
+/// One key on one chain, with the node that it asks and sends by. It keeps nothing but what it read of bytes.
 #[derive(Debug)]
 pub struct EvmWallet {
     config: EvmWalletConfig,
     key: EvmKey,
     pub(super) node: EvmNode,
+    /// Its own transactions by their bytes: each one that is signed asks for all before it, and who signed is dear to find out.
+    read: Mutex<BTreeMap<Vec<u8>, Signed>>,
 }
 
 impl EvmWallet {
     /// A wallet. Nothing is connected yet.
     #[must_use]
     pub const fn new(config: EvmWalletConfig, key: EvmKey, node: EvmNode) -> Self {
-        Self { config, key, node }
+        Self {
+            config,
+            key,
+            node,
+            read: Mutex::new(BTreeMap::new()),
+        }
     }
 
     /// Whose coins they are.
@@ -192,8 +203,17 @@ impl EvmWallet {
 
     /// A transaction of this wallet's on this chain.
     fn own(&self, raw: &[u8]) -> Result<Signed, WalletError> {
+        // A half-written note cannot be: every change is one call.
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(signed) = read.get(raw) {
+            return Ok(*signed);
+        }
         let signed = Tx::read(raw).map_err(|error| WalletError::Cannot(error.to_string()))?;
         if signed.sender == self.address() && signed.tx.chain_id == self.config.chain_id {
+            read.insert(raw.to_vec(), signed);
+            if READ_MAX < read.len() {
+                read.pop_first();
+            }
             Ok(signed)
         } else {
             let words = "a transaction of another wallet or chain".to_owned();
