@@ -11,6 +11,8 @@
 
 #[path = "walk/accounts.rs"]
 mod accounts;
+#[path = "walk/approvals.rs"]
+mod approvals;
 #[path = "walk/books.rs"]
 mod books;
 #[path = "walk/btcd.rs"]
@@ -34,6 +36,8 @@ mod geth_paid;
 mod golang;
 #[path = "walk/kills.rs"]
 mod kills;
+#[path = "walk/liars.rs"]
+mod liars;
 #[path = "walk/litecoin.rs"]
 mod litecoin;
 #[path = "walk/litecoin_paid.rs"]

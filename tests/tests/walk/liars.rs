@@ -28,6 +28,8 @@ const BLOCKS: u64 = 2;
 const OTHERS: &str = "rltc1qqvpsxqcrqvpsxqcrqvpsxqcrqvpsxqcrzlqxnz";
 /// Who mines the branch that wins: the same miner would find the same blocks again.
 const RIVALS: &str = "rltc1qqgpqyqszqgpqyqszqgpqyqszqgpqyqszr0p8er";
+/// Of the blocks that confirm ours, those that are mined at once.
+const FIRST: &str = "90";
 /// Blocks that a reorganisation takes away: a payout of two confirmations is among them.
 const BRANCH: u64 = 4;
 /// Longer than all of it takes on a busy machine.

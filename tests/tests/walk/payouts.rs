@@ -17,7 +17,7 @@ use crate::books;
 use crate::rig::Working;
 
 /// Blocks each second or so, some of them somebody else's, some that replace others. Payouts as often as there is something to pay.
-const CONFIG: &str = r#"
+pub(crate) const CONFIG: &str = r#"
 [development]
 difficulty = "0.00005"
 block_seconds = 1
@@ -42,16 +42,29 @@ difficulty = "0.000002"
 poll_ms = 50
 "#;
 /// A miner, whose key nobody has.
-const MINER: &str = "ob1q2aul8m749aphmnrea66ajddz0ga2mxea5venuu";
-/// Where a process is stopped to be killed, on the way of a payout.
-const POINTS: [&str; 6] = [
-    // The proposal, the signed transaction and the first steps, on their way into the spool.
+pub(crate) const MINER: &str = "ob1q2aul8m749aphmnrea66ajddz0ga2mxea5venuu";
+/// Where a process is stopped to be killed, on the way of a payout: the proposal, the signed transaction and the first steps, on
+/// their way into the spool.
+const SPOOL: [&str; 6] = [
     "paymaster/spool write_at before 3",
     "paymaster/spool sync after 3",
     "paymaster/spool sync before 4",
     "paymaster/spool sync after 4",
     "paymaster/spool write_at before 5",
     "paymaster/spool sync after 6",
+];
+/// The wallet, the rows in RocksDB, the frame that the checkpoint covers, and the checkpoint.
+const AROUND: [&str; 10] = [
+    "wallet sign before 1",
+    "wallet sign after 1",
+    "wallet send before 1",
+    "wallet send after 1",
+    "paymaster/rows commit before 9",
+    "paymaster/rows commit after 9",
+    "paymaster/rows commit before 31",
+    "mirror/segments sync before 20",
+    "ledger/segments sync after 20",
+    "ledger rename before 20",
 ];
 
 fn written(folder: &Path, name: &str, more: &str) -> std::path::PathBuf {
@@ -81,7 +94,7 @@ fn mine_until(pool: &mut Pool, what: &str, mut holds: impl FnMut(&mut Pool) -> b
 }
 
 /// What the chain's best branch has for the miner, base units.
-fn on_chain(data: &Path) -> u128 {
+pub(crate) fn on_chain(data: &Path) -> u128 {
     let bits = bits_of_difficulty("0.00005", WorkUnit::Sha256d).expect("a difficulty");
     let config = DevConfig {
         algorithm: Algorithm::Sha256d,
@@ -97,13 +110,12 @@ fn on_chain(data: &Path) -> u128 {
     coins.iter().map(|coin| u128::from(coin.amount)).sum()
 }
 
-#[test]
-fn a_miner_is_paid_on_chain_to_the_last_unit_whatever_is_killed() {
+fn is_paid_to_the_last_unit(points: &[&str]) {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("pool");
     let often = written(folder.path(), "often.toml", "interval_ms = 1000");
     let mut lives = 0;
-    for point in POINTS {
+    for point in points {
         lives += 1;
         match Pool::try_start(&data, &often, Some(point)) {
             // It stopped before it served: what it had to say from its last life.
@@ -137,4 +149,14 @@ fn a_miner_is_paid_on_chain_to_the_last_unit_whatever_is_killed() {
     assert_eq!(on_chain(&data).to_string(), paid, "after {lives} lives");
     assert_ne!(paid, "0", "somebody was paid");
     books::agree(&data, &never, &digests);
+}
+
+#[test]
+fn a_miner_is_paid_on_chain_to_the_last_unit_whatever_is_killed() {
+    is_paid_to_the_last_unit(&SPOOL);
+}
+
+#[test]
+fn killed_before_and_after_the_wallet_the_rows_and_the_checkpoint_a_pool_pays_to_the_last_unit() {
+    is_paid_to_the_last_unit(&AROUND);
 }
