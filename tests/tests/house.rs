@@ -6,6 +6,7 @@
 //! - `house/sequences.rs`: sequence numbers are compared in `ledger/` only.
 //! - `house/source.rs`: file names and sizes, allowed lints with reasons, skipped tests, `unsafe`.
 //! - `house/documents.rs`: what CI runs, host names and machine paths, decision records.
+//! - `house/edges.rs`: each cell of the matrix of edges names a test, or says why there is none.
 //! - `house/features.rs`: every suite builds every library with the same features.
 //! - `house/runbooks.rs`: runbooks exist, are named by errors and logs, and say which test tries them.
 //!
@@ -22,6 +23,8 @@
 mod arrows;
 #[path = "house/documents.rs"]
 mod documents;
+#[path = "house/edges.rs"]
+mod edges;
 #[path = "house/features.rs"]
 mod features;
 #[path = "house/purity.rs"]
