@@ -243,7 +243,13 @@ fn what_was_said_in_parts_is_whole_in_order_and_without_others_between() {
 
 #[test]
 fn of_reconciliations_a_wallet_keeps_its_newest() {
-    let mut table = rich("", "");
+    let mut table = rich(
+        "",
+        "= anna available 29.7
+         = ben available 19.8
+         = carl available 7.5
+         = donation -57",
+    );
     let mut said = |wallet: u16, number: u32| {
         table
             .pool
