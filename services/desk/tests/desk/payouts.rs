@@ -131,7 +131,7 @@ fn an_approval_of_what_the_desk_does_not_know_is_taken_and_says_so() {
     assert_eq!(answer["outcome"], "counted", "{answer}");
     let message = answer["message"].as_str().unwrap();
     assert!(message.contains("no thing of this digest waits here"));
-    assert!(message.contains("a batch of payouts or a resume"));
+    assert!(message.contains("A batch of payouts or a resume"));
     assert!(message.contains("orebook pay status"), "{message}");
     let authority = world.settled().authority().unwrap();
     assert_eq!(authority.approved_by(&batch).count(), 1);
