@@ -12,7 +12,7 @@ use orebook_schema::{Event, Hash, Kind, LedgerId, StreamId};
 
 use crate::disk::{Disk, DiskError, DiskFile, DiskResult, replace_file};
 use crate::log::{Log, LogError};
-use crate::publisher::{Clock, PublishError, Publisher};
+use crate::publisher::{Clock, PublishError, Publisher, has_passed};
 use crate::reader::{ReadError, Reader, anchored_size};
 use crate::segment::repair::Promised;
 use crate::segment::{StoreConfig, TornTail};
@@ -276,7 +276,7 @@ impl<D: Disk + Clone> Archiver<D> {
             Due::Soon => CHECKPOINT_DELAY_MS,
             Due::Heartbeat => HEARTBEAT_DELAY_MS,
         };
-        if now.saturating_sub(since) < delay {
+        if !has_passed(delay, since, now) {
             return Ok(());
         }
         self.waiting = None;
@@ -356,7 +356,7 @@ impl<D: Disk + Clone> Archiver<D> {
         match self.signed {
             Some(signed)
                 if self.reader.head().final_size() < signed.size
-                    && REPEAT_DELAY_MS <= now.saturating_sub(self.said_at)
+                    && has_passed(REPEAT_DELAY_MS, self.said_at, now)
                     && self.publisher.all_stand() =>
             {
                 self.say(signed, now)

@@ -166,7 +166,7 @@ impl<D: Disk + Clone> Publisher<D> {
             published.moved = self.move_stream(spool, now, new_stream)?;
             self.fill(spool)?;
         }
-        if RETRY_MS <= now.saturating_sub(self.progress_at) {
+        if has_passed(RETRY_MS, self.progress_at, now) {
             self.sent = self.standing;
             self.progress_at = now;
         }
@@ -380,6 +380,12 @@ impl<D: Disk + Clone> Publisher<D> {
         }
         count
     }
+}
+
+/// Whether so much time went by since then; also where the clock was set back behind it, since nobody knows then how much did,
+/// and waiting would take until the clock is there again.
+pub(crate) const fn has_passed(ms: u64, since: u64, now: u64) -> bool {
+    now < since || ms <= now - since
 }
 
 fn is_closed<D: Disk + Clone>(spool: &Spool<D>, reader: &Reader<D>) -> bool {

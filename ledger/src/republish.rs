@@ -11,7 +11,7 @@ use orebook_schema::{Frame, Hash};
 use crate::admit::{AdmitError, Cause};
 use crate::disk::Disk;
 use crate::log::{Log, LogError};
-use crate::publisher::{IN_FLIGHT_MAX, RETRY_MS};
+use crate::publisher::{IN_FLIGHT_MAX, RETRY_MS, has_passed};
 use crate::reader::Reader;
 
 /// Frames of one run at most, up to 98 KiB each: what lies between what was signed and the end of a log is far less.
@@ -94,7 +94,7 @@ impl Republisher {
         self.count();
         if self.tally != before {
             self.progress_at = now;
-        } else if RETRY_MS <= now.saturating_sub(self.progress_at) {
+        } else if has_passed(RETRY_MS, self.progress_at, now) {
             self.sent_below = 0;
             self.progress_at = now;
         }
