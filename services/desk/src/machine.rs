@@ -97,6 +97,8 @@ pub struct Machine<D: Disk + Clone> {
     read_to: u64,
     /// Lines of the audit trail that found no room.
     no_lines: u64,
+    /// Whether the last line found none: said once, not at each turn.
+    lines_wait: bool,
     limit: Limit,
     rates: Rates,
     answers: Vec<(Hash, Answer)>,
@@ -134,6 +136,7 @@ impl<D: Disk + Clone> Machine<D> {
             memory,
             read_to: 0,
             no_lines: 0,
+            lines_wait: false,
             limit: Limit::default(),
             rates: Rates::default(),
             answers: Vec::new(),
@@ -553,10 +556,20 @@ impl<D: Disk + Clone> Machine<D> {
         fields: crate::audit::Fields,
     ) -> Result<bool, MachineError> {
         match self.audit.note(now, what, fields) {
-            Ok(()) => Ok(true),
+            Ok(()) => {
+                if std::mem::take(&mut self.lines_wait) {
+                    tracing::info!("the desk's audit trail has room again");
+                }
+                Ok(true)
+            }
             Err(DiskError::Full { .. }) => {
                 self.no_lines = self.no_lines.saturating_add(1);
-                tracing::error!("no room for the desk's audit trail");
+                if !std::mem::replace(&mut self.lines_wait, true) {
+                    tracing::error!(
+                        "no room for the desk's audit trail: commands are refused, and answers wait; \
+                         see docs/runbooks/spool-full.md"
+                    );
+                }
                 Ok(false)
             }
             Err(error) => Err(error.into()),

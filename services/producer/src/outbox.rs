@@ -78,6 +78,8 @@ pub struct Outbox<D: Disk + Clone> {
     rest: Rest,
     is_key_refused: bool,
     no_room: u64,
+    /// Whether the last that was said found none: logged once, not at each turn.
+    waits_for_room: bool,
 }
 
 impl<D: Disk + Clone> Outbox<D> {
@@ -105,6 +107,7 @@ impl<D: Disk + Clone> Outbox<D> {
             rest: Rest::default(),
             is_key_refused: false,
             no_room: 0,
+            waits_for_room: false,
         };
         let mut awaited = Vec::new();
         outbox.each_frame(|frame, is_closed| {
@@ -296,10 +299,17 @@ impl<D: Disk + Clone> Outbox<D> {
 
     fn append(&mut self, events: &[(u64, Event)]) -> Result<bool, ProducerError> {
         match self.spool.append(events) {
-            Ok(_) => Ok(true),
+            Ok(_) => {
+                if std::mem::take(&mut self.waits_for_room) {
+                    tracing::info!(producer = self.name, "the spool has room again");
+                }
+                Ok(true)
+            }
             Err(SpoolError::Full(_) | SpoolError::Moving) => {
                 self.no_room = self.no_room.saturating_add(1);
-                tracing::warn!(producer = self.name, "the spool has no room now");
+                if !std::mem::replace(&mut self.waits_for_room, true) {
+                    tracing::warn!(producer = self.name, "the spool has no room now");
+                }
                 Ok(false)
             }
             Err(error) => Err(error.into()),

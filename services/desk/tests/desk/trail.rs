@@ -5,8 +5,54 @@ use orebook_ledger::disk::{Disk as _, DiskFile as _};
 use orebook_sim::disk::SimDisk;
 use serde_json::{Map, Value};
 
-use crate::world::{OPERATOR, STRANGER, World, fee, from, revoke, signer};
+use crate::world::{CLERK, OPERATOR, STRANGER, World, fee, from, revoke, signer};
 use orebook_schema::At;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+/// Counts the machine's errors.
+struct Errors(Arc<AtomicU64>);
+
+impl Subscriber for Errors {
+    fn enabled(&self, of: &Metadata<'_>) -> bool {
+        *of.level() == Level::ERROR && of.target() == "orebook_desk::machine"
+    }
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn event(&self, _: &Event<'_>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+#[test]
+fn a_trail_without_room_is_an_error_once_until_it_has_room_again() {
+    let counted = Arc::new(AtomicU64::new(0));
+    let _watched = tracing::subscriber::set_default(Errors(Arc::clone(&counted)));
+    let mut world = World::new();
+    let disk = world.desks[0].disk.clone();
+    let mut refused = 0;
+    let mut try_some = |capacity: Option<u64>| {
+        disk.faults().set_capacity(capacity);
+        for _ in 0..3 {
+            // Not his to say: refused, which is a line.
+            world.send(CLERK, &fee(refused, At::default()));
+            refused += 1;
+        }
+    };
+    for (capacity, errors) in [(None, 0), (Some(0), 1), (None, 1), (Some(0), 2)] {
+        try_some(capacity);
+        assert_eq!(counted.load(Ordering::Relaxed), errors, "{capacity:?}");
+    }
+    disk.faults().set_capacity(None);
+    assert_eq!(lines(&disk).len(), 6, "what found room");
+}
 
 fn lines(disk: &SimDisk) -> Vec<Value> {
     let bytes = disk.read_raw("desk/audit.jsonl").expect("it is there");
