@@ -11,6 +11,8 @@ const STALE_MS = 8000;
 const BLOCKS_PAGE = 15;
 const HANDS_PAGE = 20;
 const PAYOUTS_PAGE = 10;
+/** Shorter than any address of any coin: a registered name, or nothing. */
+const SHORT_NAME = /^[a-z0-9_-]{1,25}$/i;
 const REMEMBERED = "orebook.account";
 
 const $ = (id) => document.getElementById(id);
@@ -97,10 +99,14 @@ async function registered(text) {
 async function pollAccount() {
   const asked = state.account;
   try {
+    // As it stands it would be refused, once for each question.
+    const name = SHORT_NAME.test(asked) ? await registered(asked) : null;
+    if (asked !== state.account) return;
+    if (name !== null) state.account = name;
     await readAccount();
   } catch (error) {
     if (error.status !== 400) throw error;
-    const name = await registered(asked);
+    const name = SHORT_NAME.test(asked) ? null : await registered(asked);
     // Another one may have been looked up meanwhile.
     if (asked !== state.account) return;
     if (name !== null) {
@@ -115,7 +121,9 @@ async function pollAccount() {
 
 async function readAccount() {
   const path = `/api/v1/accounts/${encodeURIComponent(state.account)}`;
-  const [view, workers, lines, status] = await Promise.all([ask(`${path}?limit=10`), ask(`${path}/workers?limit=50`),
+  // What is no account is refused once, not by each of the four.
+  const view = await ask(`${path}?limit=10`);
+  const [workers, lines, status] = await Promise.all([ask(`${path}/workers?limit=50`),
     ask(`${path}/payouts?limit=${PAYOUTS_PAGE}`), ask(`${path}/payout-status`)]);
   state.accountView = { ...view, workers: workers.workers, lines, status };
   state.accountError = null;

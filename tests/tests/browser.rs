@@ -15,6 +15,7 @@ use std::path::Path;
 use std::process::Command;
 
 use orebook_tests::chromium::Chromium;
+use orebook_tests::orebook_binary;
 use orebook_tests::pool::{DEADLINE, Pool};
 use serde_json::json;
 
@@ -249,6 +250,34 @@ fn a_miner_changes_how_he_is_paid_by_what_his_wallet_signed() {
     );
     let kept = page.run("JSON.stringify({ ...localStorage })");
     assert_eq!(kept, json!({ "orebook.account": address }).to_string());
+}
+
+#[test]
+fn a_bare_name_is_looked_up_without_a_complaint() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pool = pool_with_settings(folder.path());
+    pool.wait_for("/api/v1/pools", "the first figures", |_| true);
+    let desk = pool.desk.expect("a desk").to_string();
+    let payout = Owner::new(7).address();
+    let registered = Command::new(orebook_binary())
+        .args(["account", "register", "farm", "--payout", &payout])
+        .args(["--desk", &desk, "--yes", "--key"])
+        .arg(folder.path().join("pool/keys/approver-1.key"))
+        .output()
+        .expect("the binary runs");
+    let words = String::from_utf8_lossy(&registered.stderr);
+    assert!(registered.status.success(), "{words}");
+    pool.wait_for(
+        "/api/v1/accounts/name:farm",
+        "a payout address",
+        |account| account["payment"]["address"] == json!(payout),
+    );
+    let mut page = Chromium::start(&folder.path().join("driven"));
+    page.open(&format!("http://{}/#account=Farm", pool.http));
+    page.until(
+        "document.querySelector('#account-view .account-name')?.textContent.includes('farm')",
+    );
+    assert_eq!(page.complaints(), [""; 0]);
 }
 
 #[test]
