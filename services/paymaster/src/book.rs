@@ -17,6 +17,7 @@ use crate::plan::{Confirmed, Owed};
 use crate::reconcile::{Known, Whole, is_compared};
 use crate::survey::Asked;
 use crate::wallet::{Pay, Sight, WalletError};
+use crate::why::Why;
 
 /// Accounts that one plan looks at, at most; the others' turn comes when these are paid.
 const OWED_MAX: usize = 1_000_000;
@@ -68,6 +69,21 @@ impl Book {
     /// [`StoreFault`].
     pub fn wallet(&self) -> Result<WalletRow, StoreFault> {
         payouts::wallet(&*self.store.view()?, self.wallet)
+    }
+
+    /// Why the wallet is halted there.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn halted(&self, at: At) -> Result<Why, StoreFault> {
+        let behind = At {
+            position: at.position,
+            index: at.index.saturating_add(1),
+        };
+        let said = payouts::halts(&*self.store.view()?, self.wallet, Some(behind), 1)?;
+        let said = said.into_iter().find(|row| row.at == at);
+        let reason = said.map_or_else(String::new, |row| row.reason);
+        Ok(Why::Halted { at, reason })
     }
 
     /// Whether a proposal could be obeyed: every transaction of all batches is confirmed or at an end.

@@ -17,8 +17,13 @@ pub enum Why {
     #[error("the ledger refuses this paymaster's key")]
     KeyRefused,
     /// People have to resume.
-    #[error("the wallet is halted since {0}")]
-    Halted(At),
+    #[error("the wallet is halted since {at}: {reason}")]
+    Halted {
+        /// Where it was halted.
+        at: At,
+        /// As whoever halted it said.
+        reason: String,
+    },
     /// Approvers have to approve.
     #[error("batch {batch} waits for approvals: {have} of {needed}")]
     Unapproved {
@@ -79,7 +84,7 @@ impl Why {
             Self::Reading => 1,
             Self::Saying => 2,
             Self::KeyRefused => 3,
-            Self::Halted(_) => 4,
+            Self::Halted { .. } => 4,
             Self::Unapproved { .. } => 5,
             Self::Unfinished { .. } => 6,
             Self::Interval(_) => 7,

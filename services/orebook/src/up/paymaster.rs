@@ -212,7 +212,7 @@ pub(super) fn not_ready(metrics: Option<Metrics>) -> Option<String> {
         ),
         (
             metrics.halted,
-            "the wallet is halted: `orebook pay status` says since when; see docs/runbooks/digests-differ.md",
+            "the wallet is halted: `orebook pay status` says since when and why; see docs/runbooks/wallet-halted.md",
         ),
     ]
     .into_iter()

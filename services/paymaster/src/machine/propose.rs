@@ -61,7 +61,7 @@ impl<D: Disk + Clone> Machine<D> {
     /// What has to be well before the wallet is asked.
     fn not_now(&self, facts: &Facts) -> Result<Option<Why>, MachineError> {
         if let Some(halted) = facts.halted {
-            return Ok(Some(Why::Halted(halted)));
+            return Ok(Some(self.book.halted(halted)?));
         }
         if !self.book.is_free()? {
             let live = self.book.live()?;

@@ -35,7 +35,7 @@ impl<D: Disk + Clone> Machine<D> {
             return Ok(Why::Nothing);
         };
         if let Some(halted) = facts.halted {
-            return Ok(Why::Halted(halted));
+            return Ok(self.book.halted(halted)?);
         }
         if batch.approved.is_none() {
             return Ok(self.wait_for_approval(facts, &batch, &unsigned, events));

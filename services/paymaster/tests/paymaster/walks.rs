@@ -223,7 +223,9 @@ fn a_halted_wallet_proposes_signs_and_sends_nothing_until_it_is_resumed() {
         world.halt();
         world.approve(world.digest_of(0), &APPROVERS);
         world.turns(50);
-        assert!(world.why().starts_with("the wallet is halted since"));
+        let at = world.wallet().halted.expect("it is halted");
+        let since = format!("the wallet is halted since {at}: a test halts it");
+        assert_eq!(world.why(), since);
         assert_eq!(world.chain.asked(Edge::Sign), 0);
         world.resume();
         world.until("signed", |world| {

@@ -23,8 +23,12 @@ const CONFLICTED: (&str, &str) = (
     "what a payout spends was spent by something else, or two paymasters' nodes disagree",
     "docs/runbooks/payout-conflicted.md",
 );
+const HALTED: (&str, &str) = (
+    "the wallet is halted, and goes on when people resume it",
+    "docs/runbooks/wallet-halted.md",
+);
 const DIGESTS: (&str, &str) = (
-    "the wallet is halted, or too few projectors answer with their digest of money",
+    "too few projectors answer with their digest of money",
     "docs/runbooks/digests-differ.md",
 );
 const KEY: (&str, &str) = (
@@ -43,7 +47,8 @@ fn alarms(metrics: &Metrics, why: &Why) -> BTreeMap<(&'static str, &'static str)
         (NOT_READY, cannot_pay),
         (STUCK, metrics.stuck != 0),
         (CONFLICTED, is_conflicted || metrics.disputed != 0),
-        (DIGESTS, metrics.halted != 0 || metrics.digests_missing != 0),
+        (HALTED, metrics.halted != 0),
+        (DIGESTS, metrics.digests_missing != 0),
         (KEY, metrics.key_refused != 0),
     ];
     all.into_iter()
@@ -82,6 +87,8 @@ pub(in crate::up) async fn watch(shown: Shown) {
 
 #[cfg(test)]
 mod tests {
+    use orebook_schema::At;
+
     use super::*;
 
     #[test]
@@ -124,7 +131,15 @@ mod tests {
                     ..well
                 },
                 Why::Nothing,
-                vec!["digests-differ", "payout-conflicted"],
+                vec!["payout-conflicted", "wallet-halted"],
+            ),
+            (
+                Metrics { halted: 1, ..well },
+                Why::Halted {
+                    at: At::default(),
+                    reason: "moving coins".to_owned(),
+                },
+                vec!["wallet-halted"],
             ),
             (
                 Metrics {
