@@ -142,6 +142,31 @@ fn what_the_room_holds_fits_the_job_and_the_block() {
 }
 
 #[test]
+fn the_count_of_outputs_has_its_three_bytes_whatever_it_takes() {
+    let longest = CoinbaseParts {
+        text: "0123456789abcdef0123456789abcdef",
+        ..PARTS
+    };
+    // 252 and 253 outputs with the pool's own and the commitment, that fill the room to its last byte.
+    for (accounts, count_bytes) in [(250, 1), (251, 3)] {
+        let template = template(fields());
+        let room = usize::try_from(template.room(POOL).bytes).expect("small");
+        let (each, longer) = (room / accounts, room % accounts);
+        let outputs: Vec<(u64, Script)> = (0..accounts)
+            .map(|number| {
+                let script = vec![0x61; each - 9 + usize::from(number < longer)];
+                (1, Script::new(&script).expect("a script"))
+            })
+            .collect();
+        let made = template.coinbase_paying(&longest, &outputs);
+        let (_, coinbase2) = made.expect("it fits");
+        assert_eq!(miner_outputs(&coinbase2).len(), accounts);
+        // Lengths of the pool's script and of the commitment have three bytes of room and take one.
+        assert_eq!(coinbase2.len(), 16_384 - 2 - 2 - (3 - count_bytes));
+    }
+}
+
+#[test]
 fn the_development_chain_leaves_room() {
     let chain = DevChain::new(DevConfig::default(), std::sync::Arc::new(|| 1_700_000_000));
     let room = chain.expect("a chain").template().room(POOL);

@@ -408,7 +408,11 @@ impl<D: Disk + Clone> Machine<D> {
                 }
                 Event::BlockRecovered(BlockRecovered { hash, height, .. }) => {
                     Counters::add(&self.counters.said_recovered, 1);
-                    tracing::warn!(%hash, height, "a coinbase of ours that no share explains: recovered");
+                    tracing::warn!(
+                        %hash,
+                        height,
+                        "a coinbase of ours that no share explains: recovered; see docs/runbooks/coinbase-recovered.md"
+                    );
                 }
                 Event::FeeMean(mean) => {
                     Counters::add(&self.counters.said_fee_means, 1);
