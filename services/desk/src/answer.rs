@@ -297,8 +297,8 @@ impl Outcome {
                 (
                     200,
                     format!(
-                        "said; it needs {missing} more approvals, and whether it is obeyed is judged with the balances: \
-                         `orebook pay status` shows whether the wallet is halted still"
+                        "said; it needs {missing} more approvals, and whether it is obeyed is judged with the balances, by the place \
+                         that it names: `orebook pay status` shows whether, and where, the wallet is halted still"
                     ),
                 )
             }

@@ -4,6 +4,7 @@
 
 mod wallet;
 
+use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -102,7 +103,13 @@ pub(crate) fn run(args: &ReconcileArgs) -> Result<(), Failure> {
         }
     }
     if compared.is_empty() {
-        return Err(Failure::new("nothing was compared").hint("give --url, --config, or both"));
+        let hint = if args.config.is_some() && is_in_use(&args.data) {
+            "that process shows its projection: --url http://HOST:PORT compares with it (`orebook up` prints where). End it to \
+             compare blocks and wallet"
+        } else {
+            "give --url, --config, or both"
+        };
+        return Err(Failure::new("nothing was compared").hint(hint));
     }
     match args.format {
         Format::Json => {
@@ -259,6 +266,12 @@ fn sub_units(balance: Balance) -> String {
     format!("{sign}{}", balance.magnitude())
 }
 
+/// Whether a process has the folder.
+fn is_in_use(data: &Path) -> bool {
+    let opened = File::options().write(true).open(data.join("lock"));
+    opened.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
 /// The chain as nodes show it, or the development chain.
 struct Asked {
     place: Place,
@@ -272,9 +285,18 @@ impl Asked {
         let place = if config.node.is_empty() {
             match Place::of_role(data) {
                 Ok(place) => place,
+                Err(_) if is_in_use(data) => {
+                    say(&format!(
+                        "note: {}: an orebook process runs on this folder, and the development chain is inside it: blocks and \
+                         wallet are not compared",
+                        data.display()
+                    ));
+                    return Ok(None);
+                }
                 Err(why) => {
                     say(&format!(
-                        "note: the development chain is that process's own, and is not compared: {why}"
+                        "note: blocks and wallet are not compared, the development chain does not open: {}",
+                        why.message
                     ));
                     return Ok(None);
                 }

@@ -241,4 +241,22 @@ fn reconcile_finds_a_projection_that_is_not_the_ledgers() {
         (&said["differences"], &said["compared"]),
         (&json!([]), &json!(["projection"]))
     );
+    // Beside a process that has the folder, and the development chain in it.
+    let lock = fs::File::create(data.join("lock")).expect("a file");
+    lock.lock().expect("nobody has it");
+    let config = folder.path().join("pool.toml");
+    fs::write(&config, "").expect("written");
+    let mut command = Command::new(orebook_binary());
+    command.args(["reconcile", "--config"]).arg(&config);
+    let beside = command.arg("--data").arg(&data).output().expect("it runs");
+    assert_eq!(beside.status.code(), Some(1), "{}", stderr(&beside));
+    let words = stderr(&beside);
+    for says in [
+        "an orebook process runs on this folder, and the development chain is inside it",
+        "error: nothing was compared",
+        "--url http://HOST:PORT compares with it",
+    ] {
+        assert!(words.contains(says), "{says}: {words}");
+    }
+    assert!(!words.contains("another --data folder"), "{words}");
 }

@@ -55,11 +55,22 @@ pub(crate) fn pay(command: &PayCommand) -> Result<(), Failure> {
         PayCommand::Resume {
             wallet,
             expects,
+            api,
             reason,
-            say,
+            say: how,
         } => {
             let event = resumed(*wallet, expects, reason)?;
-            utter(&state(&say.desk)?, &event, say)
+            match api {
+                Some(api) => {
+                    let found = get_json("the projector", api, "/api/v1/payouts?limit=1")?;
+                    is_halted_at(&found, *wallet, typed_place(expects)?)?;
+                }
+                None => say(&format!(
+                    "note: no --api was given, so nobody was asked whether wallet {wallet} is halted at {expects}. The desk \
+                     cannot know: a resume that names another place is approved and never obeyed. `orebook pay status` names it"
+                )),
+            }
+            utter(&state(&how.desk)?, &event, how)
         }
     }
 }
@@ -183,6 +194,27 @@ fn plan_words(found: &Value) -> String {
     text
 }
 
+/// Whether a projector shows that the wallet is halted, and there.
+fn is_halted_at(found: &Value, wallet: u16, expects: At) -> Result<(), Failure> {
+    let mut wallets = list(&found["wallets"]).iter();
+    let known = wallets.find(|one| one["wallet"].as_u64() == Some(u64::from(wallet)));
+    let halted = known.map_or(&Value::Null, |known| &known["halted"]);
+    let Some(at) = halted["at"].as_str() else {
+        return Err(Failure::new(format!(
+            "wallet {wallet} is not halted, as of position {}",
+            word(found, "as_of")
+        )));
+    };
+    if typed_place(at)? == expects {
+        return Ok(());
+    }
+    let reason = word(halted, "reason");
+    Err(Failure::new(format!(
+        "wallet {wallet} is halted at {at} ({reason}), not at {expects}: a resume of another place is never obeyed"
+    ))
+    .hint(format!("--expects {at}, if its reason is gone")))
+}
+
 fn halted(wallet: u16, why: &str) -> Result<Event, Failure> {
     let reason = reason(why)?;
     Ok(Event::PayoutHalt(Box::new(PayoutHalt { wallet, reason })))
@@ -280,6 +312,37 @@ mod tests {
             let read = typed_place(text).ok().map(|at| (at.position, at.index));
             assert_eq!(read, place, "{text}");
         }
+    }
+
+    #[test]
+    fn a_resume_is_not_said_of_a_place_where_the_wallet_is_not_halted() {
+        let found = serde_json::json!({ "as_of": 120, "wallets": [
+            { "wallet": 0, "halted": null },
+            { "wallet": 1, "halted": { "at": "90.2", "reason": "it differs" } },
+        ] });
+        let right = "";
+        let moved = "error: wallet 1 is halted at 90.2 (it differs), not at 81.0: a resume of another place is never obeyed\n  \
+                     hint: --expects 90.2, if its reason is gone";
+        for (wallet, place, says) in [
+            (1, "90.2", right),
+            (1, "81.0", moved),
+            (
+                0,
+                "90.2",
+                "error: wallet 0 is not halted, as of position 120",
+            ),
+            (
+                2,
+                "90.2",
+                "error: wallet 2 is not halted, as of position 120",
+            ),
+        ] {
+            let said = is_halted_at(&found, wallet, typed_place(place).unwrap());
+            let said = said.map_or_else(|failure| failure.to_string(), |()| String::new());
+            assert_eq!(said, says, "{wallet} {place}");
+        }
+        let strange = serde_json::json!({ "wallets": [{ "wallet": 1, "halted": { "at": "x" } }] });
+        assert!(is_halted_at(&strange, 1, At::default()).is_err());
     }
 
     #[test]

@@ -15,7 +15,7 @@ const API_DEFAULT: &str = "127.0.0.1:8080";
   orebook pay approve --batch 12 --key approver-1.key           shows the batch
   orebook pay approve --batch 12 --key approver-1.key --yes
   orebook pay halt --reason 'the node is being restored' --key anna.key --yes
-  orebook pay resume --expects 81200.3 --reason 'it was restored' --key anna.key --yes
+  orebook pay resume --expects 81200.3 --api 127.0.0.1:8080 --reason 'it was restored' --key anna.key --yes
   orebook approve --thing HEX --key approver-1.key --yes        of a batch, or of a resume")]
 pub(crate) enum PayCommand {
     /// Shows wallets, batches, what became of them, and what approvals are missing.
@@ -69,9 +69,13 @@ pub(crate) enum PayCommand {
         /// The wallet's number.
         #[arg(long, default_value_t = 0)]
         wallet: u16,
-        /// Place of the wallet's last halt or resume: its position and index, as its status shows them.
+        /// Place of the wallet's last halt: its position and index, as `orebook pay status` shows them. A resume that names another
+        /// place is taken and approved, and never obeyed.
         #[arg(long, value_name = "POSITION.INDEX")]
         expects: String,
+        /// A projector, host:port: asked first whether that is the place.
+        #[arg(long)]
+        api: Option<String>,
         /// Why, at most 200 printable ASCII characters.
         #[arg(long)]
         reason: String,
