@@ -21,6 +21,9 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+#[path = "evm_node/limits.rs"]
+mod limits;
+
 /// A result, or an error's code and words; none: the connection ends.
 type Reply = Option<Result<Value, (i64, &'static str)>>;
 type Script = Arc<dyn Fn(&str, &Value) -> Reply + Send + Sync>;
@@ -44,8 +47,16 @@ fn key() -> EvmKey {
     EvmKey::new(&[0x51; 32]).expect("a key")
 }
 
+/// Without an age of the best block: a chain of tests has its own time.
+fn config() -> EvmWalletConfig {
+    EvmWalletConfig {
+        tip_age_max: None,
+        ..EvmWalletConfig::new(61)
+    }
+}
+
 /// A wallet whose node answers by a script.
-async fn wallet(script: Script) -> EvmWallet {
+async fn wallet(config: EvmWalletConfig, script: Script) -> EvmWallet {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
     tokio::spawn(async move {
@@ -55,10 +66,6 @@ async fn wallet(script: Script) -> EvmWallet {
     });
     let mut node = EthConfig::new(address);
     node.timeout = Duration::from_secs(60);
-    let config = EvmWalletConfig {
-        tip_age_max: None,
-        ..EvmWalletConfig::new(61)
-    };
     EvmWallet::new(config, key(), EvmNode::new(node))
 }
 
@@ -119,6 +126,14 @@ struct Fake {
     said: Reply,
     peers: &'static str,
     syncing: Value,
+    /// Seconds since 1970 of its first block.
+    time: u64,
+    /// Base units of the wallet.
+    balance: u128,
+    /// The wallet's transactions with those that wait, of whomever; none: as many as are mined.
+    pending: Option<u64>,
+    /// Gas that the program of every address wants; none: they have no program.
+    gas: Option<u64>,
 }
 
 impl Default for Fake {
@@ -134,6 +149,10 @@ impl Default for Fake {
             said: None,
             peers: "0x9",
             syncing: json!(false),
+            time: 0,
+            balance: 1_000_000_000_000_000_000,
+            pending: None,
+            gas: None,
         }
     }
 }
@@ -156,7 +175,7 @@ impl Fake {
             number: height,
             gas_limit: 8_000_000,
             gas_used,
-            time: height,
+            time: self.time + height,
             extra: Vec::new(),
             base_fee: None,
         };
@@ -177,7 +196,7 @@ impl Fake {
             "miner": shown(&fields.miner), "stateRoot": shown(&fields.state_root.0),
             "transactionsRoot": shown(&fields.transactions_root.0), "receiptsRoot": shown(&fields.receipts_root.0),
             "logsBloom": shown(fields.bloom.as_slice()), "difficulty": "0x20", "number": format!("0x{height:x}"),
-            "gasLimit": "0x7a1200", "gasUsed": format!("0x{:x}", fields.gas_used), "timestamp": format!("0x{height:x}"),
+            "gasLimit": "0x7a1200", "gasUsed": format!("0x{:x}", fields.gas_used), "timestamp": format!("0x{:x}", fields.time),
             "extraData": "0x", "mixHash": shown(&[6; 32]), "nonce": "0x0000000000000007", "uncles": [],
             "transactions": if is_full { json!(transactions) } else { json!([]) },
         })
@@ -200,6 +219,9 @@ impl Fake {
     }
 
     fn count(&self, state: &Value) -> Reply {
+        if let Some(pending) = self.pending.filter(|_| state == "pending") {
+            return Some(Ok(format!("0x{pending:x}").into()));
+        }
         let (Some((at, _, nonce)), Some(text)) =
             (self.mined.filter(|_| self.is_canonical), state.as_str())
         else {
@@ -229,8 +251,9 @@ impl Fake {
             "net_peerCount" => json!(self.peers),
             "eth_syncing" => self.syncing.clone(),
             "eth_gasPrice" => format!("0x{PRICE:x}").into(),
-            "eth_getBalance" => json!("0xde0b6b3a7640000"),
-            "eth_getCode" => json!("0x"),
+            "eth_getBalance" => format!("0x{:x}", self.balance).into(),
+            "eth_getCode" => json!(self.gas.map_or("0x", |_| "0x60")),
+            "eth_estimateGas" => format!("0x{:x}", self.gas.expect("a program")).into(),
             "eth_blockNumber" => format!("0x{:x}", self.tip).into(),
             "eth_getTransactionCount" => return self.count(&params[1]),
             "eth_sendRawTransaction" => return self.said.clone(),
@@ -264,7 +287,12 @@ impl Fake {
     }
 
     async fn wallet(self) -> EvmWallet {
-        wallet(Arc::new(move |method, params| self.answer(method, params))).await
+        self.wallet_of(config()).await
+    }
+
+    async fn wallet_of(self, config: EvmWalletConfig) -> EvmWallet {
+        let script = move |method: &str, params: &Value| self.answer(method, params);
+        wallet(config, Arc::new(script)).await
     }
 }
 
