@@ -150,6 +150,7 @@ struct OutputReply {
 
 #[derive(Deserialize)]
 struct KnownReply {
+    txid: String,
     hex: String,
     blockhash: Option<String>,
 }
@@ -366,7 +367,7 @@ impl BitcoinNode {
     /// `getrawtransaction`: a transaction in the memory pool, or in any block if the node keeps an index of them (`txindex`).
     ///
     /// # Errors
-    /// [`NodeError`].
+    /// [`NodeError`]; [`NodeError::Garbage`] for an answer about another transaction.
     pub async fn transaction(&self, txid: Hash) -> Result<Option<Known>, NodeError> {
         if let Asked::Dev(chain) = &self.asked {
             return Ok(dev::transaction(chain, txid));
@@ -380,6 +381,10 @@ impl BitcoinNode {
             .await
         {
             Ok(reply) => {
+                // An answer to another question would make a transaction wait that nobody has.
+                if parse_shown(&reply.txid) != Some(txid) {
+                    return Err(garbage());
+                }
                 let block = match reply.blockhash {
                     Some(text) => Some(parse_shown(&text).ok_or_else(garbage)?),
                     None => None,

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use orebook_chain::hash::shown;
 use orebook_chain::rpc::{RpcNode, SMALL_ANSWER_BYTES_MAX, SUBMIT_TRIES};
+use orebook_chain::wallet::bitcoin::{BitcoinNode, HeldTransaction, Known};
 use orebook_chain::{Credentials, NodeError, RpcConfig, SubmitAnswer};
 use orebook_schema::units::{Hash, hex};
 use serde_json::json;
@@ -34,6 +35,46 @@ fn a_request_says_method_rules_and_password() {
             )),
             "{head}"
         );
+    });
+}
+
+#[test]
+fn a_transaction_of_another_question_is_no_answer() {
+    run(async {
+        let (asked, other) = (Hash([1; 32]), Hash([2; 32]));
+        let answer = |txid: Hash| {
+            let known = json!({"txid": shown(txid), "hash": shown(asked), "hex": "00"});
+            let held = json!({"txid": shown(txid), "confirmations": 0});
+            vec![
+                ("getrawtransaction", result(known)),
+                ("gettransaction", result(held)),
+            ]
+        };
+        // What waits, by its name; and an older answer, of a node or of whatever stands before it.
+        for (told, is_it) in [(asked, true), (other, false)] {
+            let fake = Fake::with(answer(told)).await;
+            let node = BitcoinNode::new(fake.config(), None).expect("a node");
+            let waits = Known {
+                block: None,
+                raw: vec![0],
+            };
+            let expected = if is_it {
+                Ok(Some(waits))
+            } else {
+                Err(NodeError::Garbage("getrawtransaction"))
+            };
+            assert_eq!(node.transaction(asked).await, expected, "{told}");
+            let held = HeldTransaction {
+                block: None,
+                fee: None,
+            };
+            let expected = if is_it {
+                Ok(Some(held))
+            } else {
+                Err(NodeError::Garbage("gettransaction"))
+            };
+            assert_eq!(node.held_transaction(asked).await, expected, "{told}");
+        }
     });
 }
 

@@ -100,6 +100,7 @@ struct TestReply {
 
 #[derive(Deserialize)]
 struct TransactionReply {
+    txid: String,
     confirmations: i64,
     blockhash: Option<String>,
     fee: Option<Amount>,
@@ -217,7 +218,7 @@ impl BitcoinNode {
     /// `gettransaction`: `None` if the wallet does not know it.
     ///
     /// # Errors
-    /// [`NodeError`].
+    /// [`NodeError`]; [`NodeError::Garbage`] for an answer about another transaction.
     pub async fn held_transaction(&self, txid: Hash) -> Result<Option<HeldTransaction>, NodeError> {
         let method = "gettransaction";
         let garbage = || NodeError::Garbage(method);
@@ -228,6 +229,9 @@ impl BitcoinNode {
             Err(NodeError::Fault { code: -5, .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
+        if parse_shown(&reply.txid) != Some(txid) {
+            return Err(garbage());
+        }
         let block = match reply.blockhash {
             Some(text) if 0 < reply.confirmations => Some(parse_shown(&text).ok_or_else(garbage)?),
             _ => None,
