@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use orebook::config::{self, Config};
+use orebook_paymaster::reconcile::{SAID_WITHIN, is_open};
 use orebook_replay::digest;
 use orebook_replay::folds::money::{self, Balance};
 use orebook_replay::rows::{Order, Span, View, collect};
@@ -17,7 +18,8 @@ use orebook_schema::Account;
 use orebook_schema::work::BlockState;
 use orebook_settler::book::OurBlock;
 use orebook_settler::decide::Sight;
-use orebook_settler::look::look;
+use orebook_settler::ethash::UNCLE_REACH;
+use orebook_settler::look::{Dialect, look};
 use orebook_settler::view::NoAnswer;
 
 use tokio::runtime::Runtime;
@@ -52,6 +54,8 @@ struct Difference {
     says: String,
     /// People have looked at it and resumed the wallet: it is shown, and is no finding.
     is_known: bool,
+    /// The settler has yet to say it, and may not or need not have done so: it is shown, and is no finding.
+    is_open: bool,
 }
 
 impl Difference {
@@ -62,6 +66,7 @@ impl Difference {
             what,
             says,
             is_known: false,
+            is_open: false,
         }
     }
 
@@ -76,7 +81,7 @@ impl Difference {
     }
 }
 
-/// Runs `orebook reconcile`. Exit code 3 if something differs that nobody has looked at.
+/// Runs `orebook reconcile`. Exit code 3 if something differs that nobody has looked at and that is not open.
 pub(crate) fn run(args: &ReconcileArgs) -> Result<(), Failure> {
     let place = PlaceArgs {
         data: Some(args.data.clone()),
@@ -111,14 +116,21 @@ pub(crate) fn run(args: &ReconcileArgs) -> Result<(), Failure> {
         };
         return Err(Failure::new("nothing was compared").hint(hint));
     }
+    let (open, differences): (Vec<_>, Vec<_>) = differences
+        .into_iter()
+        .partition(|one: &Difference| one.is_open);
     match args.format {
         Format::Json => {
-            let shown: Vec<String> = differences.iter().map(Difference::json).collect();
+            let shown = |all: &[Difference]| {
+                let all: Vec<String> = all.iter().map(Difference::json).collect();
+                format!("[{}]", all.join(","))
+            };
             let mut object = Object::new();
             object
                 .raw("size", replayed.size)
                 .raw("compared", format_args!("{compared:?}"))
-                .raw("differences", format_args!("[{}]", shown.join(",")));
+                .raw("differences", shown(&differences))
+                .raw("open", shown(&open));
             if let Some(wallet) = &wallet {
                 object
                     .raw("wallet", wallet.json())
@@ -131,13 +143,17 @@ pub(crate) fn run(args: &ReconcileArgs) -> Result<(), Failure> {
                 let known = if one.is_known { " (known)" } else { "" };
                 print(&format!("{}: {}: {}{known}", one.with, one.what, one.says))?;
             }
+            for one in &open {
+                say(&format!("open: {}: {}: {}", one.with, one.what, one.says));
+            }
             if let Some(wallet) = &wallet {
                 say(&wallet.words());
             }
             let with = compared.join(" and ");
             say(&format!(
-                "compared with {with}, {} positions",
-                replayed.size
+                "compared with {with}, {} positions, {} open",
+                replayed.size,
+                open.len()
             ));
         }
     }
@@ -320,6 +336,10 @@ impl Asked {
     /// Every block of ours that the settler said something of, against the chain.
     fn blocks(&self, replayed: &Replayed, config: &Config) -> Result<Vec<Difference>, Failure> {
         let dialect = self.chain.dialect(config, &self.place)?;
+        let reach = match dialect {
+            Dialect::Ethash(_) => UNCLE_REACH,
+            Dialect::Bitcoin(_) => 0,
+        };
         let nodes = &self.chain.nodes;
         let view = replayed.settler.view().map_err(failure)?;
         let blocks: Vec<OurBlock> =
@@ -340,7 +360,17 @@ impl Asked {
                     ..block.clone()
                 };
                 let sight = look(nodes, &dialect, &bare).await?;
-                found.extend(differs(&block, &sight));
+                let tip = match sight {
+                    Sight::Unknown => {
+                        nodes
+                            .tip()
+                            .await
+                            .map_err(|it| NoAnswer(it.to_string()))?
+                            .height
+                    }
+                    _ => 0,
+                };
+                found.extend(differs(&block, &sight, tip, reach));
             }
             Ok(found)
         });
@@ -354,50 +384,66 @@ impl Asked {
 }
 
 /// What the chain shows of a block that is not what the ledger has of it. What the settler has yet to say is none: more
-/// confirmations, a block that it saw and that nobody paid for yet.
-fn differs(block: &OurBlock, sight: &Sight) -> Option<Difference> {
+/// confirmations, a block that it saw and that nobody paid for yet. Another fate than the one that was said is open until the settler ought to
+/// have said it. `tip`: the best chain's height, asked for where the block is unknown; `reach`: so far above a block uncles are named (rules 5.9), 0 where there are none.
+fn differs(block: &OurBlock, sight: &Sight, tip: u64, reach: u64) -> Option<Difference> {
     let said = block.obeyed?;
     let state = said.state.name();
     let is_out = said.state == BlockState::Orphaned;
-    let says = match *sight {
-        Sight::Ours { height, .. } if is_out => {
-            format!("is orphaned here, and stands on the best chain at height {height}")
-        }
-        Sight::Uncle { .. } if is_out => {
-            "is orphaned here, and is an uncle on the chain".to_owned()
-        }
+    let is_young = |depth: u32, on_top: u64| on_top < u64::from(depth).saturating_add(SAID_WITHIN);
+    let is_returning = |on_top| is_young(block.depths.immature, on_top);
+    let (says, is_open) = match *sight {
+        Sight::Ours { height, on_top, .. } if is_out => (
+            format!("is orphaned here, and stands on the best chain at height {height}"),
+            is_returning(on_top),
+        ),
+        Sight::Uncle { on_top, .. } if is_out => (
+            "is orphaned here, and is an uncle on the chain".to_owned(),
+            is_returning(on_top),
+        ),
         _ if is_out => return None,
         Sight::Ours { height, .. } if height != block.height => {
-            format!(
-                "has the height {} here, and {height} on the chain",
-                block.height
-            )
+            let of = block.height;
+            let says = format!("has the height {of} here, and {height} on the chain");
+            (says, false)
         }
-        Sight::Ours { .. } if said.is_uncle => {
-            "is an uncle here, and stands on the best chain".to_owned()
-        }
-        Sight::Uncle { .. } if !said.is_uncle && said.state != BlockState::Seen => {
-            format!("is {state} here, and an uncle on the chain")
-        }
+        Sight::Ours { on_top, .. } if said.is_uncle => (
+            "is an uncle here, and stands on the best chain".to_owned(),
+            is_returning(on_top),
+        ),
+        Sight::Uncle { on_top, .. } if !said.is_uncle => (
+            format!("is {state} here, and an uncle on the chain"),
+            is_returning(on_top),
+        ),
         Sight::Ours { pay: None, .. } | Sight::Uncle { pay: None, .. } => {
-            "pays nothing of ours on the chain".to_owned()
+            ("pays nothing of ours on the chain".to_owned(), false)
         }
         Sight::Ours { pay: Some(pay), .. } | Sight::Uncle { pay: Some(pay), .. } => {
             if pay.value == said.value {
                 return None;
             }
-            format!(
-                "is worth {} here, and {} on the chain",
-                said.value, pay.value
+            // Another block may include an uncle now, and then it is worth something else.
+            let is_open = matches!(*sight, Sight::Uncle { on_top, .. } if is_returning(on_top));
+            let (ours, its) = (said.value, pay.value);
+            (
+                format!("is worth {ours} here, and {its} on the chain"),
+                is_open,
             )
         }
-        Sight::Other { on_top } => {
-            format!("is {state} here, and another block has its height, with {on_top} on top")
-        }
-        Sight::Unknown => format!("is {state} here, and no node shows it"),
+        Sight::Other { on_top } => (
+            format!("is {state} here, and another block has its height, with {on_top} on top"),
+            is_young(block.depths.orphan, on_top),
+        ),
+        Sight::Unknown => (
+            format!("is {state} here, and no node shows it"),
+            is_open(block.height, tip, reach, block.depths.orphan),
+        ),
     };
     let what = format!("block {} {}", block.height, reversed(block.hash));
-    Some(Difference::new("chain", what, says))
+    Some(Difference {
+        is_open,
+        ..Difference::new("chain", what, says)
+    })
 }
 
 #[cfg(test)]
@@ -433,107 +479,220 @@ mod tests {
         }
     }
 
+    /// What is said, and whether it is open.
+    type Says = Option<(&'static str, bool)>;
+
+    fn check(state: BlockState, is_uncle: bool, sight: &Sight, tip: u64, says: Says) {
+        let found = differs(&block(state, 50, is_uncle), sight, tip, UNCLE_REACH);
+        let found = found
+            .as_ref()
+            .map(|found| (found.says.as_str(), found.is_open));
+        assert_eq!(found, says, "{state:?} {is_uncle} {sight:?} {tip}");
+    }
+
+    const fn ours(height: u64, on_top: u64, value: Option<u128>) -> Sight {
+        let pay = match value {
+            Some(value) => Some(Pay { value, fees: 0 }),
+            None => None,
+        };
+        Sight::Ours {
+            height,
+            on_top,
+            pay,
+        }
+    }
+
+    const fn uncle(on_top: u64, value: u128) -> Sight {
+        let pay = Some(Pay { value, fees: 0 });
+        Sight::Uncle { on_top, pay }
+    }
+
     #[test]
     fn a_block_differs_where_the_chain_shows_another_fate_or_another_value() {
         use BlockState::{Confirmed, Immature, Orphaned, Seen, Uncle};
-        let pay = |value| Some(Pay { value, fees: 0 });
-        let ours = |value| Sight::Ours {
-            height: 7,
-            on_top: 3,
-            pay: pay(value),
-        };
-        let uncle = |value| Sight::Uncle {
-            on_top: 3,
-            pay: pay(value),
-        };
-        let other = Sight::Other { on_top: 9 };
-        let lower = Sight::Ours {
-            height: 6,
-            on_top: 3,
-            pay: pay(50),
-        };
-        let unpaid = Sight::Ours {
-            height: 7,
-            on_top: 3,
-            pay: None,
-        };
+        let other = Sight::Other { on_top: 99 };
+        let unknown = Sight::Unknown;
         for (state, is_uncle, sight, says) in [
-            (Immature, false, ours(50), None),
-            (Confirmed, false, ours(50), None),
+            (Immature, false, ours(7, 99, Some(50)), None),
+            (Confirmed, false, ours(7, 99, Some(50)), None),
             (
                 Confirmed,
                 false,
-                ours(49),
+                ours(7, 99, Some(49)),
                 Some("is worth 50 here, and 49 on the chain"),
             ),
             (
                 Confirmed,
                 false,
-                lower,
+                ours(6, 99, Some(50)),
                 Some("has the height 7 here, and 6 on the chain"),
             ),
             (
                 Confirmed,
                 false,
-                unpaid,
+                ours(7, 99, None),
                 Some("pays nothing of ours on the chain"),
             ),
             (
                 Confirmed,
                 false,
                 other,
-                Some("is confirmed here, and another block has its height, with 9 on top"),
+                Some("is confirmed here, and another block has its height, with 99 on top"),
             ),
             (
                 Immature,
                 false,
-                Sight::Unknown,
+                unknown,
                 Some("is immature here, and no node shows it"),
             ),
             (
                 Immature,
                 false,
-                uncle(43),
+                uncle(99, 43),
                 Some("is immature here, and an uncle on the chain"),
             ),
-            (Seen, false, uncle(50), None),
-            (Uncle, true, uncle(50), None),
+            (
+                Seen,
+                false,
+                uncle(99, 50),
+                Some("is seen here, and an uncle on the chain"),
+            ),
+            (Uncle, true, uncle(99, 50), None),
             (
                 Uncle,
                 true,
-                ours(50),
+                uncle(99, 43),
+                Some("is worth 50 here, and 43 on the chain"),
+            ),
+            (
+                Uncle,
+                true,
+                ours(7, 99, Some(50)),
                 Some("is an uncle here, and stands on the best chain"),
             ),
             (Orphaned, false, other, None),
-            (Orphaned, false, Sight::Unknown, None),
+            (Orphaned, false, unknown, None),
             (
                 Orphaned,
                 false,
-                ours(50),
+                ours(7, 99, Some(50)),
                 Some("is orphaned here, and stands on the best chain at height 7"),
             ),
             (
                 Orphaned,
                 false,
-                uncle(43),
+                uncle(99, 43),
                 Some("is orphaned here, and is an uncle on the chain"),
             ),
         ] {
-            let found = differs(&block(state, 50, is_uncle), &sight);
-            assert_eq!(
-                found.map(|found| found.says).as_deref(),
-                says,
-                "{state:?} {sight:?}"
-            );
+            check(state, is_uncle, &sight, 106, says.map(|says| (says, false)));
         }
         let silent = OurBlock {
             obeyed: None,
             ..block(Seen, 0, false)
         };
         assert_eq!(
-            differs(&silent, &Sight::Unknown),
+            differs(&silent, &Sight::Unknown, 106, UNCLE_REACH),
             None,
             "the settler said nothing of it yet"
         );
+    }
+
+    #[test]
+    fn what_the_settler_may_not_say_yet_is_open_and_what_it_ought_to_have_said_differs() {
+        use BlockState::{Confirmed, Immature, Orphaned, Seen, Uncle};
+        let unknown = Sight::Unknown;
+        let lost = "is seen here, and no node shows it";
+        // Depths are 1, and twelve blocks are left for what is said to be known here.
+        for (state, is_uncle, sight, tip, says) in [
+            (Seen, false, unknown, 7, (lost, true)),
+            // 7 + 7 for uncles, 1, and 12.
+            (Seen, false, unknown, 26, (lost, true)),
+            (Seen, false, unknown, 27, (lost, false)),
+            (
+                Immature,
+                false,
+                Sight::Other { on_top: 12 },
+                26,
+                (
+                    "is immature here, and another block has its height, with 12 on top",
+                    true,
+                ),
+            ),
+            (
+                Confirmed,
+                false,
+                Sight::Other { on_top: 13 },
+                27,
+                (
+                    "is confirmed here, and another block has its height, with 13 on top",
+                    false,
+                ),
+            ),
+            (
+                Immature,
+                false,
+                uncle(12, 43),
+                21,
+                ("is immature here, and an uncle on the chain", true),
+            ),
+            (
+                Immature,
+                false,
+                uncle(13, 43),
+                22,
+                ("is immature here, and an uncle on the chain", false),
+            ),
+            (
+                Uncle,
+                true,
+                uncle(12, 43),
+                21,
+                ("is worth 50 here, and 43 on the chain", true),
+            ),
+            // What a block pays that stands there no depth changes.
+            (
+                Immature,
+                false,
+                ours(7, 1, Some(49)),
+                8,
+                ("is worth 50 here, and 49 on the chain", false),
+            ),
+            (
+                Uncle,
+                true,
+                ours(7, 12, Some(50)),
+                19,
+                ("is an uncle here, and stands on the best chain", true),
+            ),
+            (
+                Orphaned,
+                false,
+                ours(7, 12, Some(50)),
+                19,
+                (
+                    "is orphaned here, and stands on the best chain at height 7",
+                    true,
+                ),
+            ),
+            (
+                Orphaned,
+                false,
+                uncle(13, 43),
+                21,
+                ("is orphaned here, and is an uncle on the chain", false),
+            ),
+        ] {
+            check(state, is_uncle, &sight, tip, Some(says));
+        }
+        // A node that is far behind tells of no reorganisation.
+        let high = OurBlock {
+            height: 100,
+            ..block(Immature, 50, false)
+        };
+        for (tip, is_open) in [(87, false), (88, true)] {
+            let found = differs(&high, &unknown, tip, UNCLE_REACH);
+            assert_eq!(found.map(|it| it.is_open), Some(is_open), "{tip}");
+        }
     }
 }

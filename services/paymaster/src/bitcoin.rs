@@ -27,7 +27,9 @@ use orebook_schema::names::Script;
 use orebook_schema::{Account, Hash};
 
 use crate::survey::{Asked, Surveyed};
-use crate::wallet::{Order, Pay, Ready, Sent, Sight, SignedTx, Wallet, WalletError, Watched};
+use crate::wallet::{
+    Found, Order, Pay, Ready, Sent, Sight, SignedTx, Wallet, WalletError, Watched,
+};
 use coins::{Choice, ChoiceError, Lock, Replaces, Wish, choose};
 use key::Key;
 use memory::Memory;
@@ -546,8 +548,12 @@ impl Wallet for BitcoinWallet {
     }
 
     /// By its hash, which is its name.
-    async fn our_block(&self, name: Hash, _height: u64) -> Result<Option<u64>, WalletError> {
-        self.block(name).await
+    async fn our_block(&self, name: Hash, _height: u64) -> Result<Found, WalletError> {
+        if let Some(height) = self.block(name).await? {
+            return Ok(Found::At(height));
+        }
+        let tip = self.node.tip().await.map_err(no_answer)?.height;
+        Ok(Found::Gone { tip })
     }
 }
 

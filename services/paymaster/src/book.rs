@@ -7,8 +7,8 @@ use orebook_replay::digest::{self, Digest};
 use orebook_replay::folds::money::payouts::{
     self, BatchRow, LineRow, RECONCILIATIONS_KEPT, RawRow, TxRow, TxState, WalletRow,
 };
-use orebook_replay::folds::money::{self, Held, RefusedRow, SUB_UNITS};
-use orebook_replay::rows::{Order, Row, Span, StoreFault, collect};
+use orebook_replay::folds::money::{self, Held, PolicyRow, RefusedRow, SUB_UNITS};
+use orebook_replay::rows::{Order, Row, Span, StoreFault, View, collect, get};
 use orebook_replay::store::Store;
 use orebook_schema::work::BlockState;
 use orebook_schema::{Account, At, Hash, Policy};
@@ -41,6 +41,10 @@ pub struct Standing {
     pub height: u64,
     /// Where it was said to be confirmed.
     pub said: At,
+    /// What the chain paid for it by that, base units.
+    pub value: u128,
+    /// Its policy's orphan depth; of the newest policy that a job cites if it was recovered or its job is void.
+    pub orphan_depth: u32,
 }
 
 /// Answers from one store.
@@ -409,7 +413,7 @@ impl Book {
         Ok(lines.map(pay).collect())
     }
 
-    /// Confirmed blocks of ours that are no uncles, of so many that were named before `before`, those named last first; and the
+    /// Confirmed blocks of ours, uncles too, of so many that were named before `before`, those named last first; and the
     /// place to go on from, if there may be more.
     ///
     /// # Errors
@@ -419,18 +423,26 @@ impl Book {
         before: Option<At>,
         blocks_max: usize,
     ) -> Result<(Vec<Standing>, Option<At>), StoreFault> {
-        let blocks = money::blocks(&*self.store.view()?, None, before, blocks_max)?;
+        let view = self.store.view()?;
+        let blocks = money::blocks(&*view, None, before, blocks_max)?;
         let last = blocks.last().filter(|_| blocks.len() == blocks_max);
         let last = last.map(|block| block.at);
-        let standing = blocks.into_iter().filter_map(|block| {
-            let status = block.status?;
-            (status.state == BlockState::Confirmed).then_some(Standing {
+        let mut standing = Vec::new();
+        for block in blocks {
+            let confirmed = |status: &money::Status| status.state == BlockState::Confirmed;
+            let Some(status) = block.status.filter(confirmed) else {
+                continue;
+            };
+            let policy = block.finding.and_then(|finding| finding.policy);
+            standing.push(Standing {
                 hash: block.hash,
                 height: block.height,
                 said: status.at,
-            })
-        });
-        Ok((standing.collect(), last))
+                value: status.value,
+                orphan_depth: orphan_depth(&*view, policy)?,
+            });
+        }
+        Ok((standing, last))
     }
 
     /// What the wallets hold by the books, base units, rounded down: all that the chain paid for blocks, less what accounts were
@@ -514,4 +526,17 @@ impl Book {
         let reasons = resumes.iter().map(|(_, reason)| reason.as_str());
         Ok(Known::new(reports, reasons))
     }
+}
+
+/// The orphan depth of a policy that a job cites; without one, of the newest.
+fn orphan_depth(view: &dyn View, policy: Option<At>) -> Result<u32, StoreFault> {
+    let cited: Option<PolicyRow> = match policy {
+        Some(at) => get(view, &PolicyRow::key_of(&at))?,
+        None => None,
+    };
+    let row = match cited {
+        Some(row) => Some(row),
+        None => collect(view, &Span::all(), Order::Backward, 1)?.pop(),
+    };
+    Ok(row.map_or(0, |row: PolicyRow| row.policy.orphan_depth))
 }

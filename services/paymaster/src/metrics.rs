@@ -43,6 +43,8 @@ orebook_producer::counters! {
     reconcile_new,
     /// What the last reconciliation could not compare, since the chain does not tell.
     reconcile_silent,
+    /// Confirmed blocks that the last reconciliation found without a place on the chain, and that the settler may yet say to be orphaned.
+    reconcile_open,
     /// 1 while the wallet has less than `balance_min`, as of the last reconciliation.
     balance_low,
     /// Transactions given to the nodes.

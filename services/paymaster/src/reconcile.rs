@@ -1,6 +1,7 @@
 //! What the ledger says of a wallet, compared with what its chain shows: a pure function of both, and only the differences.
 //!
-//! What the paymaster has yet to say is none: a transaction that is sent and not seen, more confirmations. What the chain does not
+//! What the paymaster has yet to say is none: a transaction that is sent and not seen, more confirmations. A block that lost its place is
+//! open, and none either, as long as the settler may not say that it is orphaned. What the chain does not
 //! tell is none either, and is not compared. A sentence has no depth and no time in it: the same difference is the same words
 //! another night, and what people resumed the wallet after does not halt it again (`known`).
 
@@ -9,14 +10,19 @@ mod run;
 
 use std::fmt;
 
+use orebook_chain::eth::UNCLE_DEPTH;
 use orebook_replay::folds::money::payouts::{TxRow, TxState};
 use orebook_schema::{Account, Hash};
 
+use crate::book::Standing;
 use crate::survey::{Foreign, Survey};
-use crate::wallet::{Pay, Sight};
+use crate::wallet::{Found, Pay, Sight};
 
 pub use self::known::{Known, REPORT_BYTES_MAX, report};
 pub use self::run::{Run, Whole};
+
+/// So far above a block may stand one that names it as an uncle, and the first after these (money rules, 5.9).
+const UNCLE_REACH: u64 = UNCLE_DEPTH + 1;
 
 /// How a sentence ends that is about a spend which no event names.
 const NO_EVENT: &str = "spends the wallet's coins, and no event names it";
@@ -42,6 +48,31 @@ impl fmt::Display for Difference {
 pub fn is_compared(row: &TxRow) -> bool {
     let is_told = row.state.is_end() || row.state == TxState::Confirmed;
     !row.txids.is_empty() && is_told
+}
+
+/// Blocks after which a thing that the settler may say is final and read here, at the latest. It looks every few seconds, and a minute
+/// is much for the rest: four or five blocks of the fastest chain. Blocks come in bursts, so it is more than twice that.
+pub const SAID_WITHIN: u64 = 12;
+
+/// Whether a block of this height that is not on the best chain any more may still be waited for: the settler is not yet to say that it is
+/// orphaned (money rules, 5.2), or was to say so a moment ago. A chain that ends far below the block's height is none that it waits for.
+/// `reach`: blocks that may still name it as an uncle, and the first after them (5.9); 0 where there are no uncles.
+#[must_use]
+pub fn is_open(height: u64, tip: u64, reach: u64, orphan_depth: u32) -> bool {
+    let depth = reach.saturating_add(orphan_depth.into());
+    let said_at = height.saturating_add(depth).saturating_add(SAID_WITHIN);
+    tip < said_at && height <= tip.saturating_add(SAID_WITHIN)
+}
+
+/// What the chain shows of a confirmed block of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OfBlock {
+    /// What the ledger says.
+    Same,
+    /// It lost its place, and what became of it the settler has yet to say: no difference, and not the same either.
+    Open(Difference),
+    /// Something else.
+    Differs(Difference),
 }
 
 /// Compares, for one wallet.
@@ -186,28 +217,45 @@ impl Comparison {
         found
     }
 
-    /// A confirmed block of ours; `found` is its height on the best chain, none if it does not stand there.
+    /// A confirmed block of ours, and where it was found.
     #[must_use]
-    pub fn of_block(&self, hash: Hash, height: u64, found: Option<u64>) -> Option<Difference> {
-        let says = match found {
-            Some(found) if found == height => return None,
-            Some(found) => format!("has the height {height} here, and {found} on the chain"),
-            None => "is confirmed here, and does not stand on the best chain".to_owned(),
+    pub fn of_block(&self, block: &Standing, found: Found) -> OfBlock {
+        let height = block.height;
+        let differs = |says| {
+            let what = format!("block {height} {}", self.shown(block.hash));
+            Difference { what, says }
         };
-        let what = format!("block {height} {}", self.shown(hash));
-        Some(Difference { what, says })
+        match found {
+            Found::At(found) if found == height => OfBlock::Same,
+            Found::At(found) => OfBlock::Differs(differs(format!(
+                "has the height {height} here, and {found} on the chain"
+            ))),
+            Found::Gone { tip } => {
+                let gone =
+                    differs("is confirmed here, and does not stand on the best chain".to_owned());
+                let reach = match self.own {
+                    Account::Evm(_) => UNCLE_REACH,
+                    _ => 0,
+                };
+                if is_open(height, tip, reach, block.orphan_depth) {
+                    OfBlock::Open(gone)
+                } else {
+                    OfBlock::Differs(gone)
+                }
+            }
+        }
     }
 
     /// What left the wallet and no event names, and a wallet that has less than is owed. `owed`: what accounts have available and
-    /// reserved, base units.
+    /// reserved, base units; `open`: how much of that blocks paid that lost their place and may yet be orphaned.
     #[must_use]
-    pub fn of_wallet(&self, survey: &Survey, owed: u128) -> Vec<Difference> {
+    pub fn of_wallet(&self, survey: &Survey, owed: u128, open: u128) -> Vec<Difference> {
         let mut found: Vec<Difference> = survey
             .foreign
             .iter()
             .map(|one| self.of_foreign(one))
             .collect();
-        if survey.balance < owed {
+        if survey.balance.saturating_add(open) < owed {
             found.push(Difference {
                 what: "the wallet".to_owned(),
                 says: format!(

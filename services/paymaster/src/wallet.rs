@@ -69,6 +69,29 @@ pub struct Watched {
     pub spends: Vec<u8>,
 }
 
+/// Where a block of ours stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// On the best chain, at this height.
+    At(u64),
+    /// Nowhere on it.
+    Gone {
+        /// Height of the best chain's newest block.
+        tip: u64,
+    },
+}
+
+impl Found {
+    /// Its height on the best chain.
+    #[must_use]
+    pub const fn height(self) -> Option<u64> {
+        match self {
+            Self::At(height) => Some(height),
+            Self::Gone { .. } => None,
+        }
+    }
+}
+
 /// Where a transaction stands on the chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sight {
@@ -199,7 +222,7 @@ pub trait Wallet: Send + Sync {
     /// [`WalletError::NoAnswer`].
     fn block(&self, hash: Hash) -> impl Future<Output = Result<Option<u64>, WalletError>> + Send;
 
-    /// The height at which a block of ours stands on the best chain, by the name and the height that the ledger has of it. A block of
+    /// Whether a block of ours stands on the best chain, by the name and the height that the ledger has of it. A block of
     /// an ethash-like has its share's name there, which is not its hash; an uncle stands where a block above names it.
     ///
     /// # Errors
@@ -208,5 +231,5 @@ pub trait Wallet: Send + Sync {
         &self,
         name: Hash,
         height: u64,
-    ) -> impl Future<Output = Result<Option<u64>, WalletError>> + Send;
+    ) -> impl Future<Output = Result<Found, WalletError>> + Send;
 }

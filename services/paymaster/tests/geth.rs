@@ -22,7 +22,9 @@ use orebook_chain::{EthWork, SubmitAnswer};
 use orebook_paymaster::evm::rlp::List;
 use orebook_paymaster::evm::{EvmKey, EvmWallet, EvmWalletConfig, Fees, Tx};
 use orebook_paymaster::survey::{Asked, Foreign, Survey, Surveyed};
-use orebook_paymaster::wallet::{Order, Pay, Sent, Sight, SignedTx, Wallet, WalletError, Watched};
+use orebook_paymaster::wallet::{
+    Found, Order, Pay, Sent, Sight, SignedTx, Wallet, WalletError, Watched,
+};
 use orebook_schema::Account;
 use orebook_schema::units::{Hash, hex, unhex};
 use orebook_schema::work::ethash_name;
@@ -361,7 +363,8 @@ fn a_block_of_ours_is_found_by_its_shares_name_and_as_an_uncle() {
             (Hash([7; 32]), height, false),
         ] {
             let found = wallet.our_block(name, height).await;
-            assert_eq!(found, Ok(stands.then_some(height)), "{height}");
+            let found = found.expect("an answer");
+            assert_eq!(found.height(), stands.then_some(height), "{height}");
         }
         // A transaction's block is asked for by its hash, as ever.
         let hash = chain.node.hash_at(at).await.expect("an answer");
@@ -370,17 +373,19 @@ fn a_block_of_ours_is_found_by_its_shares_name_and_as_an_uncle() {
         assert_eq!(wallet.block(lost).await, Ok(None));
 
         chain.branch(1, 2, &work);
-        assert_eq!(wallet.our_block(lost, at).await, Ok(None));
+        let gone = Ok(Found::Gone { tip: at + 1 });
+        assert_eq!(wallet.our_block(lost, at).await, gone);
         let ask = async || {
             chain.mine(1).await;
             wallet.our_block(lost, at).await
         };
-        let found = until("the uncle", ask, |found| *found == Ok(Some(at))).await;
-        assert_eq!(found, Ok(Some(at)));
+        let found = until("the uncle", ask, |found| *found == Ok(Found::At(at))).await;
+        assert_eq!(found, Ok(Found::At(at)));
         let tip = chain.node.tip().await.expect("a tip").height;
         assert!(tip <= at + 6, "no later block may name it");
         assert_eq!(wallet.block(hash).await, Ok(None), "it stands nowhere");
-        assert_eq!(wallet.our_block(below, height).await, Ok(Some(height)));
+        let stands = Ok(Found::At(height));
+        assert_eq!(wallet.our_block(below, height).await, stands);
     });
 }
 

@@ -261,7 +261,7 @@ fn walk(keeper: Keeper, killed: impl Fn(&World, &Path, &Path)) {
 
     let digests = books::settle(&pool);
     world.is_paid_to_the_last_unit(&pool);
-    let beyond = reconciles(&pool, &data, &config);
+    let beyond = reconciles(&pool, &data, &config).beyond;
     assert_eq!(beyond, 0, "the wallet has what the books say");
     assert!(1 < compared(&pool), "it compared by itself");
     pool.stop();

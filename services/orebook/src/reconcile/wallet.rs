@@ -20,6 +20,7 @@ const STEP: usize = 256;
 
 /// What a comparison of a wallet came to.
 pub(super) struct Compared {
+    /// What is open among them.
     pub(super) differences: Vec<Difference>,
     /// What the chain does not tell, in words, and how much of it there is.
     pub(super) silent: Vec<String>,
@@ -109,8 +110,12 @@ pub(super) fn compare(
         is_known: !new.contains(&one),
         ..Difference::new("wallet", one.what.as_str(), one.says.as_str())
     });
+    let open = run.open.iter().map(|one| Difference {
+        is_open: true,
+        ..Difference::new("wallet", one.what.as_str(), one.says.as_str())
+    });
     Ok(Some(Compared {
-        differences: differences.collect(),
+        differences: differences.chain(open).collect(),
         silent: run.silent,
         silences: run.silences,
         notes,

@@ -13,7 +13,7 @@ use orebook_paymaster::bitcoin::{BitcoinConfig, BitcoinWallet};
 use orebook_paymaster::evm::{EvmKey, EvmWallet, EvmWalletConfig};
 use orebook_paymaster::survey::{Asked, Surveyed};
 use orebook_paymaster::wallet::{
-    Order, Pay, Ready, Sent, Sight, SignedTx, Wallet, WalletError, Watched,
+    Found, Order, Pay, Ready, Sent, Sight, SignedTx, Wallet, WalletError, Watched,
 };
 use orebook_schema::names::Script;
 use orebook_schema::{Account, Hash};
@@ -288,7 +288,7 @@ impl Wallet for HotWallet {
         }
     }
 
-    async fn our_block(&self, name: Hash, height: u64) -> Result<Option<u64>, WalletError> {
+    async fn our_block(&self, name: Hash, height: u64) -> Result<Found, WalletError> {
         match &self.of {
             Kind::Bitcoin(wallet) => wallet.our_block(name, height).await,
             Kind::Evm(wallet) => wallet.our_block(name, height).await,

@@ -15,7 +15,9 @@ use super::key::EvmKey;
 use super::look::spends;
 use super::tx::{Fees, Signed, Tx};
 use crate::survey::{Asked, Surveyed};
-use crate::wallet::{Order, Pay, Ready, Sent, Sight, SignedTx, Wallet, WalletError, Watched};
+use crate::wallet::{
+    Found, Order, Pay, Ready, Sent, Sight, SignedTx, Wallet, WalletError, Watched,
+};
 
 /// Gas of a payment to an address without a program (yellow paper, appendix G).
 pub const PAY_GAS: u64 = 21_000;
@@ -377,10 +379,13 @@ impl Wallet for EvmWallet {
         Ok(depth.map(|(height, _)| height))
     }
 
-    async fn our_block(&self, name: Hash, height: u64) -> Result<Option<u64>, WalletError> {
+    async fn our_block(&self, name: Hash, height: u64) -> Result<Found, WalletError> {
         self.check_chain().await?;
-        let stands = self.stands(name, height).await?;
-        Ok(stands.then_some(height))
+        if self.stands(name, height).await? {
+            return Ok(Found::At(height));
+        }
+        let tip = self.eth().tip().await.map_err(no_answer)?.height;
+        Ok(Found::Gone { tip })
     }
 }
 

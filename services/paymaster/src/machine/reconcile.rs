@@ -170,10 +170,15 @@ impl<D: Disk + Clone> Machine<D> {
         let counters = &self.counters;
         Counters::set(&counters.reconcile_differences, differences.into());
         Counters::set(&counters.reconcile_silent, run.silences.into());
+        let open = u64::try_from(run.open.len()).unwrap_or(u64::MAX);
+        Counters::set(&counters.reconcile_open, open);
         let is_low = survey.balance < self.config.balance_min;
         Counters::set(&counters.balance_low, u64::from(is_low));
         for words in &run.silent {
             tracing::warn!(%words, "not compared; see docs/runbooks/reconciliation.md");
+        }
+        for one in &run.open {
+            tracing::warn!(%one, "a block lost its place on the chain: the settler has yet to say what became of it");
         }
         for one in &found {
             tracing::error!(%one, "ledger and chain differ; see docs/runbooks/reconciliation.md");
@@ -185,13 +190,15 @@ impl<D: Disk + Clone> Machine<D> {
             owed = run.owed,
             transactions = run.txs,
             blocks = run.blocks,
+            open,
             not_compared = run.silences,
             "ledger and chain were compared"
         );
         self.nightly.found = found;
         self.nightly.judged = facts.last;
         let new = self.new_ones()?;
-        let is_whole = run.silences == 0;
+        // What is open is compared when it is no more: an event without a difference says that everything was.
+        let is_whole = run.silences == 0 && run.open.is_empty();
         // A dry run says nothing, and has no last one in the ledger to go by.
         let pause_ms = if self.config.dry_run && is_whole {
             self.nightly.dry = Some(facts.ledger_time);

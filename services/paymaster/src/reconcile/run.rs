@@ -18,7 +18,7 @@ use crate::book::{Book, Standing};
 use crate::survey::{Asked, Survey, Surveyed};
 use crate::wallet::{Wallet, WalletError, Watched};
 
-use super::{Comparison, Difference};
+use super::{Comparison, Difference, OfBlock, UNCLE_REACH};
 
 /// How often a question without an answer is asked again before it counts as one that the chain does not tell.
 const TRIES: u32 = 3;
@@ -28,8 +28,6 @@ const SILENT_IN_A_ROW_MAX: u32 = 64;
 const SILENT_MAX: usize = 100;
 /// Rows that one step looks at, at most, asked for or not.
 const ROWS_AT_ONCE: usize = 8_192;
-/// So far above an uncle a block may name it, at most (ethash-likes).
-const UNCLE_DEPTH: u64 = 7;
 /// Blocks that are read at once, of whatever state.
 const BLOCKS_AT_ONCE: usize = 1_024;
 
@@ -90,6 +88,10 @@ pub struct Run {
     is_fresh: bool,
     /// What differs.
     pub found: BTreeSet<Difference>,
+    /// Blocks that lost their place and may yet be orphaned: neither the same nor a difference.
+    pub open: Vec<Difference>,
+    /// What the chain paid for these by the ledger, base units.
+    open_value: u128,
     /// What was not compared, and why: at most 100 of [`Run::silences`].
     pub silent: Vec<String>,
     /// How much was not compared, since the chain does not tell.
@@ -127,6 +129,8 @@ impl Run {
             asked: None,
             is_fresh: false,
             found: BTreeSet::new(),
+            open: Vec::new(),
+            open_value: 0,
             silent: Vec::new(),
             silences: 0,
             txs: 0,
@@ -321,13 +325,21 @@ impl Run {
     async fn block(&mut self, wallet: &impl Wallet, block: Standing) -> Told {
         let is_again = self.was_compared(block.said);
         // An uncle stands by a block above it that names it.
-        let is_below = is_again && self.proved >= Some(block.height.saturating_add(UNCLE_DEPTH));
+        let is_below = is_again && self.proved >= Some(block.height.saturating_add(UNCLE_REACH));
         if !is_below {
             match wallet.our_block(block.hash, block.height).await {
-                Ok(found) => {
-                    let differs = self.comparison.of_block(block.hash, block.height, found);
-                    self.found.extend(differs);
-                }
+                Ok(found) => match self.comparison.of_block(&block, found) {
+                    OfBlock::Same => {}
+                    OfBlock::Differs(differs) => {
+                        self.found.insert(differs);
+                    }
+                    // It counts as one that was not compared.
+                    OfBlock::Open(open) => {
+                        self.open.push(open);
+                        self.open_value = self.open_value.saturating_add(block.value);
+                        return Told::Asked;
+                    }
+                },
                 Err(error) => return Told::Silent(error),
             }
         }
@@ -358,8 +370,10 @@ impl Run {
             Err(error) => return Ok(Told::Silent(error)),
         };
         self.owed = book.owed_in_all()?;
-        self.found
-            .extend(self.comparison.of_wallet(&survey, self.owed));
+        self.found.extend(
+            self.comparison
+                .of_wallet(&survey, self.owed, self.open_value),
+        );
         self.survey = Some(survey);
         Ok(Told::Asked)
     }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use orebook_paymaster::survey::{Asked, Foreign, Survey, Surveyed};
 use orebook_paymaster::wallet::{
-    Order, Pay, Ready, Sent, Sight, SignedTx, Wallet, WalletError, Watched,
+    Found, Order, Pay, Ready, Sent, Sight, SignedTx, Wallet, WalletError, Watched,
 };
 use orebook_schema::{Account, Hash};
 use tokio::sync::watch;
@@ -247,6 +247,11 @@ impl Chain {
 
     pub(crate) fn hide(&self, base_units: u128) {
         self.lock().hidden = base_units;
+    }
+
+    /// Height of the newest block.
+    pub(crate) fn tip(&self) -> u64 {
+        self.lock().blocks.len() as u64 - 1
     }
 
     /// A block of ours stands at a height, or no more.
@@ -771,7 +776,11 @@ impl Wallet for Chain {
         Ok(height.or_else(|| inner.found.get(&hash).copied()))
     }
 
-    async fn our_block(&self, name: Hash, _height: u64) -> Result<Option<u64>, WalletError> {
-        self.block(name).await
+    async fn our_block(&self, name: Hash, _height: u64) -> Result<Found, WalletError> {
+        if let Some(height) = self.block(name).await? {
+            return Ok(Found::At(height));
+        }
+        let tip = self.tip();
+        Ok(Found::Gone { tip })
     }
 }

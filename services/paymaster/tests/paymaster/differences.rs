@@ -1,10 +1,11 @@
 //! What ledger and chain say differently, each planted once and found once, and nothing else said.
 
-use orebook_paymaster::reconcile::{Comparison, Run, Whole};
+use orebook_paymaster::book::Standing;
+use orebook_paymaster::reconcile::{Comparison, OfBlock, Run, Whole};
 use orebook_paymaster::survey::{Foreign, Survey};
-use orebook_paymaster::wallet::{Pay, Sight};
+use orebook_paymaster::wallet::{Found, Pay, Sight};
 use orebook_replay::folds::money::payouts::{TxRow, TxState};
-use orebook_schema::{Account, Hash};
+use orebook_schema::{Account, At, Hash};
 
 use crate::chain::{Edge, FEE, Fault};
 use crate::setup::{LAST, PAID, Setup, account};
@@ -306,10 +307,6 @@ fn a_version_pays_each_line_and_nobody_else_but_the_wallet() {
 #[test]
 fn blocks_foreign_spends_and_a_short_wallet_are_told() {
     let comparison = Comparison { own: OWN };
-    assert_eq!(comparison.of_block(name(4), 7, Some(7)), None);
-    let says = |found| comparison.of_block(name(4), 7, found).unwrap().says;
-    assert_eq!(says(Some(6)), "has the height 7 here, and 6 on the chain");
-    assert!(says(None).contains("does not stand"));
     let foreign = |txid, height, nonce| Foreign {
         txid,
         height,
@@ -326,7 +323,7 @@ fn blocks_foreign_spends_and_a_short_wallet_are_told() {
         ],
     };
     let found: Vec<String> = comparison
-        .of_wallet(&survey, 101)
+        .of_wallet(&survey, 101, 0)
         .iter()
         .map(ToString::to_string)
         .collect();
@@ -344,15 +341,75 @@ fn blocks_foreign_spends_and_a_short_wallet_are_told() {
             "the wallet: has 100 base units on the chain, and 101 are owed".to_owned(),
         ]
     );
-    assert_eq!(comparison.of_wallet(&survey, 100).len(), 3);
+    assert_eq!(comparison.of_wallet(&survey, 100, 0).len(), 3);
+    // What an open block paid may be what is missing, and no more than that.
+    assert_eq!(comparison.of_wallet(&survey, 101, 1).len(), 3);
+    assert_eq!(comparison.of_wallet(&survey, 102, 1).len(), 4);
     // A script's names are shown backwards, as its programs do.
     let script = orebook_schema::names::Script::new(&[0x51]).unwrap();
     let comparison = Comparison {
         own: Account::Script(script),
     };
     let hash = Hash(std::array::from_fn(|at| at as u8));
-    let what = comparison.of_block(hash, 7, None).unwrap().what;
-    assert!(what.starts_with("block 7 1f1e1d"), "{what}");
+    let block = Standing {
+        hash,
+        ..standing(7)
+    };
+    let OfBlock::Differs(found) = comparison.of_block(&block, Found::At(6)) else {
+        panic!("a height of its own");
+    };
+    assert!(found.what.starts_with("block 7 1f1e1d"), "{found}");
+}
+
+/// A confirmed block; the settler may say that it is orphaned when another at its height has three on top.
+fn standing(height: u64) -> Standing {
+    Standing {
+        hash: name(4),
+        height,
+        said: At::default(),
+        value: 50,
+        orphan_depth: 3,
+    }
+}
+
+#[test]
+fn a_block_that_lost_its_place_is_open_until_the_settler_ought_to_have_said_so() {
+    let script = Account::Script(orebook_schema::names::Script::new(&[0x51]).unwrap());
+    let gone = |tip| Found::Gone { tip };
+    let lost = Some("is confirmed here, and does not stand on the best chain");
+    let (same, open, differs) = ("same", "open", "differs");
+    // Height 100. Said when the depth is 3, of an ethash-like 7 + 3; twelve blocks later it ought to be known here.
+    for (own, found, is, says) in [
+        (&script, Found::At(100), same, None),
+        (&OWN, Found::At(100), same, None),
+        (
+            &OWN,
+            Found::At(99),
+            differs,
+            Some("has the height 100 here, and 99 on the chain"),
+        ),
+        (&script, gone(100), open, lost),
+        (&script, gone(102), open, lost),
+        (&script, gone(103), open, lost),
+        (&script, gone(114), open, lost),
+        (&script, gone(115), differs, lost),
+        (&script, gone(u64::MAX), differs, lost),
+        (&OWN, gone(115), open, lost),
+        (&OWN, gone(121), open, lost),
+        (&OWN, gone(122), differs, lost),
+        // The branch that took its place is a little shorter; or the node is on no chain that has it.
+        (&script, gone(88), open, lost),
+        (&script, gone(87), differs, lost),
+        (&script, gone(0), differs, lost),
+    ] {
+        let comparison = Comparison { own: own.clone() };
+        let (of, found_says) = match comparison.of_block(&standing(100), found) {
+            OfBlock::Same => (same, None),
+            OfBlock::Open(found) => (open, Some(found.says)),
+            OfBlock::Differs(found) => (differs, Some(found.says)),
+        };
+        assert_eq!((of, found_says.as_deref()), (is, says), "{own} {found:?}");
+    }
 }
 
 impl World {
@@ -397,9 +454,10 @@ fn each_planted_difference_is_found_and_nothing_else_is_said() {
         assert!(run.owed < survey.balance, "{} {survey:?}", run.owed);
 
         let (world, block) = paid(one_each);
+        world.chain.mine(100);
         world.chain.stands(block, None);
-        let (found, _) = world.compare();
-        assert_eq!(found.len(), 1, "{found:?}");
+        let (found, run) = world.compare();
+        assert_eq!((found.len(), run.open.len()), (1, 0), "{found:?}");
         assert!(found[0].starts_with("block 7 "), "{found:?}");
 
         let (world, _) = paid(one_each);

@@ -85,7 +85,7 @@ fn spend(txid: Option<u8>, height: Option<u64>, nonce: Option<u64>) -> Vec<Diffe
             nonce,
         }],
     };
-    COMPARISON.of_wallet(&survey, 0)
+    COMPARISON.of_wallet(&survey, 0, 0)
 }
 
 #[test]
@@ -153,6 +153,6 @@ fn a_reason_announces_a_spend_by_its_whole_name_or_nonce_and_nothing_else() {
         since: None,
         foreign: Vec::new(),
     };
-    let short = COMPARISON.of_wallet(&short, 2);
+    let short = COMPARISON.of_wallet(&short, 2, 0);
     assert_eq!(new(&short, &[], &["the wallet has too little"]), 1);
 }

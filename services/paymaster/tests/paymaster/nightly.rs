@@ -217,6 +217,42 @@ fn what_was_not_compared_is_never_said_to_have_no_difference() {
 }
 
 #[test]
+fn a_block_that_lost_its_place_halts_nothing_until_the_settler_ought_to_have_said_so() {
+    for one_each in BOTH {
+        let mut world = world(one_each, 1);
+        let tip = world.chain.tip();
+        let block = world.confirmed_block(tip);
+        world.chain.stands(block, Some(tip));
+        world.until("it is compared", |world| {
+            rows(world).last().unwrap().blocks == 1
+        });
+        let before = rows(&world).len();
+        let shown = |world: &World| {
+            let metrics = world.paymasters[0].metrics();
+            (metrics.reconcile_open, metrics.reconcile_differences)
+        };
+        assert_eq!(shown(&world), (0, 0));
+        world.chain.stands(block, None);
+        world.until("it is open", |world| shown(world) == (1, 0));
+        world.turns(2 * PERIOD_TURNS);
+        assert_eq!(shown(&world), (1, 0));
+        assert_eq!(halts(&world), 0, "one each {one_each}");
+        assert_eq!(rows(&world).len(), before, "not all was compared");
+        world.chain.mine(100);
+        world.until("a halt", |world| world.wallet().halted.is_some());
+        assert_eq!(shown(&world), (0, 1));
+        let told = rows(&world);
+        let last = told.last().unwrap();
+        assert_eq!((last.differences, last.blocks), (1, 1));
+        assert!(
+            last.report.starts_with(&format!("block {tip} ")),
+            "{}",
+            last.report
+        );
+    }
+}
+
+#[test]
 fn a_wallet_that_was_never_compared_shows_since_when_it_pays() {
     let mut world = World::new(Setup {
         reconciles: true,
