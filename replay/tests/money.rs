@@ -65,6 +65,8 @@ mod uncles;
 #[path = "money/adjustments.rs"]
 mod adjustments;
 
+#[path = "money/room.rs"]
+mod room;
 #[path = "money/settings.rs"]
 mod settings;
 
