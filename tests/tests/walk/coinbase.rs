@@ -74,6 +74,19 @@ fn balance(pool: &Pool, miner: &str, book: &str) -> u128 {
     text.parse().expect("a number")
 }
 
+/// Blocks whose coinbases paid somebody for good. One alone may pay both.
+fn paid_by(pool: &Pool) -> BTreeSet<String> {
+    let mut paid = BTreeSet::new();
+    for miner in MINERS {
+        let account = pool.json(&format!("/api/v1/accounts/{miner}?limit=200"));
+        let credits = account["credits"].as_array().expect("a list").iter();
+        let by_coinbase =
+            credits.filter(|one| one["state"] == "confirmed" && one["coinbase"] != "0");
+        paid.extend(by_coinbase.map(|one| one["hash"].as_str().expect("a hash").to_owned()));
+    }
+    paid
+}
+
 /// What the chain's best branch has for a miner in coinbases of these heights.
 fn on_chain(data: &Path, miner: &str, heights: &BTreeSet<u64>) -> u128 {
     let bits = bits_of_difficulty("0.00005", WorkUnit::Sha256d).expect("a difficulty");
@@ -124,10 +137,15 @@ fn the_chain_has_for_accounts_what_the_books_say_coinbases_paid() {
     });
     drop(pool.kill());
     let pool = Pool::start(&data, &config);
-    mine_until(&pool, "both are paid, and a block was orphaned", |pool| {
-        let paid = |miner: &&str| 0 < balance(pool, miner, "paid");
-        MINERS.iter().all(paid) && !heights(pool, &["orphaned"]).is_empty()
-    });
+    mine_until(
+        &pool,
+        "both are paid by two blocks, and one was orphaned",
+        |pool| {
+            let paid = |miner: &&str| 0 < balance(pool, miner, "paid");
+            let is_orphaned = !heights(pool, &["orphaned"]).is_empty();
+            MINERS.iter().all(paid) && is_orphaned && 1 < paid_by(pool).len()
+        },
+    );
     let digests = books::settle(&pool);
     assert!(0.0 < pool.metric("orebook_gateway_direct_jobs_total"));
     let (confirmed, immature) = (
