@@ -48,6 +48,8 @@ mod newcomer;
 mod paid;
 #[path = "walk/payouts.rs"]
 mod payouts;
+#[path = "walk/reconcile.rs"]
+mod reconcile;
 #[path = "walk/repair.rs"]
 mod repair;
 #[path = "walk/rig.rs"]
