@@ -170,7 +170,7 @@ fn a_frame_of_shares_with_a_wrong_summary_is_named() {
             segments: Some(dir.path().join("s")),
         };
         let said = cat(&place, 0, None).map_err(|failure| failure.to_string());
-        let expected = wrong.then(|| "position 2: inconsistent".to_owned());
+        let expected = wrong.then(|| "error: position 2: inconsistent".to_owned());
         assert_eq!(said.err(), expected, "{summary:?}");
     }
 }
