@@ -275,12 +275,14 @@ impl Book {
         Ok(owed.collect())
     }
 
-    /// Available balances above zero and reserved ones of all accounts together, base units, rounded up.
+    /// Available balances above zero and reserved ones of all accounts together, base units, rounded up. What immature coinbases
+    /// pay is reserved and not among them: the chain has paid it (rules 11.5.1).
     ///
     /// # Errors
     /// [`StoreFault`].
     pub fn owed_in_all(&self) -> Result<u128, StoreFault> {
         let view = self.store.view()?;
+        let by_coinbases = money::direct::totals(&*view)?.reserved;
         let mut sum = 0u128;
         let mut after = None;
         loop {
@@ -294,9 +296,29 @@ impl Book {
             }
             after = rows.last().map(|row| row.account.clone());
             if rows.len() < ACCOUNTS_AT_ONCE {
-                return Ok(sum.div_ceil(SUB_UNITS));
+                return Ok(sum.saturating_sub(by_coinbases).div_ceil(SUB_UNITS));
             }
         }
+    }
+
+    /// Of that what lines of signed transactions hold, base units: the chain may have paid them, and the ledger does not say so yet.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn under_way(&self) -> Result<u128, StoreFault> {
+        let view = self.store.view()?;
+        let mut sum = 0u128;
+        for tx in self.live()? {
+            if tx.state == TxState::Unsigned || !tx.is_held() {
+                continue;
+            }
+            for line in payouts::lines(&*view, self.wallet, tx.batch)? {
+                if line.tx == tx.tx {
+                    sum = sum.saturating_add(line.amount);
+                }
+            }
+        }
+        Ok(sum)
     }
 
     /// What batches proposed within the last day of ledger time pay, base units, without what was returned.
@@ -446,14 +468,14 @@ impl Book {
     }
 
     /// What the wallets hold by the books, base units, rounded down: all that the chain paid for blocks, less what accounts were
-    /// paid and what the chain took. Deposits are in no book.
+    /// paid, by immature coinbases too (rules 11.5.1), and what the chain took. Deposits are in no book.
     ///
     /// # Errors
     /// [`StoreFault`].
     pub fn expected(&self) -> Result<u128, StoreFault> {
         let view = self.store.view()?;
         let reward = money::book(&*view, &money::Book::Reward)?;
-        let mut gone = 0u128;
+        let mut gone = money::direct::totals(&*view)?.reserved;
         let mut after = None;
         loop {
             let rows = money::accounts(&*view, after.as_ref(), ACCOUNTS_AT_ONCE)?;

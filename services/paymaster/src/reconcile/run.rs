@@ -102,7 +102,7 @@ pub struct Run {
     pub blocks: u32,
     /// What the chain has of the wallet as a whole; none until it was told.
     pub survey: Option<Survey>,
-    /// What accounts have available and reserved, base units, rounded up, when the survey was made.
+    /// What accounts have available and reserved, without what signed payments hold, base units, rounded up, when the survey was made.
     pub owed: u128,
 }
 
@@ -369,7 +369,8 @@ impl Run {
             Ok(Surveyed::Done(survey)) => survey,
             Err(error) => return Ok(Told::Silent(error)),
         };
-        self.owed = book.owed_in_all()?;
+        // The chain may have paid what signed payments hold.
+        self.owed = book.owed_in_all()?.saturating_sub(book.under_way()?);
         self.found.extend(
             self.comparison
                 .of_wallet(&survey, self.owed, self.open_value),

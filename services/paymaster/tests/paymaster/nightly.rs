@@ -253,6 +253,38 @@ fn a_block_that_lost_its_place_halts_nothing_until_the_settler_ought_to_have_sai
 }
 
 #[test]
+fn a_payment_in_a_block_that_the_ledger_does_not_count_yet_is_not_missing_in_the_wallet() {
+    for one_each in BOTH {
+        let mut world = world(one_each, 1);
+        // The wallet has what is owed, fees, and nothing else.
+        let spare = 400;
+        let has = 8_000_000 - 900 - world.chain.cost();
+        world.chain.hide(has - 5_000 - spare);
+        world.give(&[(account(1), 3_000), (account(2), 2_000)]);
+        let states = |world: &World| world.states().into_iter().flatten().collect::<Vec<_>>();
+        world.until("both were sent", |world| {
+            let sent = states(world).into_iter().filter(|it| *it == "seen");
+            sent.count() == if one_each { 2 } else { 1 }
+        });
+        world.chain.mine(1);
+        let told = rows(&world).len();
+        world.turns(3 * PERIOD_TURNS);
+        assert!(told < rows(&world).len(), "it goes on comparing");
+        assert!(states(&world).contains(&"seen"), "no block came");
+        assert_eq!(halts(&world), 0, "one each {one_each}");
+        // What is owed besides is not covered by it.
+        world.give(&[(account(3), 1_000)]);
+        let has = 8_000_000 - 900 - 5_000 - world.chain.cost();
+        world.chain.hide(has - 999);
+        world.until("a halt", |world| world.wallet().halted.is_some());
+        world.chain.hide(0);
+        world.resume();
+        world.settle();
+        world.check_all_paid("with all that it had");
+    }
+}
+
+#[test]
 fn a_wallet_that_was_never_compared_shows_since_when_it_pays() {
     let mut world = World::new(Setup {
         reconciles: true,
