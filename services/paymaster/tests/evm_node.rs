@@ -18,15 +18,12 @@ use orebook_paymaster::wallet::{Order, Pay, Sent, Sight, Wallet as _, WalletErro
 use orebook_schema::Account;
 use orebook_schema::units::{Hash, U256, hex};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
 
 #[path = "evm_node/limits.rs"]
 mod limits;
+mod scripted;
 
-/// A result, or an error's code and words; none: the connection ends.
-type Reply = Option<Result<Value, (i64, &'static str)>>;
-type Script = Arc<dyn Fn(&str, &Value) -> Reply + Send + Sync>;
+use scripted::{Reply, Script, listen};
 
 const TO: [u8; 20] = [0x77; 20];
 /// Gwei.
@@ -57,53 +54,9 @@ fn config() -> EvmWalletConfig {
 
 /// A wallet whose node answers by a script.
 async fn wallet(config: EvmWalletConfig, script: Script) -> EvmWallet {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address").to_string();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(serve(stream, Arc::clone(&script)));
-        }
-    });
-    let mut node = EthConfig::new(address);
+    let mut node = EthConfig::new(listen(script).await);
     node.timeout = Duration::from_secs(60);
     EvmWallet::new(config, key(), EvmNode::new(node))
-}
-
-async fn serve(mut stream: TcpStream, script: Script) {
-    let mut bytes = Vec::new();
-    let request: Value = loop {
-        if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
-            return;
-        }
-        let body = bytes.windows(4).position(|end| end == b"\r\n\r\n");
-        let body = body.and_then(|at| serde_json::from_slice(&bytes[at + 4..]).ok());
-        if let Some(request) = body {
-            break request;
-        }
-    };
-    let answer = |of: &Value| {
-        let method = of["method"].as_str().expect("a method");
-        Some(match script(method, &of["params"])? {
-            Ok(result) => json!({"jsonrpc": "2.0", "id": of["id"], "result": result}),
-            Err((code, message)) => {
-                json!({"jsonrpc": "2.0", "id": of["id"], "error": {"code": code, "message": message}})
-            }
-        })
-    };
-    let body = match request.as_array() {
-        Some(all) => all
-            .iter()
-            .map(answer)
-            .collect::<Option<Vec<_>>>()
-            .map(Value::from),
-        None => answer(&request),
-    };
-    let Some(body) = body.map(|body| body.to_string()) else {
-        return;
-    };
-    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
-    // The client may be gone; that is its right.
-    let _sent = stream.write_all((head + &body).as_bytes()).await;
 }
 
 /// A chain of headers, of which one may have a transaction in it.
