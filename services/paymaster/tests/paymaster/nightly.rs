@@ -315,6 +315,20 @@ fn a_wallet_that_was_never_compared_shows_since_when_it_pays() {
 }
 
 #[test]
+fn a_wallet_with_less_than_its_operator_wants_is_shown() {
+    for (balance_min, is_low) in [(1, 0), (1 << 100, 1)] {
+        let mut world = World::new(Setup {
+            reconciles: true,
+            balance_min,
+            ..Setup::new(false)
+        });
+        world.give(&[(account(1), 500)]);
+        world.until("compared", |world| !rows(world).is_empty());
+        assert_eq!(world.paymasters[0].metrics().balance_low, is_low);
+    }
+}
+
+#[test]
 fn two_paymasters_compare_and_halt_for_a_difference_once_or_twice_and_no_more_after_a_resume() {
     for one_each in BOTH {
         let mut world = World::new(Setup {

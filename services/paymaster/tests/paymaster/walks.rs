@@ -1,5 +1,6 @@
 //! What becomes of payouts when nothing fails but the world.
 
+use orebook_paymaster::machine::{BACK_MAX, VERSIONS_MAX};
 use orebook_replay::folds::money::payouts::TxState;
 use orebook_schema::account::SettingValue;
 use orebook_schema::policy::NetworkFees;
@@ -85,6 +86,31 @@ fn a_payout_that_a_reorganisation_takes_away_is_sent_again_and_paid_once() {
             assert_eq!(world.chain.signatures(), if one_each { 2 } else { 1 });
         }
     }
+}
+
+#[test]
+fn a_confirmation_is_taken_back_only_so_often_and_becomes_final_all_the_same() {
+    let mut world = World::with(Setup::new(false), &[(account(1), 500)]);
+    world.until("seen", is(TxState::Seen));
+    let without = world.chain.branch();
+    world.chain.mine(PAID);
+    let with = world.chain.branch();
+    for back in 0..=BACK_MAX {
+        world.chain.stand_at(&with);
+        world.until("confirmed", is(TxState::Confirmed));
+        world.chain.stand_at(&without);
+        if back < BACK_MAX {
+            world.until("taken back", is(TxState::Seen));
+            assert_eq!(world.paymasters[0].metrics().disputed, 0, "back {back}");
+        }
+    }
+    world.looks(20);
+    assert_eq!(world.state(0, 0), Some(TxState::Confirmed));
+    assert_eq!(world.paymasters[0].metrics().disputed, 1);
+    world.chain.stand_at(&with);
+    world.settle();
+    assert_eq!(world.state(0, 0), Some(TxState::Final));
+    world.check_all_paid("taken back often");
 }
 
 #[test]
@@ -287,6 +313,50 @@ fn a_stuck_payout_is_replaced_by_one_that_pays_more_and_spends_the_same() {
         assert_eq!(world.chain.cost(), 2 * FEE);
         assert_eq!(world.paymasters[0].metrics().said_replaced, 1);
     }
+}
+
+#[test]
+fn a_payout_that_cannot_be_replaced_is_shown_as_stuck_until_it_is() {
+    let mut world = World::with(Setup::new(false), &[(account(1), 500)]);
+    let stuck = |world: &World| world.paymasters[0].metrics().stuck;
+    world.until("seen", is(TxState::Seen));
+    for after in 0..10_000 {
+        world.chain.fault(Edge::Sign, after, Fault::Failed);
+    }
+    world.turns((STUCK_MS / TURN_MS) as u32);
+    world.until("stuck", |world| stuck(world) == 1);
+    assert_eq!(world.txs(0)[0].txids.len(), 1);
+    world.chain.no_more_faults();
+    world.until("replaced", |world| world.txs(0)[0].txids.len() == 2);
+    assert_eq!(stuck(&world), 0);
+    world.settle();
+    world.check_all_paid("stuck for a while");
+}
+
+#[test]
+fn a_payout_at_its_last_version_is_shown_as_stuck_and_replaced_no_more() {
+    let mut world = World::with(Setup::new(false), &[(account(1), 500)]);
+    world.until("seen", is(TxState::Seen));
+    for _ in 0..VERSIONS_MAX + 2 {
+        world.turns((2 * STUCK_MS / TURN_MS) as u32);
+    }
+    assert_eq!(world.txs(0)[0].txids.len(), VERSIONS_MAX);
+    assert_eq!(world.paymasters[0].metrics().stuck, 1);
+    world.settle();
+    world.check_all_paid("at its last version");
+}
+
+#[test]
+fn a_batch_is_no_larger_than_its_limit() {
+    let setup = Setup {
+        batch_max: 600,
+        ..Setup::new(false)
+    };
+    let mut world = World::with(setup, &[(account(1), 500), (account(2), 400)]);
+    world.settle();
+    let totals = [0, 1].map(|batch| world.batch(batch).unwrap().total);
+    assert_eq!(totals, [500, 400]);
+    world.check_all_paid("in two batches");
 }
 
 #[test]
