@@ -47,8 +47,8 @@ pub const SAME_WORDS_MAX: u32 = 3;
 pub const GRACE_MS_DEFAULT: u64 = 60_000;
 /// Blocks whose words are counted at once; beyond that the lowest hash is forgotten.
 const WORDS_BLOCKS_MAX: usize = 4_096;
-/// Different words of one block that are counted.
-const WORDS_PER_BLOCK_MAX: usize = 32;
+/// Different words of one block that are counted, and said, in one life; one more is an alarm.
+pub const WORDS_PER_BLOCK_MAX: usize = 32;
 
 /// What a settler is told.
 #[derive(Clone, Debug)]

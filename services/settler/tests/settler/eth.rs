@@ -5,7 +5,7 @@ use orebook_chain::Rewards;
 use orebook_schema::Hash;
 use orebook_settler::ethash::{EthRules, UNCLE_REACH};
 use orebook_settler::look::Dialect;
-use orebook_settler::machine::SAME_WORDS_MAX;
+use orebook_settler::machine::{SAME_WORDS_MAX, WORDS_PER_BLOCK_MAX};
 
 use crate::chain::{Coinbase, FakeChain, Mood, OUR_TEXT, PAYEE, name_of};
 use crate::world::{CONFIRMED, GRACE_MS, IMMATURE, ORPHAN, World};
@@ -403,6 +403,30 @@ fn two_settlers_on_nodes_that_disagree_change_nothing_twice_and_end() {
     assert_eq!(said(&world, hash).len(), before, "it has an end");
     let disputed = world.settlers.iter().map(|it| it.metrics().disputed_blocks);
     assert_eq!(disputed.max(), Some(1), "and is an alarm");
+}
+
+#[test]
+fn a_block_that_is_said_to_be_worth_more_each_time_it_comes_back_is_an_alarm_in_the_end() {
+    let mut world = World::eth(1, 1);
+    let hash = found_on_top(&mut world, Some(70));
+    let (ours, other) = (world.chain.fork(), world.chain.fork());
+    ours.mine_foreign(IMMATURE);
+    other.put(other.make(1, &Coinbase::foreign()));
+    other.mine_foreign(ORPHAN + UNCLE_REACH + 1);
+    let mut expected = vec![("seen", REWARD + 70, 70)];
+    for fees in 71..71 + WORDS_PER_BLOCK_MAX as u128 {
+        ours.set(hash, &[], Some(fees));
+        for (chain, state) in [(&ours, "immature"), (&other, "orphaned")] {
+            world.settlers[0].own_chain = Some(chain.clone());
+            world.calm();
+            expected.push((state, REWARD + fees, fees));
+        }
+        let is_disputed = WORDS_PER_BLOCK_MAX < expected.len();
+        let disputed = world.settlers[0].metrics().disputed_blocks;
+        assert_eq!(disputed, u64::from(is_disputed), "{fees}");
+    }
+    expected.truncate(WORDS_PER_BLOCK_MAX);
+    assert_eq!(said(&world, hash), expected);
 }
 
 #[test]

@@ -321,6 +321,23 @@ fn a_chain_that_changes_its_mind_often_is_followed_by_a_settler_that_is_alone() 
 }
 
 #[test]
+fn who_said_a_word_often_enough_follows_the_chain_from_it_and_back_when_nobody_says_otherwise() {
+    let (mut world, branch, hash) = parted();
+    let ours = world.chain.fork();
+    // Of the two the one stays whose word stands; it said it as often as it may against the other's.
+    let gone = usize::from(world.state(hash) == "immature");
+    world.settlers.remove(gone);
+    for _ in 0..2 {
+        for (chain, state) in [(&ours, "immature"), (&branch, "orphaned")] {
+            world.settlers[0].own_chain = Some(chain.clone());
+            world.calm();
+            assert_eq!(world.state(hash), state, "{:?}", world.obeyed(hash));
+            assert_eq!(world.settlers[0].metrics().disputed_blocks, 0);
+        }
+    }
+}
+
+#[test]
 fn a_cloned_settler_forks_and_both_go_on_in_streams_of_their_own() {
     let mut world = World::new(2, 1);
     // The second is a snapshot of the first's machine, with its key and its stream.
