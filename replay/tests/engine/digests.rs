@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use orebook_replay::digest::{self, DIGEST_POSITIONS, Digester};
-use orebook_replay::fold::{FinalFrame, Fold};
+use orebook_replay::fold::{Backwards, FinalFrame, Fold, FoldStop};
 use orebook_replay::folds::money::Money;
-use orebook_replay::rows::{MemoryRows, Rows, View, put};
+use orebook_replay::rows::{MemoryRows, Rows, StoreFault, View, put};
 use orebook_replay::store::{MemoryStore, Store};
+use orebook_replay::{canonical_of, row};
 use orebook_schema::{Event, Kind};
 
 use crate::ledgers::{Tallies, Tally, advance, busy, digest_of, fresh, money_on, open};
@@ -198,4 +199,67 @@ fn rows_that_change_more_often_than_are_noted_at_once_are_all_in_the_digest() {
     }
     let digest = digester.digest(&fold, &mut rows).expect("memory");
     assert_eq!(digest, digest::from_scratch(&fold, &rows).expect("memory"));
+}
+
+row! {
+    /// A row of a table with very many.
+    struct Many in table 2 {
+        key {
+            /// Its number.
+            number: u32,
+        }
+        value {
+            /// What changes.
+            times: u64,
+        }
+    }
+}
+
+/// A fold of many rows.
+struct Crowd;
+
+impl Fold for Crowd {
+    fn name(&self) -> &'static str {
+        "crowd"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn apply(
+        &mut self,
+        _frame: &FinalFrame<'_>,
+        _rows: &mut dyn Rows,
+        _ledger: &dyn Backwards,
+    ) -> Result<(), FoldStop> {
+        Ok(())
+    }
+
+    fn canonical(&self, table: u8, key: &[u8], value: &[u8]) -> Result<Vec<u8>, StoreFault> {
+        canonical_of!(table, key, value; Many)
+    }
+}
+
+#[test]
+fn more_rows_than_are_noted_at_once_are_all_in_one_digest() {
+    // 65,536 are noted before repeats are looked for; then twice as many as are left.
+    let mut rows = MemoryRows::new();
+    let mut digester = Digester::load(&rows, &[]).expect("memory");
+    for round in 0..2u64 {
+        for number in 0..150_000u32 {
+            let row = Many {
+                number,
+                times: round,
+            };
+            put(&mut rows, &row).expect("memory");
+            digester.note(2, Many::key_of(&number));
+        }
+        let digest = digester.digest(&Crowd, &mut rows).expect("memory");
+        assert_eq!(
+            digest,
+            digest::from_scratch(&Crowd, &rows).expect("memory"),
+            "round {round}"
+        );
+    }
 }

@@ -367,6 +367,34 @@ fn who_waits_for_a_coinbase_waits_wherever_he_lives_meanwhile() {
 }
 
 #[test]
+fn an_account_whose_own_script_a_coinbase_pays_waits_though_it_lived_elsewhere_at_the_list() {
+    let mut table = table(
+        "policy direct=5
+         g1 job 10
+         g1 frame: A 10 finds Y
+         Y confirmed 50
+         lives A Z
+         g1 job 10 direct=now pool=43 outs=A:7
+         g1 frame: A 5, ben 5 finds X
+         = A available 50",
+    );
+    let own = address("A");
+    let name = own.to_string();
+    // Half of 200, and the 50 where nobody waits.
+    for (said, line, wants) in [
+        ("X seen 50", "", 100),
+        ("X orphaned 50", name.as_str(), 150),
+    ] {
+        table.then(said);
+        assert_eq!(may_be_paid(&table, "threshold=4"), line, "{said}");
+        let asked = coinbase(&table, 200);
+        let list = listed(&table, "direct=1 threshold=60", &asked).expect("a list");
+        let found = list.outputs.iter().find(|output| output.account == own);
+        assert_eq!(found.map(|output| output.amount), Some(wants), "{said}");
+    }
+}
+
+#[test]
 fn a_moved_block_pays_by_the_job_that_was_announced_again() {
     table(
         "policy direct=5

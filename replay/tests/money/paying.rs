@@ -26,7 +26,7 @@ use orebook_schema::{Account, At, Event, Hash};
 
 use crate::later::milliseconds;
 use crate::pool::{desk_approves, hash, named, policy_of_all};
-use crate::table::{Table, rules_of};
+use crate::table::{Table, owner, rules_of};
 
 /// First words of the statements of this file.
 pub(crate) const SUBJECTS: [&str; 8] = [
@@ -123,7 +123,8 @@ pub(crate) fn say(table: &mut Table, subject: &str, rest: &str) {
 
 fn lives(table: &mut Table, rest: &str) {
     let (name, place) = rest.split_once(' ').expect("a name and its address");
-    if table.paying.registered.iter().any(|known| known == name) {
+    let mut registered = table.paying.registered.iter();
+    if matches!(owner(name), Account::Script(_)) || registered.any(|known| known == name) {
         set(table, name, SettingValue::Address(address(place)));
         return;
     }
@@ -150,7 +151,7 @@ fn sets(table: &mut Table, subject: &str, rest: &str) {
 }
 
 fn set(table: &mut Table, name: &str, value: SettingValue) {
-    let account = named(name);
+    let account = owner(name);
     let authority = table.pool.state.authority().expect("genesis");
     let event = Event::Setting(Box::new(Setting {
         expects: authority.last_setting(&account),

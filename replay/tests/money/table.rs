@@ -683,7 +683,7 @@ impl Table {
 }
 
 /// Who is called so: an address begins with a capital letter.
-fn owner(name: &str) -> Account {
+pub(crate) fn owner(name: &str) -> Account {
     if name.starts_with(|first: char| first.is_uppercase()) {
         paying::address(name)
     } else {
