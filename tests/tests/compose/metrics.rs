@@ -283,18 +283,39 @@ fn alerts_and_dashboards_ask_for_what_the_binary_shows() {
     }
 }
 
-/// Whether an alert of ours on one gauge is firing: terms `gauge > n` or `time() * 1000 - gauge > n`, all of them.
+/// Whether an alert of ours on one gauge is firing: terms `gauge > n`, `gauge < n` or `time() * 1000 - gauge > n`, all of them.
 fn fires(expr: &str, gauge: &str, value: i64, now_ms: i64) -> bool {
     expr.split(" and ").all(|term| {
-        let (asks, least) = term.split_once(" > ").expect("a term");
-        let least: i64 = least.parse().expect("a number");
+        let (above, below) = (term.split_once(" > "), term.split_once(" < "));
+        let (asks, bound) = above.or(below).expect("a term");
+        let bound: i64 = bound.parse().expect("a number");
         let asks = match asks.strip_prefix("time() * 1000 - ") {
             Some(of) if of == gauge => now_ms - value,
             None if asks == gauge => value,
             _ => panic!("`{asks}` is another question"),
         };
-        least < asks
+        if above.is_some() {
+            bound < asks
+        } else {
+            asks < bound
+        }
     })
+}
+
+#[test]
+fn a_reserve_below_zero_is_told_and_one_that_is_empty_is_not() {
+    let rules = yaml(crate::deploy().file("deploy/prometheus/alerts.yml"));
+    let rules = alerts(&rules);
+    let rule = rules.iter().find(|(name, _)| name == "ReserveBelowZero");
+    let (_, expr) = rule.expect("the alert");
+    let gauge = "min by (instance) (orebook_book_balance{book=\"reserve\"})";
+    for (base_units, is_told) in [(-1_000_000, true), (-1, true), (0, false), (1, false)] {
+        assert_eq!(
+            fires(expr, gauge, base_units, 0),
+            is_told,
+            "{base_units}: {expr}"
+        );
+    }
 }
 
 #[test]
