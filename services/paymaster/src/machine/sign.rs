@@ -1,5 +1,7 @@
 //! Signing: only what is approved and final, and again only what spends the same.
 
+use std::collections::VecDeque;
+
 use orebook_ledger::admit::State;
 use orebook_ledger::disk::Disk;
 use orebook_replay::folds::money::payouts::{BatchRow, TxRow, TxState};
@@ -52,7 +54,7 @@ impl<D: Disk + Clone> Machine<D> {
         let pays = self.book.pays(number)?;
         for tx in unsigned {
             order.pays = pays_of(&pays, tx.tx);
-            match wallet.sign(&order).await {
+            match sign_exactly(wallet, &order).await {
                 Ok(signed) => {
                     events.extend(self.signed(tx, &signed));
                     order.taken.push(signed.raw);
@@ -112,7 +114,7 @@ impl<D: Disk + Clone> Machine<D> {
             taken: self.taken(Some(tx))?,
             replaces: versions.last().map(|(_, raw)| raw.clone()),
         };
-        Ok(match wallet.sign(&order).await {
+        Ok(match sign_exactly(wallet, &order).await {
             Ok(signed) if signed.spends != tx.spends => Err(WalletError::Cannot(
                 "the replacement spends something else".to_owned(),
             )),
@@ -184,6 +186,26 @@ impl<D: Disk + Clone> Machine<D> {
             reason,
         })))
     }
+}
+
+/// The order, signed, if that pays each of its lines once and nobody else but the wallet itself. Wallets see to it too; this is the last
+/// look before it is recorded and sent.
+async fn sign_exactly(wallet: &impl Wallet, order: &Order) -> Result<SignedTx, WalletError> {
+    let signed = wallet.sign(order).await?;
+    let mut paid: VecDeque<Pay> = wallet.payments(&signed.raw)?.into();
+    for pay in &order.pays {
+        let at = paid.iter().position(|one| one == pay);
+        if at.and_then(|at| paid.remove(at)).is_none() {
+            let words = "what was signed does not pay each line as it stands";
+            return Err(WalletError::Cannot(words.to_owned()));
+        }
+    }
+    let own = wallet.address();
+    if paid.iter().any(|one| one.address != own) {
+        let words = "what was signed pays somebody whom no line names";
+        return Err(WalletError::Cannot(words.to_owned()));
+    }
+    Ok(signed)
 }
 
 fn pays_of(pays: &[(u16, Pay)], tx: u16) -> Vec<Pay> {

@@ -7,7 +7,7 @@ use orebook_paymaster::why::Why;
 use orebook_replay::folds::money::payouts::TxState;
 use orebook_schema::{Event, StreamId};
 
-use crate::chain::{Edge, Fault, Tx};
+use crate::chain::{Alters, Edge, Fault, Tx};
 use crate::setup::{APPROVERS, LAST, PAID, Setup, account};
 use crate::world::World;
 
@@ -272,4 +272,37 @@ fn the_approval_that_was_missing_is_news_until_the_chain_has_its_turn() {
     world.until("signed", |world| {
         world.state(0, 0) > Some(TxState::Unsigned)
     });
+}
+
+#[test]
+fn what_the_wallet_signed_is_recorded_and_sent_only_if_it_is_what_was_ordered() {
+    let alterations: [(&str, Alters); 5] = [
+        ("a unit less", |pays| pays[0].1 -= 1),
+        ("a unit more", |pays| pays[0].1 += 1),
+        ("somebody else", |pays| pays[0].0 = account(99)),
+        ("somebody more", |pays| pays.push((account(99), 5))),
+        ("a line not", |pays| drop(pays.pop())),
+    ];
+    for one_each in BOTH {
+        for (what, alters) in alterations {
+            let mut world = World::new(Setup::new(one_each));
+            world.chain.alters(Some(alters));
+            world.give(&[(account(1), 500), (account(2), 300)]);
+            world.until(what, |world| {
+                let states = world.states();
+                let first = states.first();
+                first.is_some_and(|states| states.iter().all(|state| *state == "cancelled"))
+            });
+            assert_eq!(world.chain.counts(), (0, 0), "{what}: nothing was sent");
+            let said = world.events_from(0);
+            let is_signed = |event: &Event| matches!(event, Event::PayoutSigned(_));
+            assert!(
+                !said.iter().any(|(_, _, event)| is_signed(event)),
+                "{what}: nothing was recorded"
+            );
+            world.chain.alters(None);
+            world.settle();
+            world.check_all_paid(what);
+        }
+    }
 }

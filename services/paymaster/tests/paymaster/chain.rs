@@ -6,6 +6,8 @@
 
 mod more;
 
+pub(crate) use more::Alters;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -157,6 +159,8 @@ struct Inner {
     hidden: u128,
     /// Network fee of a transaction by the node's estimate.
     fee: u128,
+    /// What the wallet pays instead of what was ordered.
+    alters: Option<Alters>,
     /// Each signature that was made: of no consequence by itself.
     signatures: u64,
     surveys: u64,
@@ -189,6 +193,7 @@ impl Chain {
             failed: BTreeSet::new(),
             hidden: 0,
             fee: FEE,
+            alters: None,
             signatures: 0,
             surveys: 0,
             gate: Arc::new(watch::Sender::new(false)),
@@ -680,7 +685,10 @@ impl Wallet for Chain {
         if fault == Some(Fault::Failed) {
             return silence();
         }
-        let tx = inner.sign(order)?;
+        let mut tx = inner.sign(order)?;
+        if let Some(alters) = inner.alters {
+            alters(&mut tx.pays);
+        }
         inner.signatures += 1;
         if fault.is_some() {
             return silence();

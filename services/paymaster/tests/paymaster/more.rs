@@ -1,10 +1,18 @@
 //! More that a chain is told: a block of one's own, a deposit, and to leave every question without an answer.
 
-use orebook_schema::Hash;
+use orebook_schema::{Account, Hash};
 
 use super::{COIN, Chain, Tx, outpoint};
 
+/// Changes what a transaction pays.
+pub(crate) type Alters = fn(&mut Vec<(Account, u128)>);
+
 impl Chain {
+    /// From now on the wallet signs something else than what was ordered, or that again.
+    pub(crate) fn alters(&self, alters: Option<Alters>) {
+        self.lock().alters = alters;
+    }
+
     /// A block with this transaction, which a miner had all along.
     pub(crate) fn mine_this(&self, raw: &[u8]) {
         let tx = Tx::read(raw);
