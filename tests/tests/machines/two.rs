@@ -34,6 +34,8 @@ const TERMS: [&str; 6] = [
 ];
 /// Pause between two looks.
 const LOOK: Duration = Duration::from_millis(100);
+/// Looks at whether nodes agree before they are told of each other again.
+const LOOKS_A_TRY: u32 = 30;
 /// A settler says the same of a block so often against another's word: each of the two, and what it said before they disagreed.
 const WORDS_MAX: usize = 3;
 
@@ -136,22 +138,26 @@ impl Networks {
             right,
             address,
         };
-        // With an old chain a node asks one peer only: a new block is what tells it of another one.
-        networks.join_nodes();
-        generate(&networks.left.a, 1);
-        networks.join();
+        // With an old chain a node asks one peer only: a new block is what tells it of another one, if they have met by then.
+        networks.join_telling(|| generate(&networks.left.a, 1));
         networks
-    }
-
-    fn join_nodes(&self) {
-        self.right.a.cli(&["addnode", &self.address, "onetry"]);
     }
 
     /// All have one chain: the longer branch.
     fn join(&self) {
-        self.join_nodes();
+        self.join_telling(|| ());
+    }
+
+    /// The same, with something that is done each time after they were told of each other.
+    fn join_telling(&self, then: impl Fn()) {
         let best = |node: &Node| node.cli(&["getbestblockhash"]);
+        let mut looks = 0;
         until("the networks agree", || {
+            if looks % LOOKS_A_TRY == 0 {
+                self.right.a.cli(&["addnode", &self.address, "onetry"]);
+                then();
+            }
+            looks += 1;
             let [left, right] = [&self.left, &self.right];
             let nodes = [&left.a, &left.b, &right.a, &right.b];
             nodes.iter().all(|node| best(node) == best(&left.a))
