@@ -172,7 +172,7 @@ pub struct Machine<D: Disk + Clone> {
     said: Vec<Subject>,
     /// Place at which the newest batch was approved, as far as the ledger is read.
     approved: Option<At>,
-    /// Whether that changed since a turn with the chain.
+    /// Whether that changed since a turn with the chain, or that turn said something else first.
     is_news: bool,
     /// While it lasts nothing is said, since the last word was not obeyed.
     rest: Rest,
@@ -278,8 +278,7 @@ impl<D: Disk + Clone> Machine<D> {
         !self.said.is_empty()
     }
 
-    /// Whether the newest batch was approved and the chain had no turn since: there is something to sign as soon as
-    /// [`Machine::is_free`].
+    /// Whether the newest batch was approved and had no turn since: there is something to sign as soon as [`Machine::is_free`].
     #[must_use]
     pub const fn has_news(&self) -> bool {
         self.is_news
@@ -386,6 +385,8 @@ impl<D: Disk + Clone> Machine<D> {
         };
         if events.is_empty() && why == Why::Nothing {
             self.reconcile(wallet, &facts, &mut events).await?;
+            // What waited behind it, an approved batch perhaps, does not wait for the next look.
+            self.is_news = !events.is_empty();
         }
         if events.is_empty() && why == Why::Nothing {
             why = self.sign(wallet, &facts, &mut events).await?;

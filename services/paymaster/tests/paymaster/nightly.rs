@@ -74,6 +74,23 @@ fn it_is_said_once_each_time_that_it_is_due_with_its_figures() {
 }
 
 #[test]
+fn what_waits_behind_a_comparison_that_is_said_does_not_wait_for_the_next_look() {
+    let mut world = world(false, 1);
+    let before = world.paymasters[0].metrics().said_reconciled;
+    for _ in 0..2 * PERIOD_TURNS {
+        assert!(!world.paymasters[0].machine().has_news(), "nothing is new");
+        world.turns(1);
+        if before < world.paymasters[0].metrics().said_reconciled {
+            break;
+        }
+    }
+    assert!(world.paymasters[0].machine().has_news(), "it said one");
+    world.until("the chain has its turn", |world| {
+        !world.paymasters[0].machine().has_news()
+    });
+}
+
+#[test]
 fn a_wallet_that_proposed_nothing_and_a_dry_run_say_none() {
     for (dry_run, gives) in [(false, 0), (true, 500)] {
         let mut world = World::new(Setup {
