@@ -51,8 +51,8 @@ fn address(pair: &Pair) -> String {
     list[0].as_str().expect("an address").to_owned()
 }
 
-/// Three blocks of ours on the chain.
-fn mine(pool: &Pool) {
+/// Mines until there is what is looked for: ledger time goes on by it, which moves with heartbeats alone else.
+fn mine_until<T>(pool: &Pool, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let rig = Rig {
         url: pool.stratum[0].to_string(),
         user: format!("{MINER}.scrypt"),
@@ -62,17 +62,16 @@ fn mine(pool: &Pool) {
         hashes_per_second: Some(24),
     };
     let mut mining = None;
-    let started = Instant::now();
-    while pool.json("/api/v1/pools")["pools"][0]["blocks"]["immature"].as_u64() < Some(3) {
+    let found = until(pool, what, || {
         if mining.as_ref().is_none_or(Mining::is_over) {
             mining = Mining::start(&rig).ok();
         }
-        assert!(started.elapsed() < 2 * DEADLINE, "three blocks of ours");
-        std::thread::park_timeout(Duration::from_millis(100));
-    }
+        look()
+    });
     if let Some(mining) = mining {
         drop(mining.stop());
     }
+    found
 }
 
 fn reconcile(data: &Path, config: &Path) -> (Output, Value) {
@@ -119,7 +118,10 @@ fn a_running_wallet_is_compared_by_hand_and_by_itself_and_coins_that_were_moved_
     let data = folder.path().join("pool");
     let pool = Pool::start(&data, &path);
 
-    mine(&pool);
+    mine_until(&pool, "three blocks of ours", || {
+        let immature = &pool.json("/api/v1/pools")["pools"][0]["blocks"]["immature"];
+        (Some(3) <= immature.as_u64()).then_some(())
+    });
     pair.a.cli(&["generatetoaddress", MATURITY, OTHERS]);
     // Blocks until the payout is final, as others would find them.
     let started = Instant::now();
@@ -149,7 +151,9 @@ fn a_running_wallet_is_compared_by_hand_and_by_itself_and_coins_that_were_moved_
         newest["differences"] == 0 && newest["transactions"].as_u64() >= Some(1)
     };
     let all = "/api/v1/reconciliations?limit=1";
-    pool.wait_for(all, "the paymaster compares", is_whole);
+    mine_until(&pool, "the paymaster compares", || {
+        is_whole(&pool.json(all)).then_some(())
+    });
 
     let moved = sweep(&pair, &own);
     let (output, said) = reconcile(&data, &path);
@@ -159,8 +163,7 @@ fn a_running_wallet_is_compared_by_hand_and_by_itself_and_coins_that_were_moved_
     assert_eq!(differences.len(), 1, "{said}");
     assert_eq!(differences[0]["what"], format!("transaction {moved}"));
     assert_eq!(differences[0]["known"], false);
-    // Due by ledger time, which stands still but for heartbeats while nobody mines.
-    let told = until(&pool, "the paymaster finds it", || {
+    let told = mine_until(&pool, "the paymaster finds it", || {
         let page = pool.json(all);
         (newest(&page)["differences"] == 1).then_some(page)
     });
