@@ -1,6 +1,6 @@
 //! What the final ledger says of our wallet, its batches and whom it owes: questions to the rows of the fold `money`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use orebook_replay::digest::{self, Digest};
@@ -306,14 +306,17 @@ impl Book {
     /// # Errors
     /// [`StoreFault`].
     pub fn under_way(&self) -> Result<u128, StoreFault> {
+        let mut held: BTreeMap<u64, BTreeSet<u16>> = BTreeMap::new();
+        for tx in self.live()? {
+            if tx.state != TxState::Unsigned && tx.is_held() {
+                held.entry(tx.batch).or_default().insert(tx.tx);
+            }
+        }
         let view = self.store.view()?;
         let mut sum = 0u128;
-        for tx in self.live()? {
-            if tx.state == TxState::Unsigned || !tx.is_held() {
-                continue;
-            }
-            for line in payouts::lines(&*view, self.wallet, tx.batch)? {
-                if line.tx == tx.tx {
+        for (batch, txs) in held {
+            for line in payouts::lines(&*view, self.wallet, batch)? {
+                if txs.contains(&line.tx) {
                     sum = sum.saturating_add(line.amount);
                 }
             }
